@@ -129,7 +129,10 @@ def _stale_reason(causes: Sequence[StaleCause]) -> str:
 
 
 def check(row: CheckRow, pipeline: Pipeline, now: float) -> responses.Check:
-    """The latest verdict on a processor, which the pipeline file may no longer have."""
+    """The latest verdict on a processor, which the pipeline file may no longer have.
+
+    `row` has the latest run of its check command attached.
+    """
     processor = pipeline.processors.get(row.processor)
     stage = pipeline.stage_of.get(row.processor)
     final_at = pipeline.provisional_until(row.processor, row.date) or 0.0
@@ -148,6 +151,7 @@ def check(row: CheckRow, pipeline: Pipeline, now: float) -> responses.Check:
         waiver=_waiver(row),
         attempts=row.attempt_count,
         attempt_id=row.attempt_id,
+        check_log=f"/v1/dates/{row.date}/checks/{row.processor}/log" if row.check_run else None,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor, date_placeholders
+from backfilld.state.rules.expectations.check import CommandCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,13 @@ def job_command(
         "BACKFILLD_PROCESSOR": processor.name,
     }
     return JobCommand(argv=processor.argv(words), cwd=cwd_of(pipeline, processor), env=env)
+
+
+def check_command(pipeline: Pipeline, processor: Processor, check: CommandCheck, date: dt.date) -> JobCommand:
+    """The processor's check command for a date, in the directory and with the variables of its jobs."""
+    words = {**date_placeholders([date]), "python": sys.executable}
+    command = job_command(pipeline, processor, [date])
+    return JobCommand(argv=check.argv(words), cwd=command.cwd, env=command.env)
 
 
 def needs_dates_file(processor: Processor) -> bool:

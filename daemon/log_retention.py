@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import suppress
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.state.store import attempts
+from backfilld.daemon.executors.local.check_processes import FOLDER as CHECKS_FOLDER
+from backfilld.state.store import attempts, check_runs
 
 FOLDER = "attempts"
 """The folder of logs in the state directory."""
@@ -14,7 +16,9 @@ CHECK_SECONDS = 3600.0
 
 
 def prune(context: EngineContext) -> int:
-    """Remove files of ended attempts older than `engine.log_retention`. Returns how many logs were removed.
+    """Remove the files of ended attempts and check commands that are older than `engine.log_retention`.
+
+    Returns how many logs were removed.
 
     Raises:
         OSError: one cannot be removed.
@@ -22,11 +26,13 @@ def prune(context: EngineContext) -> int:
     oldest = context.now() - context.pipeline.engine.log_retention
     with context.db.read() as tx:
         running = {str(row.id) for row in attempts.running(tx)}
+        checking = {str(date) for date, _ in check_runs.running(tx, context.pipeline.check_commands)}
     removed = 0
-    for file in (context.state_dir / FOLDER).glob("*/*.*"):
+    folders = context.state_dir / FOLDER, context.state_dir / CHECKS_FOLDER
+    for file in itertools.chain.from_iterable(folder.glob("*/*.*") for folder in folders):
         # A partial copy may be completed and renamed meanwhile; a job may have put a directory here.
         with suppress(FileNotFoundError, IsADirectoryError):
-            if file.stem not in running and file.lstat().st_mtime < oldest:
+            if file.stem not in running | checking and file.lstat().st_mtime < oldest:
                 file.unlink()
                 removed += file.suffix == ".log"
     return removed

@@ -26,6 +26,7 @@ from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.engine.revalidation import TICK_SECONDS
 from backfilld.daemon.events import Event, EventSink, Incident
+from backfilld.daemon.executors.local.check_processes import CheckProcesses
 from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.leadership import Leadership
 from backfilld.daemon.periodic_jobs import new_scheduler
@@ -103,10 +104,10 @@ class Service:
             service=manager.unit if manager else "",
             emit=self._emit,
         )
-        self.engine = Engine(self.context, self.warehouse, self.executors)
-        self.validator = self.engine.validator
+        self._check_processes = CheckProcesses(settings.state_dir, on_end=self._engine_worker.wake)
+        self.engine = Engine(self.context, self.warehouse, self.executors, self._check_processes)
         self.commands = Commands(self.context)
-        self.enqueuer = Enqueuer(self.context, self.validator)
+        self.enqueuer = Enqueuer(self.context, self.engine.validator)
         self.ready = False
         self._stopping = self._ended = False
         self._timers_checked_at = time.monotonic()
@@ -154,10 +155,8 @@ class Service:
         self._scheduler.start()
         self._scheduler.add_job(self._check_timers, "interval", seconds=TIMER_SECONDS, id="timers")
         recheck = self.pipeline.engine.recheck_interval
-        at_once = dt.datetime.now(dt.UTC)
-        self._scheduler.add_job(
-            self._recheck, "interval", seconds=recheck, id="recheck", next_run_time=at_once
-        )
+        now = dt.datetime.now(dt.UTC)
+        self._scheduler.add_job(self._recheck, "interval", seconds=recheck, id="recheck", next_run_time=now)
         if self.pipeline.engine.revalidate_within:
             self._scheduler.add_job(self._sweep, "interval", seconds=TICK_SECONDS, id="sweep")
         if self.pipeline.engine.log_retention:
@@ -174,7 +173,7 @@ class Service:
         self.ready = True
 
     def stop(self, timeout: float = 30.0) -> bool:
-        """Stop all threads and close everything. Running jobs go on and are adopted at the next start.
+        """Stop all threads and close everything. Jobs go on, to be adopted; check commands are killed.
 
         Returns whether every thread ended within `timeout` seconds.
         """
@@ -204,6 +203,7 @@ class Service:
         """Close what the stopped threads used, and release the lock."""
         for executor in self.executors.values():
             executor.close()
+        self._check_processes.close()
         self.warehouse.close()
         self.db.close()
         if self._ended:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar
 
+from backfilld.state.rules.check_run import CheckRun
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.rules.verdict import Verdict
 
@@ -54,7 +55,7 @@ class Mark(StrEnum):
     REGRESSED = "regressed"
     """It is no longer complete."""
     STALE = "stale"
-    """It was computed before an earlier date was repaired."""
+    """An input of one of its outputs was repaired after that was computed, or is stale itself."""
 
 
 class EnqueueOutcome(StrEnum):
@@ -211,6 +212,8 @@ class CheckRow:
     """When an input of its output was repaired after the output was computed; None: it was not."""
     previous_attempts: tuple[HistoryRun, ...] = ()
     """All ended attempts, where `with_attempt_history` has attached them; else empty."""
+    check_run: CheckRun | None = None
+    """The latest run of its check command, where `check_runs.attached` has added it; else None."""
 
     @property
     def counted(self) -> int | None:

@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,8 @@ SHARED = {"calm": "dask", "chromium": "chromium"}
 """Fixtures of more than a module, and the group of tests that share one: each worker would start its own."""
 BIGQUERY_FOLDERS = frozenset({"conformance", "integration"})
 """Their tests of BigQuery share one emulator in one worker: it uses a tenth of a core while it is idle."""
+BETWEEN = 45
+"""How many other tests come between two of the long ones, so that the long ones end before the others do."""
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.packages)
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,6 +34,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def pytest_report_header() -> str:
     """The seeds of the simulated worlds, which differ from commit to commit."""
     return seeds.described()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage meanwhile or in it later: all that is imported and collected stays to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,14 +60,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(SHARED[min(shared)]))
         elif COSTLY & fixtures:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    if items and getattr(items[0].config.option, "loadgroup", False):
+        items[:] = interleaved(items)
+
+
+def interleaved(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """The tests in the order in which workers take them: long ones among the others.
+
+    The tests of real daemons wait most of their time, and the others compute: side by side they keep all
+    processors busy.
+    """
+    long = [item for item in items if item.path.parent.name == "acceptance"]
+    others = [item for item in items if item.path.parent.name != "acceptance"]
+    for start in range(0, max(len(others), len(long) * BETWEEN), BETWEEN):
+        yield from long[start // BETWEEN : start // BETWEEN + 1]
+        yield from others[start : start + BETWEEN]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Fail where groups are without effect, which costs minutes and shows nowhere else.
-
-    What was imported and collected stays to the end, so no garbage collection goes through it again.
-    """
-    gc.freeze()
+    """Fail where groups are without effect, which costs minutes and shows nowhere else."""
     if getattr(session.config.option, "loadgroup", False):
         for item in session.items:
             assert not list(item.iter_markers("xdist_group")) or "@" in item.nodeid, item.nodeid

@@ -41,7 +41,7 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "status": Verb("status:status", "Show the status of everything, or of one date."),
         "watch": Verb("status:watch", "Follow everything, a season or a backfill."),
         "list": Verb("status:list_dates", "List dates by state, outcome or mark."),
-        "logs": Verb("logs:logs", "Print the log of an attempt."),
+        "logs": Verb("logs:logs", "Print the log of an attempt or check."),
         "audit": Verb("audit:audit", "Show who changed what, newest first."),
     },
     "Reports": {

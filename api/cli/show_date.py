@@ -28,7 +28,7 @@ def lines(date: Json, now: dt.datetime) -> Iterator[Text]:
         heading = phase or "no longer in the pipeline"
         yield Text.assemble("\n", (heading, "bold"), (_checked(checks, now), "dim"))
         for check in checks:
-            yield from _check(check, longest, now)
+            yield from _check(check, date["date"], longest, now)
     if date["attempts"]:
         yield Text("\nattempts", style="bold")
     for attempt in date["attempts"]:
@@ -62,11 +62,13 @@ def _head(date: Json) -> Iterator[Text]:
         yield Text(f"  → {helpful_command(date['date'], date['outcome'], unsatisfied)}", style="dim")
 
 
-def _check(check: Json, longest: int, now: dt.datetime) -> Iterator[Text]:
+def _check(check: Json, date: str, longest: int, now: dt.datetime) -> Iterator[Text]:
     name = f" {check['processor']:<{longest}}  {check['verdict']:<12}  "
     yield Text.assemble("  ", sign(check["symbol"]), name, _rows(check))
     if check["reason"]:
         yield Text(f"      {sanitize_line(check['reason'])}")
+    if check["check_log"]:
+        yield Text(f"      log of its check: backfilld logs {date} {check['processor']} --check", style="dim")
     if final_at := check["provisional_until"]:
         yield Text(f"      provisional until {_clock(final_at, now)}", style="dim")
     if waiver := check["waiver"]:
@@ -79,10 +81,15 @@ def _attempt(attempt: Json, longest: int) -> Iterator[Text]:
     result = format_attempt_result(attempt["status"], attempt["exit_code"], verdict, reason)
     symbol = sign(Verdict(verdict).symbol) if verdict else (" ", "")
     name = f" #{attempt['id']:<5} {attempt['processor']:<{longest}}  "
-    yield Text.assemble(" ", symbol, name, (result, symbol[1]), f"  {took}")
+    yield Text.assemble(" ", symbol, name, (result, symbol[1]), f"  {took}{_covered(attempt['dates'])}")
     if attempt["status"] != "running" and attempt["exit_code"] != 0:
         failure = attempt_failure(attempt)
         yield Text.assemble(f"      {sanitize_line(failure.reason)}  ", (f"→ {failure.command}", "dim"))
+
+
+def _covered(dates: list[str]) -> str:
+    """The dates of an attempt that takes several, such as those of a month; empty for one date."""
+    return f"  {dates[0]} to {dates[-1]}, {len(dates)} dates" if len(dates) > 1 else ""
 
 
 def _transition(row: Json) -> Text:

@@ -32,6 +32,10 @@ def lines(plan: Plan) -> Iterator[Text]:
             f"waives {waiver.processor} on {format_date_ranges(waiver.dates)}: {waiver.reason}",
             "yellow",
         )
+    for name, dates in plan.check_commands.items():
+        yield _comment(
+            f"then runs the check command of {name} on {pluralize(dates, 'date')}, time not counted"
+        )
     for one in plan.stale:
         since = f"{one.repaired} was repaired at {format_utc(one.at)}"
         yield _comment(f"stale: {one.date}: {since}; backfilld retry --stale recomputes it", "yellow")

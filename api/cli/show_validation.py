@@ -38,6 +38,9 @@ def lines(report: Validation, *, per_date: bool) -> Iterator[Text]:
     yield Text(span, style="bold")
     yield from _off(report)
     yield from (Text(f"  warning: {line}", style="yellow") for line in report.warnings)
+    for name, dates in report.checks_not_run.items():
+        judged = "judged by the other rules; the daemon runs it before their gate opens"
+        yield Text(f"  check not run: {name} on {format_date_ranges(dates)}: {judged}", style="yellow")
     width = max(len(one.processor) for phase in report.phases for one in phase.processors)
     for phase in report.phases:
         yield Text()

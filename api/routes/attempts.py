@@ -1,4 +1,4 @@
-"""Attempts: executions of jobs, and their logs."""
+"""Attempts: executions of jobs, and their logs; and the logs of check commands."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.commands import NotFound
-from backfilld.state.records import AttemptRow, AttemptStatus
-from backfilld.state.store import attempts, reporting
+from backfilld.daemon.executors.adapter import JobLog
+from backfilld.daemon.executors.attempt_files import FileLog
+from backfilld.daemon.executors.local.check_processes import log_file
+from backfilld.state.records import AttemptRow
+from backfilld.state.store import attempts, check_runs, reporting
 from backfilld.state.store.reporting import AttemptFilter
 from backfilld.state.suggestions import did_you_mean
 
@@ -72,20 +75,49 @@ def get_attempt_log(service: DaemonService, *, path: requests.ById, query: reque
     with service.context.db.read() as tx:
         attempt = _existing(attempts.get(tx, path.id), path.id)
     executor = service.executors.get(attempt.executor)
+    log = executor.log(attempt.id) if executor is not None else None
+    return _log_part(log, query, f"attempt {attempt.id}", {"X-Attempt-Status": attempt.status.value})
+
+
+@section.get(
+    "/v1/dates/{date}/checks/{processor}/log",
+    (PLAIN,),
+    path=requests.ByOutput,
+    query=requests.LogPart,
+    problems=(404,),
+    headers=("X-Log-Size", "X-Log-End", "X-Check-Status"),
+)
+def get_check_log(service: DaemonService, *, path: requests.ByOutput, query: requests.LogPart) -> Response:
+    """The output of the latest run of a processor's check command for a date, in parts as that of an attempt.
+
+    To follow it, repeat while X-Check-Status is `running`.
+    """
+    pair, known = (path.date, path.processor), service.pipeline.check_commands
+    if path.processor not in known:
+        hint = did_you_mean(path.processor, known) if known else "add expect.check"
+        raise NotFound(f"there is no check command of '{path.processor}'; {hint}")
+    with service.context.db.read() as tx:
+        status = "running" if pair in check_runs.running(tx, known) else "ended"
+    log = FileLog(log_file(service.context.state_dir, pair))
+    return _log_part(log, query, f"the check of {path.processor} for {path.date}", {"X-Check-Status": status})
+
+
+def _log_part(log: JobLog | None, query: requests.LogPart, whose: str, status: dict[str, str]) -> Response:
+    """A part of a log, and headers that say where it ends. Raises NotFound where there is none."""
     try:
         part = (
-            job_log.read(executor.log(attempt.id), tail=query.tail, offset=query.offset, limit=query.limit)
-            if executor is not None
+            job_log.read(log, tail=query.tail, offset=query.offset, limit=query.limit)
+            if log is not None
             else None
         )
     except OSError as error:
-        raise NotFound(f"the log of attempt {attempt.id} cannot be read: {error.strerror}") from error
-    if part is None and attempt.status is not AttemptStatus.RUNNING:
-        raise NotFound(f"the log of attempt {attempt.id} was deleted or never started")
+        raise NotFound(f"the log of {whose} cannot be read: {error.strerror}") from error
+    if part is None and "running" not in status.values():
+        raise NotFound(f"the log of {whose} was deleted or never started")
     headers = {
         "X-Log-Size": str(part.size if part else 0),
         "X-Log-End": str(part.end if part else 0),
-        "X-Attempt-Status": attempt.status.value,
+        **status,
     }
     response = Response(
         part.chunks() if part else b"", headers=headers, content_type=f"{PLAIN}; charset=utf-8"

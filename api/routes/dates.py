@@ -27,6 +27,7 @@ from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.store import (
     attempts,
     calendar_days,
+    check_runs,
     checks,
     dates,
     interests,
@@ -204,7 +205,9 @@ def _date(service: DaemonService, date: dt.date) -> responses.DateDetail:
             season_day=day.season_day,
             processors=[
                 serializers.check(check, context.pipeline, context.now())
-                for check in _in_order(context, checked)
+                for check in check_runs.attached(
+                    tx, _in_order(context, checked), context.pipeline.check_commands
+                )
             ],
             attempts=serializers.attempts(tx, attempts.for_date(tx, date)),
             transitions=[serializers.transition(move) for move in transitions.history(tx, date)],

@@ -103,7 +103,10 @@ def get_plan_comparison(service: DaemonService, *, query: requests.ComparisonRan
 def get_quality(service: DaemonService, *, query: requests.Range) -> Quality:
     """Rows below the quality rule of their processor, by processor and date."""
     start, end = query.start, query.end or query.start
-    quality = qualities.quality(service.pipeline, service.warehouse, start, end, now=service.context.now())
+    known = state_lookup.known_checks(service.context.db, service.pipeline, start, end)
+    quality = qualities.quality(
+        service.pipeline, service.warehouse, start, end, now=service.context.now(), known=known
+    )
     return Quality.model_validate(quality)
 
 

@@ -66,6 +66,9 @@ class Plan(PlanResult):
     finish_at: Time | None = Field(
         description="when the last step ends at the earliest; null where a window never lets one start"
     )
+    check_commands: dict[str, int] = Field(
+        description="by processor with a check command: on how many dates that runs, besides the steps"
+    )
     becomes_stale: dict[str, int] = Field(
         description="by processor: on how many dates of the range its output becomes stale"
     )

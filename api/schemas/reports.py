@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+from pydantic import Field
+
 from backfilld.api.schemas.fields import ReportModel
 from backfilld.daemon.preflight.findings import Result
 from backfilld.daemon.reports.expectation_blindness import ProcessorBlindness
@@ -27,6 +29,9 @@ class Validation(ReportModel):
     summary: str
     counts_outside_seasons: dict[dt.date, Counts]
     unexpected_rows: dict[str, dict[dt.date, int]]
+    checks_not_run: dict[str, list[dt.date]] = Field(
+        description="by processor, the dates that are judged without their check command"
+    )
     warnings: list[str]
     next_action: str
 

@@ -45,6 +45,12 @@ class ByDate(StrictModel):
     date: PlainDate
 
 
+class ByOutput(ByDate):
+    """A date and a processor in a path."""
+
+    processor: str
+
+
 def _without_key(kind: object) -> object:
     if kind in ("processor", "table", "window", "pool"):
         raise ValueError(f"needs the name of the {kind}: DELETE /v1/holds/{kind}/KEY")
@@ -250,7 +256,7 @@ class Pause(StrictModel):
 class RetryDate(StrictModel):
     """How a date is retried: `force` runs every processor once, whatever its verdict.
 
-    `cascade` runs those of sequential phases once, on this date and on every date stale because of it.
+    `cascade` runs what is stale once, on this date and on every date that is stale because of it.
     `processor` runs that one alone, once, whatever its verdict.
     """
 

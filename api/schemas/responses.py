@@ -135,6 +135,7 @@ class Check(ResponseModel):
     waiver: Waiver | None
     attempts: int
     attempt_id: int | None
+    check_log: str | None = Field(description="path of the log of its check command; null before that ran")
 
 
 class Attempt(ResponseModel):

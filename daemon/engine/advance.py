@@ -29,7 +29,7 @@ from backfilld.daemon.engine.selected_processors import (
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
 from backfilld.daemon.events import Event, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
-from backfilld.state.records import CheckRow, DateRow, Runnable
+from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import (
     Advance,
@@ -75,7 +75,7 @@ class Advancer:
             if row.state != PENDING:
                 self._process(batch, row)
         self._finish(batch)
-        periods.settle(tx, self._context, periods.touched(self._pipeline, due, batch.await_period))
+        periods.settle_pass(tx, self._context, due, batch.await_period)
         return len(due), batch.events
 
     def _read(self, tx: Transaction, due: list[DateRow]) -> AdvanceBatch:
@@ -118,8 +118,7 @@ class Advancer:
         checks.request_check(tx, batch.to_query, now, evaluated=True)
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
-        checks.set_runnable(tx, batch.await_period, Runnable.WITH_PERIOD)
-        periods.create_checks(tx, self._context, [row.date for row in batch.admitted])
+        periods.create_checks(tx, self._context, (row.date for row in batch.admitted))
         upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
         checks.request_check(tx, compared_processors.waiting_pairs(self._pipeline, batch.waived), now)
         for _, backfill in sorted(batch.failed_in.items()):
@@ -304,13 +303,9 @@ class Advancer:
         return Outcome.COMPLETE, reasons
 
     def _wait(self, batch: AdvanceBatch, walk: DateWalk, decision: Start | Wait) -> None:
-        wait = decision.wait if isinstance(decision, Start) else decision
         date = walk.row.date
+        wait = batch.let_start(self._pipeline, date, decision) if isinstance(decision, Start) else decision
         self._waive_references(batch, walk, wait)
-        if isinstance(decision, Start) and batch.let_start(self._pipeline, date, decision.processors):
-            wait = replace(
-                wait, waiting=WaitReason.PERIOD if wait.waiting is WaitReason.SLOT else wait.waiting
-            )
         batch.to_query += [(date, name) for name in wait.ask]
         status = DateStatus(
             waiting=wait.waiting, waiting_text=wait.text, due_at=wait.until, entered_at=walk.entered_at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine import periods, upstream
 from backfilld.daemon.engine.context import ACTOR
@@ -13,6 +13,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import BackfillRow, CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.closed_hours import Closed
+from backfilld.state.rules.gates import Start, Wait, WaitReason
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import checks
@@ -53,12 +54,14 @@ class AdvanceBatch:
     """The backfills that want a date that has failed."""
     events: list[Event] = field(default_factory=list)
 
-    def let_start(self, pipeline: Pipeline, date: dt.date, names: Collection[str]) -> bool:
-        """Let processors of a date start. Returns whether all of them await the rest of their period."""
-        together = periods.awaiting(pipeline, names, self.checks_by_date.get(date, {}))
-        self.await_period += [(date, name) for name in names if name in together]
-        self.startable += [(date, name) for name in names if name not in together]
-        return together.issuperset(names)
+    def let_start(self, pipeline: Pipeline, date: dt.date, start: Start) -> Wait:
+        """Let processors of a date start, alone or with their period. Returns what the date waits for."""
+        together = periods.awaiting(pipeline, start.processors, self.checks_by_date.get(date, {}))
+        self.await_period += [(date, name) for name in start.processors if name in together]
+        self.startable += [(date, name) for name in start.processors if name not in together]
+        if together.issuperset(start.processors) and start.wait.waiting is WaitReason.SLOT:
+            return replace(start.wait, waiting=WaitReason.PERIOD)
+        return start.wait
 
 
 @dataclass(slots=True)

@@ -2,7 +2,8 @@
 
 - A date that lost its counts is put back to `pending`, which dismisses it, unless it had attempts.
 - A done date that was not expected and now is, is marked as regressed.
-- Outputs that the file newly expects of done dates are queried.
+- Outputs that the file newly expects of done dates are queried, and those that regressed dates are missing.
+- Done dates whose stored row counts mean something else by the changed rules get another verdict.
 - Checks that rest on the old expectation are queried again, and the checks that live dates need are created
   again. Dates behind an earlier one are evaluated again.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 
-from backfilld.daemon.engine import periods, regressed_dates, upstream
+from backfilld.daemon.engine import changed_rules, periods, regressed_dates, upstream
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import readmit
 from backfilld.daemon.events import Event
@@ -60,6 +61,8 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
     events = _readmit(tx, context, dates.get_many(tx, dismissed), checks.for_dates(tx, dismissed))
     _query_newly_expected(tx, context)
     marked = dates.not_expected_or_regressed(tx)
+    changed_rules.query_regressed(tx, context, marked)
+    marked = sorted({*marked, *changed_rules.judge_done_dates(tx, context)})
     for first in range(0, len(marked), CHUNK):
         events += regressed_dates.update(tx, context, marked[first : first + CHUNK])
     return events

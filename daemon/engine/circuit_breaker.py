@@ -14,8 +14,8 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.attempt_limits import attempts_of, confirmation_due
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
-from backfilld.state.store import circuit_breaker
-from backfilld.state.store.checks import CheckResult
+from backfilld.state.store import attempt_verdicts, circuit_breaker
+from backfilld.state.store.checks import CheckResult, Pair
 from backfilld.state.store.database import Transaction
 
 _DIGITS = re.compile(r"\d+")
@@ -27,13 +27,19 @@ def count(
     """Count the first verdict after each attempt. Hold processors that reach `breaker_threshold`.
 
     An attempt of several dates counts once: as an error where none of them is satisfied. Want of data is
-    counted by the query that confirms it: rows may show until then.
+    counted by the query that confirms it: rows may show until then. Where a check command gives the verdict,
+    the first date of an attempt for which it has run counts for all of them.
+
+    Call it before these verdicts are recorded for their attempts.
     """
     limit = context.pipeline.jobs.breaker_threshold
     results: dict[_Attempt, list[CheckResult]] = defaultdict(list)
+    judged = list(judged) if limit else []
+    checked = _first_after_check(tx, context, judged)
     for check, result in judged:
         processor = context.pipeline.processors.get(check.processor)
-        if limit and processor is not None and _is_counted(processor, check, result):
+        first = check.follows_attempt or (check.date, check.processor) in checked
+        if processor is not None and _is_counted(processor, check, result, first):
             results[_attempt(check)].append(result)
     incidents = []
     for (name, *_), of_attempt in results.items():
@@ -53,9 +59,26 @@ def _attempt(check: CheckRow) -> _Attempt:
     return check.processor, check.last_attempt_started_at, check.last_attempt_ended_at
 
 
-def _is_counted(processor: Processor, check: CheckRow, result: CheckResult) -> bool:
+def _first_after_check(
+    tx: Transaction, context: EngineContext, judged: Iterable[tuple[CheckRow, CheckResult]]
+) -> set[Pair]:
+    """The pairs with the first verdict after an attempt that was unknown until a check command ended."""
+    waited = [
+        (check.date, check.processor)
+        for check, result in judged
+        if check.processor in context.pipeline.check_commands
+        and check.verdict is Verdict.UNKNOWN
+        and result.judgement.verdict not in UNCERTAIN
+        and check.last_attempt_ended_at is not None
+        and not check.follows_attempt
+    ]
+    known = attempt_verdicts.judged_before(tx, waited)
+    return {pair for pair in waited if pair not in known}
+
+
+def _is_counted(processor: Processor, check: CheckRow, result: CheckResult, first: bool) -> bool:
     if result.judgement.verdict is not Verdict.NO_DATA:
-        return check.follows_attempt
+        return first
     attempts, limit = attempts_of(processor, replace(check, verdict=Verdict.NO_DATA))
     due_at = confirmation_due(processor, check)
     return attempts >= limit and due_at is not None and result.asked_at >= due_at

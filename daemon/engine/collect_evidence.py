@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backfilld.daemon.engine import (
     calendar_changes,
+    check_runs,
     circuit_breaker,
     compared_processors,
     comparison_dates,
@@ -29,12 +30,12 @@ from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.calendar import CountsByDate, Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
-from backfilld.state.rules.verdict import UNCERTAIN, Verdict
+from backfilld.state.rules.verdict import UNCERTAIN
 from backfilld.state.store import (
     attempt_verdicts,
     attempts,
@@ -46,7 +47,6 @@ from backfilld.state.store import (
     holds,
 )
 from backfilld.state.store.checks import CheckResult
-from backfilld.state.store.database import Transaction
 
 CHUNK = 5000
 """How many verdicts one transaction stores, so that the engine worker can write in between."""
@@ -78,11 +78,8 @@ class Validator:
             without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR) if todo.without_calendar else None
             admitting = todo.admitting and not checks.batch_is_full(tx, now, limit)
             may_query = todo.wanted and not admitting and not without_calendar
-            due = (
-                checks.due_checks(tx, now + self._context.pipeline.engine.batch_window, limit)
-                if may_query
-                else []
-            )
+            until = now + self._context.pipeline.engine.batch_window
+            due = checks.due_checks(tx, until, limit) if may_query else []
         try:
             judged_count = self._query(due) if due else 0
             if without_calendar:
@@ -96,8 +93,8 @@ class Validator:
             return max(judged_count, 1)
         return judged_count
 
-    def refresh_calendar(self, start: dt.date, end: dt.date) -> None:
-        """Read the calendar for the dates and those that they need, and make the dates due that wait for it.
+    def read_calendar(self, start: dt.date, end: dt.date) -> CountsByDate:
+        """What the calendar counts on the dates and those that they need. Stores nothing.
 
         Raises:
             WarehouseError: the calendar could not be read.
@@ -108,10 +105,17 @@ class Validator:
         end = periods.calendar_bounds(self._context.pipeline, end)[1]
         answer = self._warehouse.counts(first, end)
         span = (dt.date.fromordinal(n) for n in range(first.toordinal(), end.toordinal() + 1))
-        counts = self._context.pipeline.seasons.counts_of(span, answer)
-        now = self._context.now()
+        return self._context.pipeline.seasons.counts_of(span, answer)
+
+    def refresh_calendar(self, start: dt.date, end: dt.date) -> None:
+        """Read and store the calendar, and make the dates due that wait for it.
+
+        Raises:
+            WarehouseError: the calendar could not be read.
+        """
+        counts, now = self.read_calendar(start, end), self._context.now()
         with self._context.db.write() as tx:
-            known = calendar_days.between(tx, first, end)
+            known = calendar_days.between(tx, min(counts), max(counts))
             calendar_days.save(tx, counts, now)
             dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
             changed = [date for date in counts if date in known and known[date] != counts[date]]
@@ -125,11 +129,11 @@ class Validator:
             live = dates.live_span(tx)
             failed = [row.date for row in failed_date_rechecks.due(tx, now, interval, recovered_dates.BATCH)]
             held = holds.in_force(tx, holds.WAREHOUSE, now)
+        if held:
+            return
         spans = [live] if live else []
         if failed and not (live and live[0] <= failed[0] and failed[-1] <= live[1]):
             spans.append((failed[0], failed[-1]))
-        if held:
-            return
         try:
             for span in spans:
                 self.refresh_calendar(*span)
@@ -149,22 +153,21 @@ class Validator:
         current = [check for check in stored if check.processor in self._context.pipeline.processors]
         return self._query(current, purpose=purpose, certain=certain) if current else 0
 
+    def preview(self, stored: Sequence[CheckRow], counts: CountsByDate) -> list[CheckResult]:
+        """What a query of checks would store, with newer counts of the calendar. Stores nothing.
+
+        Raises:
+            WarehouseError: the warehouse could not be queried.
+        """
+        known = [check for check in stored if check.processor in self._context.pipeline.processors]
+        return self._ask(known, "gate", counts)[2]
+
     def _query(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
-        asked_at = self._context.now()
-        known = [check for check in due if check.processor in self._context.pipeline.processors]
-        stamped = [check for check in known if foreign_writes.reads_stamp(check, purpose)]
-        answers = self._warehouse.evidence(
-            _dates_by_processor(known), purpose=purpose, stamps=_dates_by_processor(stamped)
-        )
-        if self._context.now() < asked_at:
-            return len(due)  # the clock was set back meanwhile, so the evidence has no usable time
-        self._context.latest_query["seconds"] = self._context.now() - asked_at
-        if any(evidence.open for evidence in answers.values()):
-            with self._context.db.read() as tx:
-                due = attempts.with_attempt_history(tx, due)
-        days = self._days({check.date for check in due})
-        judged = self._judge(due, answers, days, asked_at, purpose)
-        for first in range(0, len(due), CHUNK):
+        due, answers, judged = self._ask(due, purpose, {})
+        if not judged:
+            return len(due)
+        check_runs.request(self._context, zip(due, judged, strict=True), answers)
+        for first in range(0, len(judged), CHUNK):
             chunk = due[first : first + CHUNK]
             results = zip(chunk, judged[first : first + CHUNK], strict=True)
             kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
@@ -172,9 +175,30 @@ class Validator:
         self._request_outdated_references(due, answers)
         return len(due)
 
-    def _days(self, judged_dates: set[dt.date]) -> Mapping[dt.date, Day]:
+    def _ask(
+        self, due: Sequence[CheckRow], purpose: Purpose, counts: CountsByDate
+    ) -> tuple[Sequence[CheckRow], Answers, list[CheckResult]]:
+        """The checks, the warehouse's answers and the results; without results if the clock was set back."""
+        asked_at = self._context.now()
+        known = [check for check in due if check.processor in self._context.pipeline.processors]
+        checked = self._context.pipeline.check_commands
+        stamped = [c for c in known if c.processor in checked or foreign_writes.reads_stamp(c, purpose)]
+        answers = self._warehouse.evidence(
+            _dates_by_processor(known), purpose=purpose, stamps=_dates_by_processor(stamped)
+        )
+        if self._context.now() < asked_at:
+            return due, answers, []  # the evidence has no usable time
+        self._context.latest_query["seconds"] = self._context.now() - asked_at
+        if any(evidence.open for evidence in answers.values()):
+            with self._context.db.read() as tx:
+                due = attempts.with_attempt_history(tx, due)
+        due, answers = check_runs.with_runs(self._context, due, answers)
+        days = self._days({check.date for check in due}, counts)
+        return due, answers, self._judge(due, answers, days, asked_at, purpose)
+
+    def _days(self, judged_dates: set[dt.date], newer: CountsByDate) -> Mapping[dt.date, Day]:
         with self._context.db.read() as tx:
-            counts = calendar_days.for_dates(tx, judged_dates)
+            counts = {**calendar_days.for_dates(tx, judged_dates), **newer}
         return {date: self._context.pipeline.seasons.day(date, counts.get(date)) for date in judged_dates}
 
     def _save(
@@ -185,6 +209,7 @@ class Validator:
             saved = [
                 (check, result) for check, result in results if (result.date, result.processor) in saved_pairs
             ]
+            incidents = circuit_breaker.count(tx, self._context, saved)
             if purpose == "gate":
                 attempt_verdicts.record(tx, saved)
             judged_dates = sorted({date for date, _ in saved_pairs})
@@ -193,7 +218,6 @@ class Validator:
                 for c, r in saved
                 if not c.satisfied and (r.judgement.verdict.satisfied or c.accepted_reason)
             ]
-            incidents = circuit_breaker.count(tx, self._context, saved)
             rows = dates.get_many(tx, judged_dates)
             moves = stale_dates.mark_stale(tx, self._context, saved, rows)
             moves += recovered_dates.update(tx, self._context, saved, rows)
@@ -206,7 +230,8 @@ class Validator:
                 for c, r in saved
                 if r.judgement.verdict.satisfied or r.judgement.verdict is not c.verdict
             }
-            self._request_compared(tx, changed, saved_pairs)
+            pipeline = self._context.pipeline
+            compared_processors.request_waiting(tx, pipeline, changed, saved_pairs, self._context.now())
         self._context.emit_all([*moves, *incidents, *foreign_writes.events(saved, answers)])
 
     def _judge(
@@ -282,33 +307,12 @@ class Validator:
     def _complete_dates(self, due: Sequence[CheckRow]) -> comparison_dates.CompleteDates:
         """The stored complete dates that the rules of these checks compare with."""
         processors = self._context.pipeline.processors
-        pairs = [
-            (check.date, check.processor)
-            for check in due
-            if check.processor in processors and processors[check.processor].expect.days_compared
-        ]
+        compares = [name for name, processor in processors.items() if processor.expect.days_compared]
+        pairs = [(check.date, check.processor) for check in due if check.processor in compares]
         if not pairs:
             return comparison_dates.CompleteDates()
         with self._context.db.read() as tx:
             return comparison_dates.stored(tx, processors, pairs)
-
-    def _request_compared(
-        self, tx: Transaction, changed: Collection[checks.Pair], saved: Collection[checks.Pair]
-    ) -> None:
-        """Query again what waits for a reference that has another verdict now, or is satisfied."""
-        compared = compared_processors.waiting_pairs(self._context.pipeline, changed)
-        pairs = [pair for pair in compared if pair not in saved]
-        if not pairs:
-            return
-        stored = checks.for_dates(tx, {date for date, _ in pairs})
-        waiting = [
-            (date, name)
-            for date, name in pairs
-            if (check := stored[date].get(name))
-            and check.verdict is Verdict.UNKNOWN
-            and check.attempt_id is None
-        ]
-        checks.request_check(tx, waiting, self._context.now())
 
     def _request_outdated_references(self, due: Sequence[CheckRow], answers: Answers) -> None:
         """Query a reference again whose stored verdict rests on another row count than it has now."""

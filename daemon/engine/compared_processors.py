@@ -15,7 +15,9 @@ from backfilld.state.records import CheckRow
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import Judgement, Reference
 from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store import checks
 from backfilld.state.store.checks import Pair
+from backfilld.state.store.database import Transaction
 
 Stored = Mapping[dt.date, Mapping[str, CheckRow]]
 """Stored checks by date and processor."""
@@ -57,6 +59,22 @@ def waiting_pairs(pipeline: Pipeline, judged: Collection[Pair]) -> Iterator[Pair
         for name in compared_with(pipeline, reference):
             if (date, name) not in judged:
                 yield date, name
+
+
+def request_waiting(
+    tx: Transaction, pipeline: Pipeline, changed: Collection[Pair], saved: Collection[Pair], now: float
+) -> None:
+    """Query again what waits for a reference that has another verdict now, or is satisfied."""
+    pairs = [pair for pair in waiting_pairs(pipeline, changed) if pair not in saved]
+    if not pairs:
+        return
+    stored = checks.for_dates(tx, {date for date, _ in pairs})
+    waiting = [
+        (date, name)
+        for date, name in pairs
+        if (check := stored[date].get(name)) and check.verdict is Verdict.UNKNOWN and check.attempt_id is None
+    ]
+    checks.request_check(tx, waiting, now)
 
 
 def outdated(pipeline: Pipeline, queried: Collection[Pair], stored: Stored, answers: Answers) -> list[Pair]:

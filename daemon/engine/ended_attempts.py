@@ -12,7 +12,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.formatting import last_line, matching_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
-from backfilld.state.store import checks
+from backfilld.state.store import attempts, checks
 from backfilld.state.store.attempts import AttemptEnd
 from backfilld.state.store.checks import AttemptResult, Pair
 from backfilld.state.store.database import Transaction
@@ -45,6 +45,9 @@ def release(
 ) -> None:
     """Let the checks of closed attempts be queried, and run again once their backoff is over."""
     closed_ids = {attempt.row.id for attempt in closed}
+    feeds_batch = any(_feeds_batch(context.pipeline, attempt.row.processor) for attempt in closed)
+    others = attempts.running(tx) if feeds_batch else []
+    running = {row.processor for row in others if row.id not in closed_ids}
     results: list[AttemptResult] = []
     related: dict[Pair, float] = {}
     for attempt in closed:
@@ -52,7 +55,7 @@ def release(
         jitter = context.rng.uniform(0.75, 1.25)
         for date in attempt.dates:
             date_checks = checks_by_date[date]
-            due_at = _query_due_at(context.pipeline, attempt, closed_ids, date_checks)
+            due_at = _query_due_at(context.pipeline, attempt, closed_ids, date_checks, running)
             results.append(_result(context, attempt, date_checks[attempt.row.processor], due_at, jitter))
             names = _related(context.pipeline, attempt.row.processor, date_checks)
             related |= {(date, name): due_at for name in names}
@@ -64,13 +67,20 @@ def _query_due_at(
     attempt: ClosedAttempt,
     closed_ids: Collection[int],
     date_checks: Mapping[str, CheckRow],
+    running: Collection[str],
 ) -> float:
-    """When to query the output: at once if the gate may open, else with the stage's other outputs."""
+    """When to query the output: at once if the gate may open, else with the stage's other outputs.
+
+    It also waits up to `batch_window` where a batch follows and one of `running`, the processors with other
+    attempts, is of the stage: so their dates become ready together.
+    """
     processor = attempt.row.processor
     due_at = attempt.end.ended_at
     stage = pipeline.stage_of.get(processor)
     if stage is None or not attempt.end.ended_well:
         return due_at
+    if _feeds_batch(pipeline, processor) and any(p.name in running for p in stage.processors):
+        return due_at + pipeline.engine.batch_window
     siblings = [c for p in stage.processors if p.name != processor and (c := date_checks.get(p.name))]
     # The gate stays closed while another processor of the stage is running or about to start.
     gate_stays_closed = any(
@@ -78,6 +88,16 @@ def _query_due_at(
     )
     has_dependents = any(processor in p.predecessors for p in stage.processors)
     return due_at + pipeline.engine.batch_window if gate_stays_closed and not has_dependents else due_at
+
+
+def _feeds_batch(pipeline: Pipeline, name: str) -> bool:
+    """Whether a processor that follows this one takes several dates, without a period that makes it wait."""
+    stage = pipeline.stage_of.get(name)
+    if stage is None:
+        return False
+    dependents = (p for p in stage.processors if name in p.predecessors)
+    following = (p for other in pipeline.stages[stage.index + 1 :][:1] for p in other.processors)
+    return any(p.batch > 1 for p in (*dependents, *following))
 
 
 def _result(

@@ -10,6 +10,7 @@ from backfilld.daemon.engine import periods, recovered_dates, scheduled_refreshe
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
+from backfilld.daemon.engine.check_runs import CheckRuns
 from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.launch import Launcher
@@ -18,6 +19,7 @@ from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.daemon.engine.selected_processors import unselected_missing
 from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.adapter import Executor
+from backfilld.daemon.executors.check_executor import CheckExecutor
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.records import DateRow
 from backfilld.state.rules.gates import WaitReason
@@ -38,13 +40,18 @@ class Engine:
     """Moves dates, one tick at a time. The caller decides when to tick; no method waits or loops."""
 
     def __init__(
-        self, context: EngineContext, warehouse: Warehouse, executors: Mapping[str, Executor]
+        self,
+        context: EngineContext,
+        warehouse: Warehouse,
+        executors: Mapping[str, Executor],
+        check_executor: CheckExecutor,
     ) -> None:
         self.context = context
         self._clock_steps = ClockStepDetector(context.now, context.steady or context.now)
         self.attempt_monitor = AttemptMonitor(context, executors)
         self.advancer = Advancer(context)
         self.launcher = Launcher(context, executors, self.attempt_monitor.close_unprepared)
+        self.check_runs = CheckRuns(context, check_executor)
         self.validator = Validator(context, warehouse)
         self.sweeper = Sweeper(context, self.validator)
 
@@ -59,14 +66,15 @@ class Engine:
         """Run one pass. Returns whether anything changed, so that the caller ticks again.
 
         1. If the clock was set: restart job limits and shift deadlines.
-        2. Poll the running attempts; stop those over their limits.
-        3. Close attempts that ended.
-        4. Release holds that have expired.
-        5. Advance due dates through satisfied gates, at most one batch.
-        6. Claim attempts of runnable checks within slots, writers, holds and budgets.
-        7. Launch their jobs.
+        2. Store what check commands said that ended, and start those that were requested.
+        3. Poll the running attempts; stop those over their limits.
+        4. Close attempts that ended.
+        5. Release holds that have expired.
+        6. Advance due dates through satisfied gates, at most one batch.
+        7. Claim attempts of runnable checks within slots, writers, holds and budgets.
+        8. Launch their jobs.
 
-        Steps 3 to 6 are one transaction, and none while there is nothing for them: a kill loses nothing, and
+        Steps 4 to 7 are one transaction, and none while there is nothing for them: a kill loses nothing, and
         an attempt that ended is closed with all that follows from it. Queries to the warehouse are not part
         of a tick (`validate`).
         """
@@ -74,13 +82,14 @@ class Engine:
             self.attempt_monitor.restart_limits()
             self.launcher.restart_evidence()
             self._shift_deadlines_back(-clock_step)
+        checked = self.check_runs.run()
         with self.context.db.read() as tx:
             todo = due_work.due_transitions(tx, self.context.now())
             running = {row.id: row for row in attempts.running(tx)}
         # Even with none running: a job whose attempt another leader closed may still run here.
         ended = self.attempt_monitor.poll(running)
         if not (ended or any(todo)):
-            return bool(clock_step)
+            return bool(clock_step or checked)
         with self.context.db.write() as tx:
             ends = self.attempt_monitor.close(tx, ended)
             if todo.over:
@@ -88,11 +97,11 @@ class Engine:
             advanced, moves = self.advancer.advance(tx) if ended or todo.over or todo.due else (0, [])
             ended_ids = {attempt.row.id for attempt in ended}
             others = [row for number, row in running.items() if number not in ended_ids]
-            claims, incidents = self.launcher.claim(tx, others)
+            claims, incidents = self.launcher.claim(tx, others, self.check_runs.running)
         self.attempt_monitor.finish(ends)
         self.context.emit_all([*moves, *incidents])
         self.launcher.launch(claims)
-        return bool(clock_step or ended or advanced or claims)
+        return bool(clock_step or checked or ended or advanced or claims)
 
     def supervise_standby(self) -> None:
         """In place of a tick, while another daemon leads: supervise the jobs that run on this host."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from backfilld.daemon.engine.collect_evidence import Validator
@@ -18,7 +18,7 @@ from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.errors import BackfilldError
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, EnqueueOutcome
-from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.calendar import CountsByDate, Day
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import (
     backfills,
@@ -27,6 +27,7 @@ from backfilld.state.store import (
     dates,
     interests,
 )
+from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
 CALENDAR_FRESH_FOR = 60.0
@@ -54,12 +55,10 @@ class Enqueuer:
         replay = self._replay(request)
         if replay is not None:
             return replay
+        if request.dry_run:
+            return self._dry_run(request)
         warning = self._refresh_calendar(request)
         warning = self._revalidate_done(request) or warning
-        if request.dry_run:
-            with self._context.db.read() as tx:
-                existing = dates.get_many(tx, request.dates)
-                return self._result(None, request, self._outcomes(tx, request, existing, warning))
         with self._context.db.write() as tx:
             if request.key is not None and backfills.by_key(tx, request.key) is not None:
                 raise Conflict("the same request is being handled; ask again for its answer")
@@ -68,6 +67,24 @@ class Enqueuer:
             backfill_id, moves = store(tx, self._context, request, existing, details)
         self._context.emit_all(moves)
         return self._result(backfill_id, request, details)
+
+    def _dry_run(self, request: EnqueueRequest) -> EnqueueResult:
+        """The result that the request would have, by the warehouse as it is now. Stores nothing."""
+        start, end = request.dates[0], request.dates[-1]
+        counts: CountsByDate = {}
+        judged: list[CheckResult] = []
+        warning = ""
+        try:
+            if not self._calendar_is_fresh(start, end):
+                counts = self._validator.read_calendar(start, end)
+            if not request.force:
+                judged = self._validator.preview(self._checks_of_done(request), counts)
+        except WarehouseError as error:
+            warning = f"the warehouse could not be queried: {error}"
+        with self._context.db.read() as tx:
+            existing = dates.get_many(tx, request.dates)
+            details = self._outcomes(tx, request, existing, warning, counts, judged)
+        return self._result(None, request, details)
 
     def _replay(self, request: EnqueueRequest) -> EnqueueResult | None:
         """The stored result of an earlier request with the same key."""
@@ -106,9 +123,7 @@ class Enqueuer:
     def _refresh_calendar(self, request: EnqueueRequest) -> str:
         """Read the calendar, unless it was just read. Returns why it could not be read, or empty."""
         start, end = request.dates[0], request.dates[-1]
-        with self._context.db.read() as tx:
-            read_at = calendar_days.oldest_answer(tx, start, end)
-        if read_at is not None and self._context.now() - read_at < CALENDAR_FRESH_FOR:
+        if self._calendar_is_fresh(start, end):
             return ""
         try:
             self._validator.refresh_calendar(start, end)
@@ -116,16 +131,24 @@ class Enqueuer:
             return f"the calendar could not be read: {error}"
         return ""
 
+    def _calendar_is_fresh(self, start: dt.date, end: dt.date) -> bool:
+        """Whether the calendar of a range was just read."""
+        with self._context.db.read() as tx:
+            read_at = calendar_days.oldest_answer(tx, start, end)
+        return read_at is not None and self._context.now() - read_at < CALENDAR_FRESH_FOR
+
+    def _checks_of_done(self, request: EnqueueRequest) -> list[CheckRow]:
+        """The checks of the requested dates that are done."""
+        with self._context.db.read() as tx:
+            stored_checks = checks.for_dates(tx, dates.done_among(tx, request.dates))
+        return [check for date_checks in stored_checks.values() for check in date_checks.values()]
+
     def _revalidate_done(self, request: EnqueueRequest) -> str:
         """Validate done dates again. Returns why the warehouse could not be queried, or empty."""
         if request.force:
             return ""
-        with self._context.db.read() as tx:
-            stored_checks = checks.for_dates(tx, dates.done_among(tx, request.dates))
         try:
-            self._validator.revalidate(
-                [check for date_checks in stored_checks.values() for check in date_checks.values()]
-            )
+            self._validator.revalidate(self._checks_of_done(request))
         except WarehouseError as error:
             return f"the warehouse could not be queried: {error}"
         return ""
@@ -136,10 +159,18 @@ class Enqueuer:
         request: EnqueueRequest,
         existing: Mapping[dt.date, DateRow],
         warning: str,
+        newer_counts: CountsByDate | None = None,
+        judged: Sequence[CheckResult] = (),
     ) -> list[DateResult]:
+        """The outcome of each date. `newer_counts` and `judged` are what was read and not stored."""
         wanted = interests.wanted_among(tx, [row.date for row in existing.values() if row.state not in FINAL])
         counts_by_date = calendar_days.between(tx, request.dates[0], request.dates[-1])
-        stored_checks = checks.for_dates(tx, [row.date for row in existing.values()])
+        counts_by_date |= newer_counts or {}
+        may_withdraw = [row.date for row in existing.values() if row.state in FINAL or request.force]
+        stored_checks = checks.for_dates(tx, may_withdraw)
+        for result in judged:
+            by_name = stored_checks[result.date]
+            by_name[result.processor] = result.applied_to(by_name[result.processor])
         details = []
         for date in request.dates:
             row = existing.get(date)

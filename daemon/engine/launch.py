@@ -24,6 +24,7 @@ from backfilld.state.records import AttemptRow, DateRow
 from backfilld.state.rules.batching import batches
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds, interests
+from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.runnable_checks import RunnableCheck
@@ -87,8 +88,12 @@ class Launcher:
         """Whether the processor's executor cannot start jobs now, so that an attempt would be wasted."""
         return bool(self._context.unavailable.get(self._processors[name].executor))
 
-    def claim(self, tx: Transaction, running: Sequence[AttemptRow]) -> tuple[list[Claim], list[Event]]:
-        """Claim what may run beside the running attempts, by priority and date. Returns events to emit.
+    def claim(
+        self, tx: Transaction, running: Sequence[AttemptRow], checking: Collection[Pair] = ()
+    ) -> tuple[list[Claim], list[Event]]:
+        """Claim what may run beside the running attempts and check commands, by priority and date.
+
+        Returns events to emit.
 
         Pauses and holds are read in the same transaction. Holds each table that has work but has used up its
         daily attempts.
@@ -99,7 +104,7 @@ class Launcher:
                 for name, executor in self._executors.items()
             }
         )
-        free, windows = FreeSlots(self._context.pipeline, running), WindowReader(tx, self._context)
+        free, windows = FreeSlots(self._context.pipeline, running, checking), WindowReader(tx, self._context)
         closed = windows.closed()
         if closed:
             # Dates that were about to start a job when a window closed become due, and show the reason.

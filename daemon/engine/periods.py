@@ -126,10 +126,18 @@ def awaiting(pipeline: Pipeline, names: Iterable[str], date_checks: Mapping[str,
     )
 
 
-def touched(pipeline: Pipeline, rows: Iterable[DateRow], ready: Iterable[Pair]) -> dict[PeriodKey, None]:
-    """The periods in which a pass may have changed something: of the dates in its processors' states."""
+def settle_pass(
+    tx: Transaction, context: EngineContext, rows: Iterable[DateRow], ready: Sequence[Pair]
+) -> None:
+    """After a pass: settle the periods in which it may have changed something.
+
+    `rows` are the dates of the pass, in the states from which it took them; `ready` are the outputs that may
+    start with their period.
+    """
+    pipeline = context.pipeline
     if not with_period(pipeline):
-        return {}
+        return
+    checks.set_runnable(tx, ready, Runnable.WITH_PERIOD)
     here = [
         (row.date, processor.name)
         for row in rows
@@ -138,7 +146,7 @@ def touched(pipeline: Pipeline, rows: Iterable[DateRow], ready: Iterable[Pair]) 
         if processor.period
     ]
     keys = (period_key(pipeline.processors[name], date) for date, name in (*here, *ready))
-    return dict.fromkeys(keys)
+    settle(tx, context, dict.fromkeys(keys))
 
 
 def settle(tx: Transaction, context: EngineContext, keys: Iterable[PeriodKey]) -> None:

@@ -17,7 +17,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.owning_backfills import selected_when_done
 from backfilld.daemon.events import Incident
 from backfilld.state.formatting import format_counts
-from backfilld.state.records import CheckRow
+from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
@@ -35,7 +35,7 @@ def update(tx: Transaction, context: EngineContext, judged_dates: Collection[dt.
     missing_now = {
         date: _now_expected(context.pipeline.seasons.day(date, counts[date]))
         if row.outcome == Outcome.NOT_EXPECTED and date in counts
-        else _missing(context, checks_by_date[date], selected.get(date))
+        else _missing(context, row, checks_by_date[date], selected.get(date))
         for date, row in before.items()
     }
     date_marks.set_regressed(
@@ -60,12 +60,21 @@ def _now_expected(day: Day) -> str:
 
 
 def _missing(
-    context: EngineContext, date_checks: Mapping[str, CheckRow], selected: Collection[str] | None
+    context: EngineContext,
+    row: DateRow,
+    date_checks: Mapping[str, CheckRow],
+    selected: Collection[str] | None,
 ) -> str:
-    """The unsatisfied ones of the selected processors (None: of all) with their verdicts, as text."""
+    """The unsatisfied ones of the selected processors (None: of all) with their verdicts, as text.
+
+    While an answer is missing, a date stays regressed with the reason that it had.
+    """
     names = [n for n in context.pipeline.processors if selected is None or n in selected]
     checked = [date_checks[name] for name in names if name in date_checks]
-    unsatisfied = [check for check in checked if not check.satisfied and _is_missing(check)]
+    open_ones = [check for check in checked if not check.satisfied]
+    unsatisfied = [check for check in open_ones if _is_missing(check)]
+    if not unsatisfied and any(check.asked_at is not None for check in open_ones):
+        return row.regressed
     return "; ".join(f"{c.processor} is {c.verdict}: {c.reason}".removesuffix(": ") for c in unsatisfied)
 
 

@@ -26,6 +26,7 @@ from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import Action, Actor, CheckRow, DateRow, Mark, RunMode
 from backfilld.state.rules.machine import FINAL
+from backfilld.state.store import interests
 from backfilld.state.store.audit import Facts
 from backfilld.state.store.database import Transaction
 
@@ -100,6 +101,8 @@ def _requeue(
     # What was accepted stays accepted where only what is stale is computed again.
     kept = RunMode.NORMAL if query.mark is Mark.STALE else RunMode.RETRY
     mode = RunMode.FORCE if how.force else kept
+    if query.mark is not Mark.STALE:
+        interests.reopen_widest(tx, chosen)
     moves = requeue(tx, context, chosen, mode=mode, actor=by.name, reason=reason, cascades=cascades)
     for row in chosen if how.cascades else ():
         moves += stale_dates.requeue_stale(

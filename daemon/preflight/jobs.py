@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from backfilld.daemon import job_script
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.preflight.python_source import option_settings
@@ -29,6 +30,18 @@ def programs(context: PreflightContext) -> Iterator[Finding]:
     if elsewhere:
         yield passed(f"{len(elsewhere)} jobs run by another executor, which alone knows their programs")
     yield passed(f"{len(scripts) - len(bad)} jobs have program, directory and script")
+    yield from _check_programs(context)
+
+
+def _check_programs(context: PreflightContext) -> Iterator[Finding]:
+    """Program, working directory and script of each check command, which runs on the daemon's host."""
+    commands = context.pipeline.check_commands
+    for name, check in commands.items():
+        as_job = context.pipeline.processors[name].model_copy(update={"command": check.command})
+        if problem := job_script.program(context.pipeline, as_job).problem:
+            yield failed(f"{name}: expect.check: {problem}", "correct command in expect.check, or cwd")
+    if commands:
+        yield passed(f"{len(commands)} processors have a check command")
 
 
 def compiling(context: PreflightContext) -> Iterator[Finding]:

@@ -80,7 +80,8 @@ def blindness(
         blindness_of(pipeline, processor, processor.expect, list(complete_dates(processor, snapshot)))
         for processor in pipeline.processors.values()
     ]
-    return BlindnessReport(start=start, end=end, processors=found, summary=_summary(found))
+    left_out = "; no check command runs on damaged figures" if pipeline.check_commands else ""
+    return BlindnessReport(start=start, end=end, processors=found, summary=_summary(found) + left_out)
 
 
 def complete_dates(processor: Processor, snapshot: Snapshot) -> Iterator[CompleteDate]:
@@ -123,8 +124,8 @@ def blindness_of(
 def is_complete(
     pipeline: Pipeline, processor: Processor, expect: Expectation, evidence: Evidence, day: Day
 ) -> bool:
-    """Whether rules call figures complete, without regard to any run."""
-    context = pipeline.judge_context(processor, now=0.0)
+    """Whether rules call figures complete, without regard to any run. No check command runs."""
+    context = pipeline.judge_context(processor, now=0.0, runs_checks=False)
     return judge(evidence, expect, day, context).verdict is Verdict.COMPLETE
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.daemon.reports.warehouse_snapshot import Snapshot, take_snapshot
+from backfilld.daemon.reports.warehouse_snapshot import Known, Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -63,15 +63,23 @@ class QualityReport:
 
 
 def quality(
-    pipeline: Pipeline, warehouse: Warehouse, start: dt.date, end: dt.date, *, now: float
+    pipeline: Pipeline,
+    warehouse: Warehouse,
+    start: dt.date,
+    end: dt.date,
+    *,
+    now: float,
+    known: Known | None = None,
 ) -> QualityReport:
     """Count the rows below each processor's quality rules from `start` to `end`, both included.
+
+    `known` has the results of check commands, where there is a state database.
 
     Raises:
         WarehouseError: the calendar, or the whole warehouse, could not be queried.
         ValueError: `start` is after `end`.
     """
-    snapshot = take_snapshot(pipeline, warehouse, start, end, now=now, purpose="quality")
+    snapshot = take_snapshot(pipeline, warehouse, start, end, now=now, known=known, purpose="quality")
     checked = [
         _processor(pipeline, p, snapshot) for p in pipeline.processors.values() if _has_quality_rules(p)
     ]
@@ -84,13 +92,13 @@ def quality(
         processors=checked,
         unchecked=[name for name, p in pipeline.processors.items() if not _has_quality_rules(p)],
         good=not broken and not unknown,
-        summary=_summary(checked, broken, unknown),
+        summary=_summary(checked, broken, unknown, sum(map(len, snapshot.unchecked.values()))),
     )
 
 
 def _has_quality_rules(processor: Processor) -> bool:
     expect = processor.expect
-    return any((expect.quality, expect.filled, expect.change, expect.no_rows))
+    return any((expect.quality, expect.filled, expect.change, expect.no_rows, expect.check))
 
 
 def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> ProcessorQuality:
@@ -141,10 +149,11 @@ def _below(evidence: Evidence) -> int:
     return 0 if evidence.passing_rows is None or evidence.error else evidence.rows - evidence.passing_rows
 
 
-def _summary(checked: Sequence[ProcessorQuality], broken: int, unknown: int) -> str:
+def _summary(checked: Sequence[ProcessorQuality], broken: int, unknown: int, unchecked: int) -> str:
     below, rows = sum(p.below for p in checked), sum(p.rows for p in checked)
     if not rows and not unknown:
         return "there are no rows to check"
     pairs = f"{pluralize(broken, '(processor, date) pair')} {'breaks' if broken == 1 else 'break'} a rule"
     line = f"{below} of {rows} rows are below their standard; {pairs if broken else 'no rule is broken'}"
-    return line + (f", {unknown} could not be queried" if unknown else "")
+    line += f", {unknown} could not be queried" if unknown else ""
+    return line + (f"; check commands not run: {unchecked}" if unchecked else "")

@@ -117,6 +117,8 @@ class Validation:
     """What the calendar counts on dates that lie in no season."""
     unexpected_rows: Mapping[str, Mapping[dt.date, int]]
     """Rows by processor and date on dates that the calendar does not expect."""
+    checks_not_run: Mapping[str, Sequence[dt.date]]
+    """The dates by processor that are judged without their check command: it has no result about them."""
     warnings: Sequence[str]
     """Contradictions between calendar, seasons and tables: one sentence each."""
     next_action: str
@@ -161,6 +163,7 @@ def report(pipeline: Pipeline, snapshot: Snapshot) -> Validation:
         summary=_summary(snapshot, len(expected), len(bootstrap), phases),
         counts_outside_seasons=snapshot.counts_outside_seasons(),
         unexpected_rows=snapshot.unexpected_rows,
+        checks_not_run={name: list(dates) for name, dates in snapshot.unchecked.items()},
         warnings=list(_warnings(snapshot)),
         next_action=next_action(snapshot, statuses),
         snapshot=snapshot,

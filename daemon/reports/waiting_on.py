@@ -7,18 +7,19 @@ read here, when the sentence is requested. Everything else is stored with the da
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.free_slots import in_pool
+from backfilld.daemon.engine.free_slots import checks_in_pool, in_pool
 from backfilld.daemon.reports.causes import CauseReader
 from backfilld.state.formatting import format_utc
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow, Runnable
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import attempts, checks, holds
+from backfilld.state.store import attempts, check_runs, checks, holds
+from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 
 _STOPPED_BY_PAUSE = (
@@ -38,6 +39,8 @@ class WaitContext:
     running: Sequence[AttemptRow]
     holds: Sequence[HoldRow]
     checks: Mapping[dt.date, Mapping[str, CheckRow]]
+    check_runs: Collection[Pair]
+    """The check commands that run."""
     causes: CauseReader
 
     def hold(self, kind: str) -> HoldRow | None:
@@ -57,6 +60,7 @@ def waiting_on(tx: Transaction, context: EngineContext, rows: Sequence[DateRow])
         holds=active_holds,
         causes=CauseReader(tx, context, active_holds, live),
         checks=checks.for_dates(tx, [row.date for row in live]),
+        check_runs=check_runs.running(tx, context.pipeline.check_commands),
     )
     return {row.date: _sentence(wait_context, row) for row in live}
 
@@ -146,9 +150,14 @@ def _pool_slot(context: WaitContext, processor: Processor) -> str:
     if pool is None:
         return ""
     size, users = pipeline.pool_sizes[pool], in_pool(pipeline, pool, context.running)
-    if len(users) < size:
+    checking = checks_in_pool(pipeline, pool, context.check_runs)
+    taken = len(users) + len(checking)
+    if taken < size:
         return ""
-    return f"a slot of the pool {pool}: {len(users)} of {size} are taken{_runs(users[0])}"
+    of_check = "" if users else f": {checking[0][0]} runs the check of {checking[0][1]}"
+    return (
+        f"a slot of the pool {pool}: {taken} of {size} are taken{_runs(next(iter(users), None)) or of_check}"
+    )
 
 
 def _executor_slot(context: WaitContext, processor: Processor) -> str:

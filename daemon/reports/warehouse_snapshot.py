@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from backfilld.daemon.engine.check_runs import current_run
 from backfilld.daemon.engine.compared_processors import stored_reference, with_references
 from backfilld.daemon.engine.comparison_dates import CompleteDates
 from backfilld.daemon.engine.periods import calendar_bounds, period_key
@@ -66,6 +67,8 @@ class Snapshot:
     """Rows by processor and date on dates of the range that the calendar does not expect."""
     checks: Known = field(default_factory=dict)
     """The verdicts of every date of the range, and of the queried dates around it."""
+    unchecked: Wanted = field(default_factory=dict)
+    """By processor, the dates that are complete by the other rules, and whose check command has not run."""
 
     def in_range(self) -> Iterator[Day]:
         """The days of the range, oldest first."""
@@ -110,11 +113,13 @@ def take_snapshot(
     first = calendar_start(pipeline, pipeline.needs.starting(start), start)
     last = calendar_bounds(pipeline, end)[1]
     counts = pipeline.seasons.counts_of(_span(first, last), warehouse.counts(first, last))
-    days = {date: pipeline.seasons.day(date, known) for date, known in counts.items()}
+    days = {date: pipeline.seasons.day(date, count) for date, count in counts.items()}
     wanted = _wanted(pipeline, days, start, end)
     off = [date for date in _span(start, end) if not days[date].expected and purpose == "validation"]
     queried = {name: [*wanted.get(name, ()), *off] for name in (pipeline.processors if off else wanted)}
-    answers = warehouse.evidence(queried, purpose=purpose) if queried else {}
+    # The result of a check command is about one state of an output, which its write stamp shows.
+    stamped = {name: queried[name] for name in pipeline.check_commands if known and name in queried}
+    answers = warehouse.evidence(queried, purpose=purpose, stamps=stamped or None) if queried else {}
     unjudged = Snapshot(
         start=start,
         end=end,
@@ -124,7 +129,8 @@ def take_snapshot(
         answers={pair: evidence for pair, evidence in answers.items() if days[pair[1]].expected},
         unexpected_rows=_rows_on(off, answers),
     )
-    return replace(unjudged, checks=_judge_all(pipeline, unjudged, known or {}))
+    checks, unchecked = _judge_all(pipeline, unjudged, known or {})
+    return replace(unjudged, checks=checks, unchecked=unchecked)
 
 
 def evaluate_gate(pipeline: Pipeline, stage: Stage, checks: Checks, context: GateContext) -> Decision:
@@ -218,10 +224,11 @@ def _rows_on(dates: Sequence[dt.date], answers: Answers) -> dict[str, dict[dt.da
     return dict(rows)
 
 
-def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> Known:
+def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> tuple[Known, Wanted]:
+    """The verdicts; and the dates by processor whose check command has no result about the output."""
     queried = {(name, date) for name, dates in snapshot.wanted.items() for date in dates}
     checks: dict[dt.date, dict[str, CheckRow]] = {}
-    complete = CompleteDates()
+    complete, unchecked = CompleteDates(), defaultdict[str, list[dt.date]](list)
     for date, day in sorted(snapshot.days.items()):
         judged: dict[str, CheckRow] = {}
         for name in pipeline.judging_order:
@@ -230,6 +237,9 @@ def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> Known:
             processor, stored = pipeline.processors[name], known.get(date, {}).get(name)
             evidence = snapshot.answers.get((name, date), _NOT_QUERIED)
             evidence = complete.compared(processor, date, evidence)
+            if stored is not None and name in pipeline.check_commands:
+                run = current_run(pipeline, stored, evidence, snapshot.asked_at)
+                evidence = replace(evidence, check_run=run)
             of = pipeline.references.get(name)
             judge_context = pipeline.judge_context(
                 processor,
@@ -237,12 +247,15 @@ def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> Known:
                 last_attempt=stored.last_attempt_on(processor.table) if stored else None,
                 previous_attempts=stored.previous_attempts if stored else (),
                 reference=stored_reference(judged.get(of), evidence) if of else None,
+                runs_checks=False,
             )
             judgement = judge(evidence, processor.expect, day, judge_context)
+            if judgement.awaits_check and judgement.verdict is Verdict.COMPLETE and date >= snapshot.start:
+                unchecked[name].append(date)
             complete.record(processor, date, judgement, day.counts)
             judged[name] = _check(name, date, judgement, snapshot.asked_at, stored)
         checks[date] = {name: judged[name] for name in pipeline.processors if name in judged}
-    return checks
+    return checks, unchecked
 
 
 def _check(

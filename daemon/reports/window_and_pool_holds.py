@@ -13,7 +13,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import in_pool
 from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.rules.closed_hours import delay
-from backfilld.state.store import attempts
+from backfilld.state.store import attempts, check_runs
 from backfilld.state.store.database import Transaction
 
 WINDOW, POOL = "window", "pool"
@@ -68,14 +68,20 @@ def _closed_windows(context: EngineContext) -> Iterator[DerivedHold]:
 def _full_pools(tx: Transaction, context: EngineContext) -> Iterator[DerivedHold]:
     pipeline = context.pipeline
     running = attempts.running(tx) if pipeline.pool else []
+    checking = check_runs.running(tx, pipeline.check_commands) if pipeline.pool else {}
     for name, size in pipeline.pool_sizes.items():
         users = in_pool(pipeline, name, running)
-        if len(users) >= size:
-            taken = join_truncated([f"attempt {user.id} of {user.processor}" for user in users], _NAMED)
+        starts = {f"attempt {user.id} of {user.processor}": user.claimed_at for user in users}
+        of_pool = [pair for pair in checking if pipeline.pool_of(pair[1]) == name]
+        starts |= {
+            f"the check of {processor} {date}": checking[date, processor] for date, processor in of_pool
+        }
+        if len(starts) >= size:
+            taken = join_truncated(list(starts), _NAMED)
             yield DerivedHold(
                 kind=POOL,
                 key=name,
-                reason=f"is full: {len(users)} of {size} slots are taken by {taken}",
-                since=max(user.claimed_at for user in users),
+                reason=f"is full: {len(starts)} of {size} slots are taken by {taken}",
+                since=max(starts.values()),
                 until=None,
             )

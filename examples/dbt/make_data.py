@@ -5,12 +5,15 @@ import datetime as dt
 from pathlib import Path
 
 FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 3, 31)
+REFUND = dt.date(2024, 2, 20)
 
 
 def orders(date: dt.date) -> list[list[object]]:
     """The orders of a date: order, date, customer, amount."""
     number = 20 + date.toordinal() % 7
     rows: list[list[object]] = [[f"{date:%Y%m%d}-{n}", date, 1 + n % 9, 10 + n] for n in range(number)]
+    if date == REFUND:  # in cents, where all other amounts are in euros
+        rows[7][3] = -2_500_000
     if date == FIRST:  # the shop sends an order twice
         rows.append(rows[4])
     return [] if date == LAST else rows  # its last date has not been exported yet

@@ -31,6 +31,7 @@ from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.pipeline.warehouse_settings import DEFAULT_QUOTA_TIMEZONE
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
 from backfilld.state.rules.closed_hours import ClosedHours
+from backfilld.state.rules.expectations.check import CommandCheck
 from backfilld.state.rules.judge import JudgeContext, outside
 from backfilld.state.rules.needs_graph import Need, NeedsGraph
 from backfilld.state.rules.recurring_days import RecurringDays
@@ -47,11 +48,13 @@ class EngineSettings(StrictModel):
     """Time between queries about an open run, a failed query or a missing upstream that no backfill fills."""
     batch_window: Duration = 10.0
     """The longest that the query after a successful job waits for further queries, where its date has other
-    jobs to run: one query then serves several jobs."""
+    jobs to run, or jobs of other dates may fill a batch that follows: one query then serves several jobs."""
     revalidate_within: Duration = 7 * 86400.0
     """The period in which every done date is validated again, at most 200 dates a minute; `"0s"`: never."""
+    check_slots: int = Field(default=2, ge=1, le=100)
+    """The most commands of `expect.check` that run at the same time, beside the `slots` of `[jobs]`."""
     log_retention: Duration = 0.0
-    """How long a job's log is kept after its last line; `"0s"`: without limit."""
+    """How long the log of a job or check is kept after its last line; `"0s"`: without limit."""
     max_log_bytes: Size = Field(default=10**9, ge=1000)
     """The most that an attempt's log may take on the disk, such as `"1GB"`. A longer one loses its middle."""
 
@@ -126,6 +129,11 @@ class Pipeline(StrictModel):
     def references(self) -> Mapping[str, str]:
         """The processor that each processor with a ratio, or keys of another one, is compared with."""
         return {name: of for name, p in self.processors.items() if (of := p.expect.reference)}
+
+    @cached_property
+    def check_commands(self) -> Mapping[str, CommandCheck]:
+        """The check command of each processor that has one, by its name."""
+        return {name: p.expect.check for name, p in self.processors.items() if p.expect.check}
 
     @cached_property
     def judging_order(self) -> tuple[str, ...]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from backfilld.state.pipeline.fields import Duration
+from backfilld.state.pipeline.placeholders import PLACEHOLDER, refuse_unknown
 from backfilld.state.pipeline.strict_model import StrictModel
 
 PLACEHOLDERS = ("start", "end", "python")
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
 class PreflightCheckSettings(StrictModel):
@@ -30,9 +29,7 @@ class PreflightCheckSettings(StrictModel):
     @field_validator("command")
     @classmethod
     def _known_placeholders(cls, command: tuple[str, ...]) -> tuple[str, ...]:
-        for word in _PLACEHOLDER.findall(" ".join(command)):
-            if word not in PLACEHOLDERS:
-                raise ValueError(f"unknown placeholder {{{word}}}; known are {', '.join(PLACEHOLDERS)}")
+        refuse_unknown(command, PLACEHOLDERS)
         if not command[0].strip():
             raise ValueError("the first word is empty; write the program there")
         return command
@@ -46,7 +43,7 @@ class PreflightCheckSettings(StrictModel):
 
     def argv(self, words: dict[str, str]) -> tuple[str, ...]:
         """The command with its placeholders replaced by `words`."""
-        return tuple(_PLACEHOLDER.sub(lambda match: words[match[1]], part) for part in self.command)
+        return tuple(PLACEHOLDER.sub(lambda match: words[match[1]], part) for part in self.command)
 
 
 class PreflightSettings(StrictModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -15,10 +14,10 @@ from pydantic import Field, field_validator, model_validator
 from backfilld.state.pipeline.fields import Column, Duration, Name, OutputTable, TimeZone
 from backfilld.state.pipeline.jobs import JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
+from backfilld.state.pipeline.placeholders import PLACEHOLDER, refuse_unknown
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.periods import MOST_DATES, Period
 
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 PLACEHOLDERS = ("date", "dates", "start", "end", "dates_file", "python")
 BATCH_PLACEHOLDERS = ("dates", "start", "end", "dates_file")
 
@@ -99,9 +98,7 @@ class Processor(JobSettings):
     @field_validator("command", "source_command")
     @classmethod
     def _known_placeholders(cls, command: tuple[str, ...]) -> tuple[str, ...]:
-        for word in _PLACEHOLDER.findall(" ".join(command)):
-            if word not in PLACEHOLDERS:
-                raise ValueError(f"unknown placeholder {{{word}}}; known are {', '.join(PLACEHOLDERS)}")
+        refuse_unknown(command, PLACEHOLDERS)
         return command
 
     @model_validator(mode="after")
@@ -153,17 +150,17 @@ class Processor(JobSettings):
     @property
     def placeholders(self) -> tuple[str, ...]:
         """The names in braces that the command uses."""
-        return tuple(_PLACEHOLDER.findall(" ".join(self.command)))
+        return tuple(PLACEHOLDER.findall(" ".join(self.command)))
 
     def argv(self, words: Mapping[str, str]) -> tuple[str, ...]:
         """The command with its placeholders replaced by `words`; no shell ever parses it."""
-        fill = partial(_PLACEHOLDER.sub, lambda match: words.get(match[1], match[0]))
+        fill = partial(PLACEHOLDER.sub, lambda match: words.get(match[1], match[0]))
         return tuple(fill(part) for part in self.command)
 
     def source_hint(self, date: dt.date) -> str:
         """The command that loads the source of a date, as words for a sentence; empty without one."""
         fill = date_placeholders([date])
-        words = [_PLACEHOLDER.sub(lambda m: fill.get(m[1], m[0]), part) for part in self.source_command]
+        words = [PLACEHOLDER.sub(lambda m: fill.get(m[1], m[0]), part) for part in self.source_command]
         return f"; load its source: {shlex.join(words)}" if words else ""
 
     @property

@@ -16,10 +16,12 @@ from backfilld.state.pipeline.name_checks import nearest, processor_key, repeate
 from backfilld.state.pipeline.need_checks import need_problems, need_warnings
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.placeholders import command_problems
 from backfilld.state.pipeline.pool_checks import pool_problems
 from backfilld.state.pipeline.processor import PLACEHOLDERS, Processor
 from backfilld.state.pipeline.warehouse_settings import SqlKind
 from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectations.check import PLACEHOLDERS as CHECK_PLACEHOLDERS
 
 Location = tuple[int | str, ...]
 """A key's path, with numbers for the items of lists."""
@@ -184,12 +186,11 @@ def _resource_problems(where: str, processor: Processor, pipeline: Pipeline) -> 
 
 
 def _command_problems(where: str, processor: Processor) -> Iterator[str]:
-    if not processor.command[0].strip():
-        yield f"{where}.command: the first word is empty; write the program there"
-    for braces, word in re.findall(r"(\{\s*(\w+)\s*\})", " ".join(processor.command)):
-        meant = word.lower()
-        if meant in PLACEHOLDERS and braces != f"{{{meant}}}":
-            yield f"{where}.command: {braces} is not a placeholder; did you mean {{{meant}}}?"
+    for problem in command_problems(processor.command, PLACEHOLDERS):
+        yield f"{where}.command: {problem}"
+    check = processor.expect.check
+    for problem in command_problems(check.command, CHECK_PLACEHOLDERS) if check else ():
+        yield f"{where}.expect.check.command: {problem}"
 
 
 def _name_problems(pipeline: Pipeline) -> Iterator[str]:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from backfilld.state.rules.check_run import CheckRun
 from backfilld.state.rules.expectations.figures import (
     Aggregate,
     DistinctKeys,
@@ -74,6 +75,8 @@ class Evidence:
     write_stamp: str | None = None
     """Changes with every write of the date's partition; compared for equality only. None: the warehouse
     reports none, or it was not read."""
+    check_run: CheckRun | None = None
+    """The run of the check command about this very output; None: none was started yet."""
     has_partition: bool | None = None
     """Whether the date's partition exists, with rows or without; None: no rule needs it."""
     error: str = ""

@@ -16,6 +16,7 @@ from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.change import Change
+from backfilld.state.rules.expectations.check import CommandCheck
 from backfilld.state.rules.expectations.distinct import Distinct
 from backfilld.state.rules.expectations.figures import Aggregate
 from backfilld.state.rules.expectations.filled import Filled
@@ -29,6 +30,9 @@ from backfilld.state.rules.expectations.rows_each import RowsEach
 from backfilld.state.rules.expectations.rule import Range, RowBound, Rule
 from backfilld.state.rules.expectations.unique import Unique
 from backfilld.state.rules.expectations.volume import Volume
+
+_ABOUT_ROWS = ("rows", "rows_per", "ramp", "empty", "bootstrap_days")
+"""The keys for which the number of rows is all that has to be known of a date that has rows."""
 
 
 class Expectation(StrictModel):
@@ -58,6 +62,8 @@ class Expectation(StrictModel):
     """Columns that must not be empty."""
     no_rows: NoRows | None = None
     """SQL with `@date` that must find nothing."""
+    check: CommandCheck | None = None
+    """A command about a date that must exit with 0. It runs where all other rules hold."""
     ramp: Ramp | None = None
     """Looser bounds for a season's first days."""
     empty: Literal["partition"] | None = None
@@ -103,6 +109,14 @@ class Expectation(StrictModel):
     def unjudged(self, evidence: Evidence, day: Day) -> str:
         """Why some of the rules of a day say nothing of its rows; empty where all were judged."""
         return "; ".join(filter(None, (rule.unjudged(evidence, day) for rule in self.rules_on(day))))
+
+    @cached_property
+    def about_rows(self) -> Expectation:
+        """The same with its bounds of rows alone; the expectation itself where it has no other rule."""
+        stated = {key: getattr(self, key) for key in type(self).model_fields}
+        if not any(value is not None for key, value in stated.items() if key not in _ABOUT_ROWS):
+            return self
+        return Expectation(**{key: value for key, value in stated.items() if key in _ABOUT_ROWS})
 
     @cached_property
     def without_reference(self) -> Expectation:

@@ -27,6 +27,8 @@ class Judgement:
     reason: str = ""
     waits_for_reference: bool = False
     """Whether it is unknown only because the processor that it is compared with is not satisfied."""
+    awaits_check: bool = False
+    """Whether all other rules hold, and the check command has no result about this output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ class JudgeContext:
     """The days on which it has output; None: on each."""
     reference: Reference | None = None
     """What is known of the processor that rules compare with. None: the reference counts as complete."""
+    runs_checks: bool = True
+    """Whether check commands are run. Reports start none: without a result they judge by the other rules."""
 
 
 def judge(evidence: Evidence, expectation: Expectation, day: Day, context: JudgeContext) -> Judgement:
@@ -75,11 +79,15 @@ def judge(evidence: Evidence, expectation: Expectation, day: Day, context: Judge
     doubt, unjudged = _reference_status(expectation.reference_on(day), context.reference)
     if doubt or unjudged:
         expectation = expectation.without_reference
-    judgement = _judge_rules(evidence, expectation, day, context)
+    judgement = _judge_check(
+        _judge_rules(evidence, expectation, day, context), evidence, expectation, day, context
+    )
+    if doubt and (judgement.verdict is Verdict.COMPLETE or judgement.awaits_check):
+        return replace(
+            judgement, verdict=Verdict.UNKNOWN, reason=doubt, waits_for_reference=True, awaits_check=False
+        )
     if judgement.verdict is not Verdict.COMPLETE:
         return judgement
-    if doubt:
-        return replace(judgement, verdict=Verdict.UNKNOWN, reason=doubt, waits_for_reference=True)
     return replace(judgement, reason="; ".join(filter(None, (judgement.reason, unjudged))))
 
 
@@ -118,8 +126,7 @@ def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context
         return Judgement(verdict=Verdict.UNKNOWN, rows=evidence.rows, expected=str(allowed), reason=doubt)
     verdict, reason = _judge_rows(evidence, expectation, day, allowed)
     if verdict in _UNSATISFIED_ROWS and evidence.open and _is_open(evidence.open, context):
-        since = f"started {_hours(evidence.open, context)} ago"
-        verdict, reason = Verdict.RUNNING, f"a run is open in the history{_because(evidence.open)}, {since}"
+        verdict, reason = _open_run(evidence.open, context)
     elif verdict is Verdict.NEVER_RAN:
         verdict, reason = _explain_absence(evidence, context, allowed)
         if evidence.has_partition and verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA):
@@ -127,6 +134,23 @@ def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context
     else:
         verdict, reason = _after_rewrite(evidence, context, (verdict, reason))
     return Judgement(verdict=verdict, rows=evidence.rows, expected=str(allowed), reason=reason)
+
+
+def _judge_check(
+    judgement: Judgement, evidence: Evidence, expectation: Expectation, day: Day, context: JudgeContext
+) -> Judgement:
+    """The judgement of the other rules, or what the check command says where they all hold."""
+    check, run = expectation.check, evidence.check_run
+    present = evidence.rows > 0 or bool(evidence.has_partition)
+    if check is None or not present or judgement.verdict is not Verdict.COMPLETE:
+        return judgement
+    if run is None and not context.runs_checks:
+        reason = "; ".join(filter(None, (judgement.reason, f"{check.name(day.date)} not run")))
+        return replace(judgement, reason=reason, awaits_check=True)
+    verdict, reason = check.judge_run(run, day.date) or (judgement.verdict, judgement.reason)
+    if verdict is Verdict.DEGRADED and evidence.open and _is_open(evidence.open, context):
+        verdict, reason = _open_run(evidence.open, context)
+    return replace(judgement, verdict=verdict, reason=reason, awaits_check=verdict is Verdict.UNKNOWN)
 
 
 _UNSATISFIED_ROWS = (Verdict.PARTIAL, Verdict.EXCESS, Verdict.DEGRADED, Verdict.NEVER_RAN)
@@ -193,6 +217,11 @@ def _judge_empty(evidence: Evidence, expectation: Expectation, day: Day) -> Find
 
 def _floor(allowed: Range) -> str:
     return f"{allowed.least}" if allowed.least == allowed.most else f"at least {allowed.least}"
+
+
+def _open_run(run: HistoryRun, context: JudgeContext) -> Finding:
+    since = f"started {_hours(run, context)} ago"
+    return Verdict.RUNNING, f"a run is open in the history{_because(run)}, {since}"
 
 
 def _is_open(run: HistoryRun, context: JudgeContext) -> bool:

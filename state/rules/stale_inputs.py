@@ -26,7 +26,7 @@ class StaleInputs:
         for date, name in {*outputs, *self._stale}:
             names_by_date[date].add(name)
         for date, names in sorted(names_by_date.items()):
-            while new := [n for n in names if (date, n) in self._stale or self._affecting(n, date)]:
+            while new := [n for n in names if (date, n) in self._stale or self._is_affected(n, date)]:
                 names.difference_update(new)
                 for name in new:
                     self._affected[name].append(date)
@@ -43,6 +43,14 @@ class StaleInputs:
             last = {name: day for day, name in direct}
             return sorted({(day, name) for ends in (first, last) for name, day in ends.items()})
         return [cause for day, name in found[:1] for cause in self.of(name, day)]
+
+    def _is_affected(self, processor: str, date: dt.date) -> bool:
+        """Whether an input of an output is stale, or is computed from stale ones."""
+        return any(
+            bisect.bisect_left(self._affected[name], span.first)
+            < bisect.bisect_right(self._affected[name], span.last)
+            for name, span in self._graph.needs(processor, date)
+        )
 
     def _affecting(self, processor: str, date: dt.date) -> list[Pair]:
         """The inputs of an output that are stale, or are computed from stale ones."""

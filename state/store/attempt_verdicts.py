@@ -11,8 +11,9 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_colum
 
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store.checks import CheckResult
-from backfilld.state.store.schema import ENDED_WELL, attempt_dates, attempts
+from backfilld.state.store.checks import CheckResult, Pair
+from backfilld.state.store.conditions import ENDED_WELL
+from backfilld.state.store.schema import attempt_dates, attempts
 from backfilld.state.store.statements import execute
 
 NOT_THERE = (Verdict.NEVER_RAN, Verdict.NO_DATA, Verdict.FAILED, Verdict.RUNNING, Verdict.UNKNOWN)
@@ -71,6 +72,19 @@ def record(tx: Connection, results: Iterable[tuple[CheckRow, CheckResult]]) -> N
         if _follows_attempt(check)
     ]
     execute(tx, _RECORD, values)
+
+
+def judged_before(tx: Connection, pairs: Iterable[Pair]) -> set[Pair]:
+    """The pairs whose latest attempt has a lasting verdict already, on any of the dates that it covered."""
+    lasting = tuple(verdict.value for verdict in Verdict if verdict not in NOT_THERE)
+    judged = select(attempt_dates.c.verdict).where(
+        attempt_dates.c.attempt_id == _LATEST.scalar_subquery(), attempt_dates.c.verdict.in_(lasting)
+    )
+    return {
+        (date, processor)
+        for date, processor in pairs
+        if tx.execute(judged.limit(1), {"_date": date, "_processor": processor}).first() is not None
+    }
 
 
 def _follows_attempt(check: CheckRow) -> bool:

@@ -14,7 +14,8 @@ from backfilld.state.errors import BackfilldError
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import row_mappers
-from backfilld.state.store.schema import ENDED_WELL, IS_RUNNING, attempt_dates, attempts
+from backfilld.state.store.conditions import ENDED_WELL, IS_RUNNING
+from backfilld.state.store.schema import attempt_dates, attempts
 from backfilld.state.store.statements import execute, fetch
 
 

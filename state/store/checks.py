@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -28,7 +28,8 @@ from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.interests import wanted_dates
-from backfilld.state.store.schema import AWAITS_PERIOD, IS_RUNNABLE, checks, dates
+from backfilld.state.store.conditions import AWAITS_PERIOD, IS_RUNNABLE
+from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert
 
 Pair = tuple[dt.date, str]
@@ -120,6 +121,13 @@ class CheckResult:
     write_stamp: str | None = None
     is_rewritten: bool = False
     """Whether the output is what an attempt that was to rewrite it has made of it."""
+
+    def applied_to(self, check: CheckRow) -> CheckRow:
+        """The check of a done date as it would be stored with this result."""
+        verdict = self.judgement.verdict
+        satisfied = bool(check.accepted_reason or check.waived_by) or verdict.satisfied
+        return replace(check, verdict=verdict, satisfied=satisfied, reason=self.judgement.reason)
+
     foreign_write: bool = False
     """Whether the partition of a done date was written, and not by an attempt."""
 

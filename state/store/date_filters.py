@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, or_, select
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
-from backfilld.state.store.schema import IS_UNSATISFIED, checks, dates
+from backfilld.state.store.conditions import IS_UNSATISFIED
+from backfilld.state.store.schema import checks, dates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from sqlalchemy import (
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import DateRow
 from backfilld.state.store import row_mappers
-from backfilld.state.store.schema import IS_SWEPT, LAST_CHECKED_AT, dates
+from backfilld.state.store.conditions import IS_SWEPT, LAST_CHECKED_AT
+from backfilld.state.store.schema import dates
 from backfilld.state.store.statements import fetch
 
 _NEXT = select(LAST_CHECKED_AT).select_from(dates).where(IS_SWEPT).order_by(LAST_CHECKED_AT).limit(1)

@@ -14,7 +14,8 @@ from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.interests import wanted_dates
-from backfilld.state.store.schema import IS_REGRESSED, IS_STALE, checks, dates
+from backfilld.state.store.conditions import IS_REGRESSED, IS_STALE
+from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.statements import execute, fetch, select_by_dates
 
 IMMEDIATELY = 0.0
@@ -140,6 +141,12 @@ def states_between(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date
     """The states of the dates from `start` to `end`, both included, that were ever enqueued."""
     query = select(dates.c.date, dates.c.state).where(dates.c.date.between(start, end))
     return {row.date: row.state for row in tx.execute(query)}
+
+
+def expected_and_done(tx: Connection) -> list[dt.date]:
+    """All done dates on which something was expected, oldest first."""
+    expected = and_(dates.c.state == DONE, dates.c.outcome != Outcome.NOT_EXPECTED.value)
+    return list(tx.execute(select(dates.c.date).where(expected).order_by(dates.c.date)).scalars())
 
 
 def not_expected_or_regressed(tx: Connection) -> list[dt.date]:

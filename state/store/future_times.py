@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ColumnElement, Connection, func, select, true, update
 
-from backfilld.state.store.schema import IS_RUNNING, attempts, calendar_days, checks, dates, holds
+from backfilld.state.store.conditions import IS_RUNNING
+from backfilld.state.store.schema import attempts, calendar_days, check_runs, checks, dates, holds, stale_causes
 
 _TOLD = (
     *(dates.c[name] for name in ("entered_at", "ended_at", "swept_at")),
@@ -20,7 +21,8 @@ _KNOWN = tuple(
     checks.c[name] for name in ("asked_at", "last_attempt_started_at", "last_attempt_ended_at", "stale_at")
 )
 """What is only ever set to the present, of checks."""
-_COMPARED = (*_KNOWN, checks.c.query_due_at, checks.c.retry_at)
+_OF_RUNS = tuple(check_runs.c[name] for name in ("requested_at", "started_at", "ended_at"))
+_COMPARED = (*_KNOWN, checks.c.query_due_at, checks.c.retry_at, *_OF_RUNS)
 """What is known of a check: which of it came first must stay so."""
 
 
@@ -39,7 +41,7 @@ def shift_back(tx: Connection, now: float, ahead: float) -> None:
     """
     for column in _TOLD:
         tx.execute(update(column.table).where(column > now, _read_again(column)).values({column: now}))
-    for column in (dates.c.due_at, *_COMPARED):
+    for column in (dates.c.due_at, stale_causes.c.at, *_COMPARED):
         tx.execute(update(column.table).where(column.is_not(None)).values({column: column - ahead}))
     relative = (holds.c.until.is_not(None), holds.c.absolute == 0)
     tx.execute(update(holds).where(*relative).values(until=holds.c.until - ahead))

@@ -47,7 +47,9 @@ def place(
     statement = upsert(tx, holds).values(
         kind=kind, key=key, reason=reason, actor=actor, since=now, until=until, absolute=int(absolute)
     )
-    return tx.execute(statement.on_conflict_do_nothing()).rowcount == 1
+    # Without it, SQLAlchemy keeps no count of inserted rows on PostgreSQL.
+    counted = {"preserve_rowcount": True}
+    return tx.execute(statement.on_conflict_do_nothing(), execution_options=counted).rowcount == 1
 
 
 def take_over(tx: Connection, kind: str, key: str, *, reason: str, actor: str, of: str) -> bool:

@@ -18,15 +18,8 @@ from sqlalchemy import Connection, Select, bindparam, exists, select, update
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow
 from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.store.schema import (
-    IS_FAILED,
-    IS_RUNNABLE,
-    IS_WANTED,
-    backfill_dates,
-    backfills,
-    checks,
-    dates,
-)
+from backfilld.state.store.conditions import IS_FAILED, IS_RUNNABLE, IS_WANTED
+from backfilld.state.store.schema import backfill_dates, backfills, checks, dates
 from backfilld.state.store.statements import DENSE, execute, fetch, select_by_dates
 
 _THIS_DATE = backfill_dates.c.date == bindparam("_date")
@@ -208,6 +201,30 @@ def reopen(tx: Connection, ended: Sequence[DateRow]) -> None:
         return
     tx.execute(_REOPEN_LAST, [{"_date": row.date, "_version": row.version} for row in ended])
     tx.execute(_REOPEN_LEAD, [{"_date": row.date, "_backfill": row.backfill_id} for row in ended])
+
+
+def reopen_widest(tx: Connection, ended: Sequence[DateRow]) -> None:
+    """Return ended dates to earlier backfills too, where those that wanted them last select processors.
+
+    From the latest on, until one selects all. Cancelled ones are left out.
+    """
+    versions = {row.date: row.version for row in ended}
+    found: dict[dt.date, list[tuple[int, int, bool]]] = defaultdict(list)
+    query = (
+        select(backfill_dates, backfills.c.selection)
+        .join(backfills, backfills.c.id == backfill_dates.c.backfill_id)
+        .where(backfill_dates.c.date.in_(list(versions)), backfills.c.cancelled_at.is_(None))
+        .where(backfill_dates.c.ended_version.is_not(None))
+    )
+    for row in tx.execute(query) if versions else ():
+        found[row.date].append((row.ended_version, row.backfill_id, row.selection is None))
+    for date, interests in found.items():
+        last = [is_wide for version, _, is_wide in interests if version == versions[date]]
+        wide = max((version for version, _, is_wide in interests if is_wide), default=0)
+        if last and not any(last):
+            for version, number, _ in interests:
+                if wide <= version < versions[date]:
+                    reopen_of(tx, number, [date], ())
 
 
 def reopen_of(

@@ -18,14 +18,8 @@ from backfilld.state.store.attempt_verdicts import UNSATISFIED, followed_by, has
 from backfilld.state.store.attempts import running
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.dates import matching
-from backfilld.state.store.schema import (
-    ENDED_WELL,
-    attempt_dates,
-    attempts,
-    backfill_dates,
-    dates,
-    transitions,
-)
+from backfilld.state.store.conditions import ENDED_WELL
+from backfilld.state.store.schema import attempt_dates, attempts, backfill_dates, dates, transitions
 
 HAS_FAILED = and_(
     attempts.c.status.not_in([AttemptStatus.RUNNING.value, AttemptStatus.CANCELLED.value]),

@@ -19,7 +19,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    literal_column,
     text,
 )
 
@@ -124,11 +123,8 @@ transitions = Table(
     metadata,
     Column("date", ForeignKey("dates.date"), primary_key=True),
     Column("version", Integer, primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("trigger", Text, nullable=False),
-    text_column("reason"),
-    text_column("actor"),
+    *(Column(name, Text, nullable=False) for name in ("source", "target", "trigger")),
+    *map(text_column, ("reason", "actor")),
     Column("at", Double, nullable=False),
     CheckConstraint("source <> target", name="state_changes"),
 )
@@ -150,8 +146,7 @@ checks = Table(
     # When to query; NULL: not at all. A request raises the generation, which outdates queries under way.
     Column("query_due_at", Double),
     count("generation"),
-    # Attempts of this request, those that exited with 0, when the next may start, and a Runnable: 1 where a
-    # slot lacks, 2 where other dates of its period lack too.
+    # Attempts of this request, those that exited with 0, when the next may start, and a Runnable.
     count("attempt_count"),
     count("clean_attempts"),
     Column("retry_at", Double),
@@ -243,6 +238,21 @@ attempt_dates = Table(
     partial_index("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
 )
 
+# The latest run of each check command (`expect.check`), or the request for one.
+check_runs = Table(
+    "check_runs",
+    metadata,
+    Column("date", Date, primary_key=True),
+    Column("processor", Text, primary_key=True),
+    # A hash of the command, and of the output that it is about.
+    Column("subject", Text, nullable=False),
+    Column("requested_at", Double, nullable=False),
+    *(Column(name, Double) for name in ("started_at", "ended_at")),
+    Column("exit_code", Integer),
+    text_column("detail"),
+    partial_index("check_runs_open", "processor", "date", where="ended_at IS NULL"),
+)
+
 calendar_days = Table(
     "calendar_days",
     metadata,
@@ -318,10 +328,7 @@ pipeline_versions = Table("pipeline_versions", metadata, Column("fingerprint", T
 date_counts = Table(
     "date_counts",
     metadata,
-    Column("season", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("waiting", Text, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("season", "state", "outcome", "waiting")),
     Column("n", Integer, nullable=False),
     UniqueConstraint("season", "state", "outcome", "waiting"),
 )
@@ -335,17 +342,3 @@ check_counts = Table(
     Column("n", Integer, nullable=False),
     UniqueConstraint("processor", "verdict", "satisfied"),
 )
-
-# A partial index is used only by a query that repeats its condition literally, without a parameter.
-IS_RUNNING = attempts.c.status == literal_column("'running'")
-ENDED_WELL = attempts.c.exit_code == literal_column("0")
-IS_RUNNABLE = checks.c.runnable == literal_column("1")
-AWAITS_PERIOD = checks.c.runnable == literal_column("2")
-IS_REGRESSED = dates.c.regressed != literal_column("''")
-IS_STALE = dates.c.stale_at.is_not(None)
-IS_SWEPT = text("outcome IN ('complete', 'bootstrap', 'waived', 'selected', 'not_expected')")
-"""A done date that the sweep checks again from time to time."""
-LAST_CHECKED_AT = literal_column("coalesce(swept_at, ended_at)", Double)
-IS_WANTED = backfill_dates.c.live == literal_column("1")
-IS_FAILED = backfill_dates.c.state == literal_column(f"'{FAILED}'")
-IS_UNSATISFIED = checks.c.satisfied == literal_column("0")

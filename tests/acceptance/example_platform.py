@@ -22,6 +22,7 @@ from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.engine.enqueue_request import EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.daemon.events import Event
+from backfilld.daemon.executors.local.check_processes import CheckProcesses
 from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
@@ -67,7 +68,8 @@ class ExamplePlatform:
             emit=self.events.append,
             rng=random.Random(0),
         )
-        self.engine = Engine(self.context, self.warehouse, self.executors)
+        self.checks = CheckProcesses(folder, on_end=self._ended.set)
+        self.engine = Engine(self.context, self.warehouse, self.executors, self.checks)
         self.engine.recover()
         self.commands = Commands(self.context)
 
@@ -75,6 +77,7 @@ class ExamplePlatform:
         """Close executors, warehouse and database."""
         for executor in self.executors.values():
             executor.close()
+        self.checks.close()
         self.warehouse.close()
         self.db.close()
 
@@ -117,7 +120,7 @@ class ExamplePlatform:
             self._ended.clear()
             if self.engine.tick() or self.engine.validate():
                 continue
-            if self.engine.has_running_attempts():
+            if self.engine.has_running_attempts() or self.checks.running:
                 self._ended.wait(1.0)
             elif (at := self.engine.next_wakeup()) is not None:
                 self.moved += max(at - self.now(), 0.0) + 0.001

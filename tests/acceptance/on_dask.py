@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from backfilld.state.records import attempt_result
-from tests.acceptance.daemon import Daemon, daemon
+from tests.acceptance.daemon import FEW, Daemon, daemon
 
-REMOTE = ("nbac_gamebook_player_stats", "nbac_team_boxscore")
+REMOTE = ("bigdataball_play_by_play", "nbac_team_boxscore")
 GATE = 'touch "at-gate.$3"; until test -e go; do sleep 0.05; done; exec "$@"'
 """A shell script that says which job waits, and starts it once there is a file `go`."""
 
@@ -27,7 +27,7 @@ def daemon_on(address: str, folder: Path, pace: str = "1", *, gated: bool = Fals
             command = f'"{{python}}", "-m", "backfilld.demo.jobs.{name}"'
             changes[command] = f'"sh", "-c", \'{GATE}\', "gate", {command}'
     changes["[jobs]\n"] = f'[executor.dask]\nscheduler = "{address}"\n\n[jobs]\n'
-    with daemon(folder, changes=changes) as one:
+    with daemon(folder, changes=changes, processors={*FEW, *REMOTE}) as one:
         yield one
 
 

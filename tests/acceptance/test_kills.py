@@ -26,6 +26,11 @@ DATES = [dt.date(2021, 10, 25) + dt.timedelta(days=n) for n in range(3 if ROUNDS
 """The last bootstrap date, and those after it, which go through all phases."""
 LATER_SEASON = {"opens = 2021-10-19": "opens = 2021-10-25", "bootstrap_days = 7": "bootstrap_days = 1"}
 """The season opens with these dates, so that none before them is waited for."""
+_RULE = "expect.rows_per = { games = [30, 40] }"
+CHECK = {
+    _RULE: f'{_RULE}\nexpect.check = {{ command = ["sh", "-c", "sleep 0.2; echo {{date}} >> checked"] }}'
+}
+"""One of the sources has a check command, which may be killed too."""
 PROCESSORS = (
     *FEW,
     "nbac_gamebook_player_stats",
@@ -58,7 +63,8 @@ def test_kills_lose_nothing_where_the_state_is_in_postgresql(tmp_path, dice, pos
 def killed(folder, dice, rounds, dates, database):
     """Go through a run with kills, look whether all is as it should be, and tell what was done to whom."""
     seen = Counter()
-    with daemon(folder, pace="1", database=database, changes=LATER_SEASON, processors=PROCESSORS) as one:
+    changes = {**LATER_SEASON, **CHECK}
+    with daemon(folder, pace="1", database=database, changes=changes, processors=PROCESSORS) as one:
         # Given a run that grows, so that there is work in every round
         growth = [rounds * n // len(dates) for n in range(len(dates))]
         backfills = []
@@ -81,6 +87,7 @@ def killed(folder, dice, rounds, dates, database):
         sys.stdout.write(f"{dict(seen)}\n")
         assert outcomes == Counter(bootstrap=1, complete=len(dates) - 1)
         assert not jobs_alive(one.folder)
+        assert {*map(str, dates)} <= {*(one.folder / "checked").read_text().split()}
         assert audit.wrong_partitions(one.lake, dates) == []
         assert audit.overlaps(one.lake) == []
         assert audit.out_of_order(one.lake) == []
@@ -125,13 +132,9 @@ def test_after_a_reboot_jobs_run_again_and_the_new_owners_of_their_pids_are_left
         assert audit.overlaps(one.lake) == []
 
 
-def _at_work(folder):
-    """Whether a job's own program runs. Until then its shell waits for the daemon, and ends with it."""
-    for pid in jobs_alive(folder):
-        with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/exe").resolve() == Path(sys.executable).resolve():
-                return True
-    return False
+def _at_work(lake):
+    """Whether a job has begun and not ended. Until it begins, running it again would show nowhere."""
+    return any(run.ended is None and Path(f"/proc/{run.pid}").exists() for run in audit.run_log.runs(lake))
 
 
 def _await_work(one, backfills):
@@ -140,7 +143,7 @@ def _await_work(one, backfills):
     def over():
         return all(one.status(number) == "finished" for number in backfills)
 
-    one.wait_for(lambda: _at_work(one.folder) or over(), "at work")
+    one.wait_for(lambda: _at_work(one.lake) or over(), "at work")
 
 
 def _end(one, way, dice):

@@ -34,6 +34,7 @@ name = "box"
 table = "nba.box"
 command = ["sh", "job.sh", "{date}"]
 expect.rows = [1, 9]
+expect.check = { command = ["sh", "-c", "echo $0; exit 1", "check of {date}"] }
 """
 # It writes three rows once it may go on.
 JOB = """
@@ -105,8 +106,8 @@ def test_a_reload_refuses_a_wrong_file_and_applies_a_right_one_while_a_job_runs(
     assert "unknown key 'row'; did you mean 'rows'?" in listener.lines[-1]
     assert "[!] pipeline file: refused at " in notes(one)
     assert one.ready() == "ok\n"
-    # When one is read that expects more rows, and the signal comes more than once
-    one.pipeline.write_text(PIPELINE.replace("[1, 9]", "[5, 9]"))
+    # When one is read that has another check command, and the signal comes more than once
+    one.pipeline.write_text(PIPELINE.replace("check of", "new check of"))
     listener.lines.clear()
     with requests_meanwhile(one) as answers:
         one.process.send_signal(signal.SIGHUP)
@@ -123,15 +124,15 @@ def test_a_reload_refuses_a_wrong_file_and_applies_a_right_one_while_a_job_runs(
     # When the job ends
     (one.folder / "go").touch()
     one.finish(number)
-    # Then it ran once, its end was seen, and its three rows are judged by the new file
+    # Then it ran once, its end was seen, and its rows are judged by the new file
     shown = one.client.get(f"/v1/dates/{DAY}")
     assert shown["outcome"] == "exhausted"
-    assert "3 of at least 5 rows" in shown["reason"]
+    assert f"exited 1: new check of {DAY}; 1 attempt" in shown["reason"]
     assert [(a["status"], a["exit_code"]) for a in shown["attempts"]] == [("exited", 0)]
     assert (one.folder / "runs").read_text().split() == [DAY]
     assert children(pid) == []
     # And the audit has both reloads
     changed, refused = one.client.get("/v1/audit", action="reload")["items"]
-    assert changed["after"] == {"changed": ["phase[raw].processor[box].expect.rows"]}
+    assert changed["after"] == {"changed": ["phase[raw].processor[box].expect.check.command"]}
     assert "unknown key 'row'" in refused["after"]["refused"][0]
     assert one.signal(signal.SIGTERM) == 0

@@ -230,8 +230,8 @@ def test_requests_during_a_reload_wait_for_the_next_server_and_none_is_refused(
     old.socket.detach()
 
 
-@pytest.mark.parametrize("variable", ["", "1:3", "3", f"{os.getpid()}:", f"{os.getpid()}:x"])
+@pytest.mark.parametrize("variable", ["", "1:3", "3", "{pid}:", "{pid}:x"])
 def test_a_socket_that_no_earlier_program_of_this_process_handed_over_is_not_used(variable: str) -> None:
-    environment = {listening_socket.VARIABLE: variable}
+    environment = {listening_socket.VARIABLE: variable.format(pid=os.getpid())}
     assert listening_socket.inherited(environment) is None
     assert environment == {}

@@ -1,5 +1,7 @@
 """`retry --processor`: one processor of an ended date runs again alone; what is computed from it is stale."""
 
+import datetime as dt
+
 from tests.integration.api_world import Api, refused
 from tests.simulation.season import fails
 from tests.simulation.world import Work
@@ -205,3 +207,35 @@ def test_a_rerun_that_wrote_nothing_repairs_nothing_when_its_date_is_enqueued_an
     # Then nothing that is computed from them is stale
     told = api.get(f"/v1/dates/{DATE}")
     assert (told["outcome"], told["stale"]) == ("complete", None)
+
+
+def test_a_plain_retry_after_that_of_one_processor_runs_what_the_backfills_of_the_date_wanted(api):
+    # Given a date that failed for its backfill, and one processor of which was run again alone
+    fails(api.world, "zones", code=1)
+    api.enqueue(DATE)
+    api.world.run()
+    api.world.script = api.world.well
+    api.post(f"/v1/dates/{DATE}/retry", {"processor": "zones"})
+    api.world.run()
+    assert api.get(f"/v1/dates/{DATE}")["outcome"] == "selected"
+    api.world.executor.launched.clear()
+    # When the date is retried as a whole
+    api.post(f"/v1/dates/{DATE}/retry")
+    assert api.get(f"/v1/dates/{DATE}")["wanted_by"] == [1, 2]
+    api.world.run()
+    # Then what its own backfill selected runs too, and nothing is forced once more
+    assert ran(api) == ["cache"]
+    assert api.get(f"/v1/dates/{DATE}")["outcome"] == "complete"
+    assert api.get("/v1/backfills/1")["status"] == "finished"
+
+
+def test_a_plain_retry_after_a_narrow_request_for_a_done_date_runs_what_is_missing_of_all(api):
+    # Given a done date that a narrow request rewrote a source of, and whose last step is lost since
+    done(api, DATE)
+    api.enqueue(DATE, select=["box"], force=True)
+    api.world.run()
+    api.world.executor.launched.clear()
+    api.world.fill("cache", dt.date.fromisoformat(DATE), rows=0)
+    api.post(f"/v1/dates/{DATE}/retry")
+    api.world.run()
+    assert ran(api) == ["cache"]

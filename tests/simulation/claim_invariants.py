@@ -126,9 +126,10 @@ class ClaimInvariants:
                 raise Violation("another controller is waited for", f"{told} while {check['processor']} runs")
 
     def _stands(self, date: str, name: str) -> bool:
-        return (date, name) in self._invariants.satisfied or bool(
-            self._sim.pipeline.processors[name].fallbacks
-        )
+        check = self._invariants.checks[date, name]
+        complete = check["mode"] == "cascade" and check["verdict"] == "complete"
+        replaceable = bool(self._sim.pipeline.processors[name].fallbacks)
+        return (date, name) in self._invariants.satisfied or complete or replaceable
 
     def _holds(self, hold: Row, processor: Processor) -> bool:
         return hold["kind"] in ("all", "warehouse") or hold["key"] in (processor.name, processor.table)

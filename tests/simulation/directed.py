@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import replace
 from typing import Any
 
+from backfilld.state.records import Mark
 from tests.factories import Table, phase, processor
 from tests.simulation.scenario import (
     AT_REST,
@@ -16,6 +19,7 @@ from tests.simulation.scenario import (
     Scenario,
 )
 
+DAY = dt.timedelta(days=1)
 SEED = 1
 """Gives durations of jobs, and whether they keep a history."""
 TWO_PER_GAME: Table = {"rows_per": {"games": [2]}}
@@ -131,3 +135,28 @@ def calendar_loses_the_game_of_a_failed_date() -> Scenario:
         events=(_enqueue(), _event(200.0, "calendar", date=OPENER, games=0)),
         job_faults=(_fault("box", "fails"),),
     )
+
+
+def stale_input_of_a_new_date() -> Scenario:
+    """A source is lost and repaired, so that a summary is stale; then a new date is computed from it."""
+    world = _world(
+        _file(
+            phase("raw", processor("box")),
+            phase("marts", processor("team")),
+            phase("steps", processor("zones"), order="sequential", lookback=2),
+        ),
+        events=(
+            _enqueue(),
+            _event(300.0, "damage", processor="box", date=OPENER, share=0),
+            _event(310.0, "retry_date", date=OPENER),
+            _event(600.0, "enqueue", start=OPENER + DAY, end=OPENER + DAY),
+        ),
+    )
+    return replace(world, games={OPENER: 1, OPENER + DAY: 1})
+
+
+def stale_dates_are_retried() -> Scenario:
+    """What is stale of two dates is computed again, beside sources that are complete."""
+    world = stale_input_of_a_new_date()
+    retry = _event(900.0, "retry_marked", mark=Mark.STALE, start=OPENER, end=OPENER + DAY)
+    return replace(world, external_events=(*world.external_events, retry))

@@ -46,7 +46,7 @@ def end(sim: Simulation) -> None:
 def _calm_down(sim: Simulation) -> None:
     """From now on nothing goes wrong."""
     sim.emit("the faults stop")
-    sim.platform.calm = True
+    sim.platform.calm_down()
     for process in sim.executor.alive.values():
         process.work.dies_after = 0.0
     sim.warehouse.down, sim.warehouse.retry_at, sim.warehouse.budget = "", None, None
@@ -84,10 +84,17 @@ def _help(sim: Simulation) -> None:
 
 def _sweep(sim: Simulation) -> None:
     """Look at every done date once more; those that ended before a clock was set back are due later."""
-    sim.advance(sim.time + sim.pipeline.engine.revalidate_within + abs(sim.clock_offset))
-    sim.engine.sweeper.run()
-    sim.wake()
-    sim.run_until_quiescent()
+    engine = sim.pipeline.engine
+    # A date whose check has to run first is swept again once that has a result.
+    waits = [
+        engine.revalidate_within + abs(sim.clock_offset),
+        *([engine.recheck_interval] if sim.pipeline.check_commands else []),
+    ]
+    for seconds in waits:
+        sim.advance(sim.time + seconds)
+        sim.engine.sweeper.run()
+        sim.wake()
+        sim.run_until_quiescent()
 
 
 def _retry_marked(sim: Simulation) -> int:

@@ -47,7 +47,19 @@ class Facts:
         }
         for at in sorted(moments):
             rows, *reference = (warehouse.rows.at(pair, at) for pair in pairs)
-            yield [self._is_right(name, date, rows, reference, games) for games in self.games(date, since)]
+            known = self.games(date, since)
+            passes = self._passes(name, date, at) and (not ratio or self._passes(ratio.of, date, at))
+            yield [
+                self._is_right(name, date, rows, reference, games)
+                and (passes or not self.expected(date, games))
+                for games in known
+            ]
+
+    def _passes(self, name: str, date: dt.date, at: float) -> bool:
+        """Whether its check command says yes of an output as it was then."""
+        warehouse = self._sim.warehouse
+        writes = sum(written <= at for written, _ in warehouse.rows.changes[warehouse.table(name), date])
+        return not self._sim.platform.rejects((name, date), writes)
 
     def _is_right(self, name: str, date: dt.date, rows: int, reference: list[int], games: int) -> bool:
         expect = self._sim.pipeline.processors[name].expect

@@ -25,6 +25,7 @@ from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Vi
 from tests.simulation.revalidation_invariants import RevalidationInvariants
 from tests.simulation.rewrite_invariants import RewriteInvariants
 from tests.simulation.sharing_invariants import SharingInvariants
+from tests.simulation.stale_truth import StaleTruth
 from tests.simulation.staleness_invariants import StalenessInvariants
 from tests.simulation.truth import Truth
 
@@ -63,6 +64,7 @@ class Invariants:
         self.sharing = SharingInvariants(sim, self)
         self.needs = NeedsInvariants(sim, self)
         self.periods = PeriodInvariants(sim, self)
+        self.stale_truth = StaleTruth(sim, self)
         self.truth = Truth(sim, self)
         self.revalidation = RevalidationInvariants(sim, self)
         marked = StalenessInvariants(sim, self)
@@ -132,6 +134,7 @@ class Invariants:
         self._claims.look()
         self.needs.claimed()
         self.periods.claimed()
+        self.stale_truth.claimed()
         self.truth.look()
         self.revalidation.look()
 
@@ -305,8 +308,9 @@ class Invariants:
             raise Violation("no holes in the lookback", f"{date} entered {stage.name} before {blocked}")
 
     def in_pool(self, pool: str | None, besides: int | None = None) -> int:
-        """How many running attempts take a slot of a pool, `besides` one of them."""
+        """How many running attempts and check commands take a slot of a pool, `besides` one attempt."""
         running = [row["processor"] for row in self.running.values() if row["id"] != besides]
+        running += [name for _, name in self._sim.platform.checks.running]
         return sum(self._sim.pipeline.pool_of(name) == pool for name in running)
 
     def day(self, date: dt.date) -> Day:

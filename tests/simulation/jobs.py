@@ -6,12 +6,13 @@ import datetime as dt
 import functools
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 
 from backfilld.daemon.executors.adapter import Job
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence, HistoryRun
+from tests.simulation.check_fakes import CheckResult, SimChecks
 from tests.simulation.fakes import Pair, SimWarehouse, Work
 from tests.simulation.scenario import Scenario
 
@@ -35,8 +36,12 @@ class Platform:
         self.follow(processors)
         self._job_faults = {(m.processor, m.date, m.nth): m.kind for m in scenario.job_faults}
         self._runs: Counter[Pair] = Counter()
+        self.checks = SimChecks(warehouse.clock, self._check)
+        self._checks: Counter[tuple[dt.date, str]] = Counter()
         self.calm = False
         """Nothing goes wrong any more."""
+        self.writes_before_calm: defaultdict[Pair, float] = defaultdict(self._writes_by_default)
+        """How often each output had been written when that began."""
         self.later: list[tuple[float, Callable[[], object]]] = []
         """What comes to pass at a time of its own."""
         self.foreign: set[Pair] = set()
@@ -44,6 +49,9 @@ class Platform:
         warehouse.unprovable.update(filter(self._hides_writes, processors))
         for one in scenario.initial_rows:
             self.put((one.processor, one.date), one.share)
+
+    def _writes_by_default(self) -> float:
+        return 0 if self.calm else math.inf
 
     def follow(self, processors: Mapping[str, Processor]) -> None:
         """Go by these processors, of the pipeline file as it is now."""
@@ -71,12 +79,45 @@ class Platform:
         `compared`: whether the reference of a ratio has no waiver.
         """
         least, most = self.right(pair, games)
+        stamp = evidence.write_stamp or self._warehouse.write_stamp(pair)
+        if evidence.rows and stamp is not None and self.rejects(pair, int(stamp)):
+            return False
         if self._processors[pair[0]].expect.ratio and not compared:
             return not evidence.error and evidence.rows > 0
         if self._processors[pair[0]].expect.ratio:
             reference = evidence.reference or 0
             return not evidence.error and reference > 0 and evidence.rows >= 0.5 * reference
         return not evidence.error and least <= evidence.rows <= most
+
+    def rejects(self, pair: Pair, writes: int) -> bool:
+        """Whether its check command says no of an output that was written so often."""
+        name, date = pair
+        if self._processors[name].expect.check is None or writes > self.writes_before_calm[name, date]:
+            return False
+        return random.Random(f"{self._seed} {pair} {writes} check").random() < 0.3
+
+    def _check(self, pair: tuple[dt.date, str]) -> CheckResult:
+        """What a check command says of an output as it is now, or that it does not end in time."""
+        date, name = pair
+        self._checks[pair] += 1
+        rng = random.Random(f"{self._seed} {pair} {self._checks[pair]} run")
+        writes = self._warehouse.rows.writes[self._warehouse.table(name), date]
+        if not self.calm and rng.random() < 0.1:
+            return CheckResult(None, seconds=30.0, detail="did not end within 30 s")
+        return CheckResult(int(self.rejects((name, date), writes)), seconds=round(rng.uniform(0.5, 20), 1))
+
+    def set_clock(self, seconds: float) -> None:
+        """The clock was set: what is to come comes as it would."""
+        self.later = [(at + seconds, effect) for at, effect in self.later]
+        self.checks.set_clock(seconds)
+
+    def calm_down(self) -> None:
+        """From now on nothing goes wrong, and no check rejects what is written."""
+        self.calm = True
+        for name, processor in self._processors.items():
+            for table, date in list(self._warehouse.rows.writes):
+                if table == processor.table:
+                    self.writes_before_calm[name, date] = self._warehouse.rows.writes[table, date]
 
     def put(self, pair: Pair, share: float) -> None:
         """Somebody puts a share of what is right into a table: 0 nothing, 2 twice as much."""
@@ -165,7 +206,8 @@ class Platform:
 
     def _hides_writes(self, name: str) -> bool:
         """Whether the warehouse cannot tell when its table was written."""
-        return random.Random(f"{self._seed} {name} stamps").random() < 0.2
+        has_check = self._processors[name].expect.check is not None  # it is known by its writes
+        return not has_check and random.Random(f"{self._seed} {name} stamps").random() < 0.2
 
     def _keeps_history(self, name: str) -> bool:
         return random.Random(f"{self._seed} {name}").random() < 0.6

@@ -27,6 +27,8 @@ def moments(sim: Simulation) -> list[float]:
         overdue = _overdue(sim, attempt, process)
         moments.append(min(process.ends, overdue if overdue > sim.time else process.ends))
     moments += [at for at in _abandoned(sim) if at > sim.time]
+    if (at := sim.platform.checks.next_end()) is not None:
+        moments.append(at)
     if sim.needs_recheck and sim.rechecks < MAX_RECHECKS:
         moments.append(sim.rechecked + sim.pipeline.engine.recheck_interval)
     return [at for at in moments if not math.isinf(at)]

@@ -68,12 +68,20 @@ class NeedsInvariants:
             output = self._invariants.checks.get((date, processor.name))
             if output is None or not output["rows"] or not self._is_ours(output):
                 continue
-            for other, name in (*self._earlier(own, processor), *self._same_date(own, processor)):
+            for other, name in self.inputs(own, processor):
                 source = self._invariants.checks.get((str(other), name))
                 if not source or not _was_run(source) or self._was_left_unchanged(source):
                     continue
                 if _began_before(output, source):
                     yield f"{processor.name} of {date} began before {name} of {other} ended, without a mark"
+
+    def inputs(
+        self, own: dt.date, processor: Processor, *, siblings: bool = False
+    ) -> Iterator[tuple[dt.date, str]]:
+        """What an output is computed from; with `siblings` also the outputs that it runs after."""
+        yield from self._earlier(own, processor)
+        yield from self._same_date(own, processor)
+        yield from ((own, name) for name in processor.after if siblings)
 
     def _was_left_unchanged(self, source: Row) -> bool:
         """Whether a refresh found nothing new: what was computed before it is as good as what comes after."""

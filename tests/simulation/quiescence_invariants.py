@@ -101,9 +101,10 @@ class QuiescenceInvariants:
             raise Violation("satisfied work is never run again", "a complete range starts jobs")
 
     def _damaged(self) -> bool:
-        """Whether rows changed behind the back of a date that was done."""
+        """Whether rows changed behind the back of a date that was done, or check results may be too old."""
         return (
             self._sim.scenario.is_edited
+            or bool(self._sim.pipeline.check_commands)
             or any(m.kind == "writes late" for m in self._sim.scenario.job_faults)
             or any(one.verb in DAMAGE for one in self._sim.scenario.external_events)
         )

@@ -69,8 +69,8 @@ class Simulation:
         self.executor = SimExecutor(self.clock, self.platform.work)
         self.spare = SimExecutor(self.clock, self.platform.work)
         """Another executor, which an edit of the pipeline file may remove; both see the same jobs."""
-        self.spare.alive, self.spare.ended = self.executor.alive, self.executor.ended
-        self.spare.launched = self.executor.launched
+        for name in ("alive", "ended", "launched"):
+            setattr(self.spare, name, getattr(self.executor, name))
         self.copies = StateCopies(self)
         self.events: list[Event] = []
         self.log: list[tuple[float, str]] = []
@@ -153,10 +153,10 @@ class Simulation:
         """Start the daemon, until it does not die of it."""
         while not self.up:
             try:
-                self.executor.forget()
-                self.spare.forget()
+                for outside in (self.executor, self.spare, self.platform.checks):
+                    outside.forget()
                 self.started_at = self.time
-                self.engine = Engine(self.context, self.warehouse, self._executors())
+                self.engine = Engine(self.context, self.warehouse, self._executors(), self.platform.checks)
                 self.enqueuer = Enqueuer(self.context, self.engine.validator)
                 self.commands = Commands(self.context)
                 self.engine.recover()
@@ -237,7 +237,7 @@ class Simulation:
         self.unnoticed += seconds
         self.events_start += seconds
         self.rechecked += seconds
-        self.platform.later = [(at + seconds, effect) for at, effect in self.platform.later]
+        self.platform.set_clock(seconds)
         self.executor.set_clock(seconds)
         self.warehouse.set_clock(seconds)
         self.invariants.clock_was_set(seconds)
@@ -277,7 +277,8 @@ class Simulation:
                 self.engine_awake = True
             self.engine.recheck_missing_upstream()
             self.engine.recheck_failed()
-        self.engine_awake = self.engine_awake or self.engine.has_running_attempts()
+        runs = self.engine.has_running_attempts() or bool(self.platform.checks.running)
+        self.engine_awake = self.engine_awake or runs
         self.validator_awake = self.validator_awake or self.engine.has_due_query()
         return True
 

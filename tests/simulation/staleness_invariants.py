@@ -45,6 +45,7 @@ class StalenessInvariants:
                 and (why := next(self._invariants.needs.outdated(date), ""))
             ):
                 raise Violation("what is computed from older rows is stale", why)
+        self._invariants.stale_truth.look(self._done())
 
     @staticmethod
     def _is_missing(check: Row) -> bool:

@@ -110,7 +110,7 @@ def dismissed(folder):
     return world, calendar
 
 
-@pytest.mark.parametrize("noticed_by", ["the sweep", "a live date", "a request"])
+@pytest.mark.parametrize("noticed_by", ["the sweep", "a live date"])
 def test_a_day_that_was_not_expected_and_gains_counts_is_regressed_and_runs_when_asked_for(
     tmp_path, noticed_by
 ):
@@ -121,8 +121,6 @@ def test_a_day_that_was_not_expected_and_gains_counts_is_regressed_and_runs_when
     world.time += 8 * 86400.0
     if noticed_by == "the sweep":
         assert world.engine.sweeper.run() == 6
-    elif noticed_by == "a request":
-        world.enqueue(DAYS[3], DAYS[3], dry_run=True)
     else:
         world.enqueue(DAYS[6], DAYS[6])
         world.engine.recheck_calendar()

@@ -8,7 +8,7 @@ import pytest
 
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.records import Mark
-from backfilld.state.store import dates
+from backfilld.state.store import checks, dates
 from tests.factories import phase, pipeline, pipeline_data, processor
 from tests.simulation.external_events import retry_marked
 from tests.simulation.world import ME, World
@@ -138,6 +138,81 @@ def test_done_dates_of_which_the_changed_file_expects_more_are_regressed_and_run
     world.run(limit=500)
     assert {job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched} == {"player"}
     assert {row.regressed for row in world.dates().values()} == {""}
+
+
+def with_rules(**expect):
+    """One table with rules, and one that is computed from it."""
+    return pipeline(
+        phase("phase2", processor("box", expect=expect)),
+        phase("phase3", processor("team", expect={"rows": [1, 9]})),
+    )
+
+
+def restarted(world, changed):
+    world.pipeline = changed
+    world.start()
+
+
+@pytest.mark.parametrize(
+    ("tightened", "others", "reason"),
+    [
+        ({"rows": [5, 9]}, 5, "box is partial: 3 of at least 5 rows"),
+        ({"rows": [1, 2]}, 2, "box is excess: 3 rows, at most 2 for 2 games"),
+        ({"rows_per": {"games": [2, 2]}}, 4, "box is partial: 3 of 4 rows"),
+        ({"ramp": [{"until_day": 9, "rows": [5]}]}, 5, "box is partial: 3 of at least 5 rows"),
+        ({"rows": [5, 9], "volume": {"min": 0.1}}, 5, "box is partial: 3 of at least 5 rows"),
+    ],
+    ids=["more rows", "fewer rows", "rows per game", "a ramp", "beside a rule that needs other figures"],
+)
+def test_a_rule_of_rows_that_is_tightened_counts_for_done_dates_at_once_and_without_a_query(
+    tmp_path, tightened, others, reason
+):
+    # Given done dates, one of them with another number of rows
+    world = World(with_rules(rows=[1, 9]), dict.fromkeys(DATES, 2), tmp_path)
+    for date in DATES:
+        world.fill("box", date, rows=3 if date == DATES[1] else others)
+    world.enqueue(DATES[0], DATES[-1])
+    world.run()
+    questions = world.warehouse.questions
+    # When the file has another rule, by which that date is not complete
+    restarted(world, with_rules(**tightened))
+    # Then it is regressed at once, by the row count that is stored, and stays done
+    assert world.warehouse.questions == questions
+    assert [row.regressed for row in world.dates().values()] == ["", reason, ""]
+    assert world.dates()[DATES[1]].outcome == "complete"
+    # When the file is as before
+    restarted(world, with_rules(rows=[1, 9]))
+    world.settle()
+    # Then it is not regressed any more, and no job has run twice
+    assert [row.regressed for row in world.dates().values()] == ["", "", ""]
+    assert len(world.executor.launched) == len(DATES)
+
+
+def test_what_row_counts_do_not_decide_is_queried_soon_for_dates_that_are_regressed(tmp_path):
+    # Given a done date that is regressed, and was repaired by another scheduler since
+    world = World(with_rules(rows=[1, 9]), dict.fromkeys(DATES, 2), tmp_path)
+    world.enqueue(DATES[0], DATES[-1])
+    world.run()
+    world.fill("box", DATES[1], rows=0)
+    world.engine.validator.revalidate(list(world_checks(world).values()))
+    world.fill("box", DATES[1], rows=3)
+    regressed = "box is no_data"
+    assert world.dates()[DATES[1]].regressed.startswith(regressed)
+    # When the file changes while its table cannot be queried
+    world.warehouse.broken = {"box": "no such column"}
+    restarted(world, with_rules(rows=[1, 8]))
+    world.settle()
+    # Then it stays regressed, and is complete with the answer
+    assert world.dates()[DATES[1]].regressed.startswith(regressed)
+    world.warehouse.broken = {}
+    world.run()
+    assert world.dates()[DATES[1]].regressed == ""
+
+
+def world_checks(world):
+    with world.db.read() as tx:
+        stored = checks.for_dates(tx, DATES)
+    return {(date, name): check for date, by_name in stored.items() for name, check in by_name.items()}
 
 
 def test_done_dates_are_complete_where_the_new_output_is_there_already(tmp_path):

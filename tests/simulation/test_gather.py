@@ -49,3 +49,38 @@ def asked_after(folder, *, box=5.0, plays=9.0, code=0, after=()):
 )
 def test_a_job_is_asked_about(tmp_path, lasts, expected):
     assert asked_after(tmp_path, **lasts) == expected
+
+
+def batches_after(folder, *seconds, **keys):
+    """The attempts of a processor with a batch, whose dates follow jobs that take so many seconds."""
+    days = [DAY + dt.timedelta(days=n) for n in range(len(seconds))]
+    team = processor("team", batch=9, command=["true", "{start}", "{end}"])
+    world = World(
+        pipeline(phase("raw", processor("box", writers=9)), phase("derived", team), **keys),
+        dict.fromkeys(days, 2),
+        folder,
+    )
+
+    def script(job):
+        lasts = {"box": dict(zip(map(str, days), seconds, strict=True))[job.env["BACKFILLD_DATE"]]}
+        return dataclasses.replace(world.well(job), seconds=lasts.get(job.env["BACKFILLD_PROCESSOR"], 1.0))
+
+    world.script = script
+    world.enqueue(days[0], days[-1])
+    world.run()
+    covered = [j.env["BACKFILLD_DATES"] for j in world.executor.launched if j.processor == "team"]
+    world.db.close()
+    return [[int(date[-2:]) for date in dates.split(",")] for dates in covered]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [((5.0, 7.0, 12.0), [[19, 20, 21]]), ((5.0, 7.0, 40.0), [[19, 20], [21]]), ((5.0, 5.0), [[19, 20]])],
+)
+def test_a_batch_waits_up_to_the_window_for_dates_whose_jobs_are_running(tmp_path, seconds, expected):
+    assert batches_after(tmp_path, *seconds) == expected
+
+
+def test_a_batch_waits_for_no_date_without_a_window(tmp_path):
+    found = batches_after(tmp_path, 5.0, 7.0, 12.0, engine={"batch_window": "0s"})
+    assert found == [[19], [20], [21]]

@@ -1,14 +1,19 @@
 """Processors with `period`: one attempt for all dates of a week or month, once each of them is ready."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
+from backfilld.daemon.engine import periods
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import backfills
 from tests.factories import phase, pipeline, processor
+from tests.simulation import harder
 from tests.simulation.fakes import Work
+from tests.simulation.quiescence_invariants import Violation
+from tests.simulation.run import Simulator
 from tests.simulation.season import fails
 from tests.simulation.world import ME, World
 
@@ -244,3 +249,13 @@ def test_a_batch_that_fails_is_tried_again_together(make):
     world.enqueue(FIRST, LAST)
     world.run()
     assert taken(world) == [days(1, 12)] * 3
+
+
+def test_an_attempt_that_starts_before_its_period_is_ready_is_found_in_a_random_world(monkeypatch):
+    simulator, scenario = Simulator(harder.generate), harder.generate(0)
+    assert simulator.simulate(scenario)[1] is None
+    rule = periods.period_status
+    monkeypatch.setattr(periods, "period_status", lambda *args: replace(rule(*args), waits_for=()))
+    error = simulator.simulate(scenario)[1]
+    assert isinstance(error, Violation)
+    assert error.rule == "a period is whole"

@@ -12,14 +12,20 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon.engine import calendar_changes, collect_evidence, passed_state_checks, upstream
+from backfilld.daemon.engine import (
+    calendar_changes,
+    collect_evidence,
+    passed_state_checks,
+    stale_dates,
+    upstream,
+)
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.launch import Launcher
 from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.state.records import CheckRow
 from backfilld.state.rules import gates, judge
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import check_resets, checks, date_marks, future_times, runnable_checks
+from backfilld.state.store import check_resets, checks, date_marks, future_times, runnable_checks, stale_marks
 from backfilld.state.store.schema import holds
 from tests.simulation import directed, harder
 from tests.simulation.quiescence_invariants import Violation
@@ -144,10 +150,30 @@ def keep_failed_dates_to_their_calendar(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(collect_evidence.failed_date_rechecks, "due", lambda *_: [])
 
 
+def forget_stale_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stale_dates, "_mark_computed_from", lambda *_: None)
+
+
+def rerun_all_of_a_stale_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rewritten(tx: Any, admitted: Any) -> Any:
+        dates = [row.date for row in admitted if row.cascades]
+        return {(date, name) for date, known in checks.for_dates(tx, dates).items() for name in known}
+
+    monkeypatch.setattr(stale_dates, "rewritten", rewritten)
+
+
+def mark_what_is_newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mark_stale(tx: Any, repaired: Any, span: Any, at: float, names: Any) -> None:
+        original(tx, repaired, span, at + 1e6, names)
+
+    original = stale_marks.mark_stale
+    monkeypatch.setattr(stale_marks, "mark_stale", mark_stale)
+
+
 FOUND = [
     (count_attempts_of_earlier_requests, 17, "nothing is given up untried"),
     (trust_the_history, 6, "nothing is given up untried"),
-    (give_up_after_one_attempt, 20, "nothing is given up untried"),
+    (give_up_after_one_attempt, 29, "nothing is given up untried"),
     (confirm_nothing, 15, "nothing is given up unconfirmed"),
     (believe_untouched_reruns, 20, "a rerun proves that it wrote"),
     (ask_only_about_known_dates, 48, "no holes in the lookback"),
@@ -177,6 +203,17 @@ DIRECTED = [
         directed.calendar_loses_the_game_of_a_failed_date,
         "failed is looked at again",
     ),
+    (
+        forget_stale_inputs,
+        directed.stale_input_of_a_new_date,
+        "what is computed from stale rows is stale",
+    ),
+    (
+        rerun_all_of_a_stale_date,
+        directed.stale_dates_are_retried,
+        "a cascade runs what is stale",
+    ),
+    (mark_what_is_newer, directed.stale_dates_are_retried, "only what is stale is marked"),
 ]
 """Each bug with the directed world that shows it, and the rule that it breaks there."""
 

@@ -11,6 +11,7 @@ from backfilld.daemon.events import Incident
 from backfilld.state.records import Mark
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import date_marks
+from backfilld.state.store.schema import metadata
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
 from tests.simulation.world import ME, World
@@ -198,8 +199,35 @@ def test_the_sweep_stands_back_while_live_dates_have_questions(world):
 
 def test_a_request_for_a_regressed_date_finds_out_too(world):
     world.fill("zones", DAY, rows=0)
-    world.enqueue(DAY, DAY, dry_run=True)
-    assert world.dates()[DAY].regressed.startswith("zones is never_ran")
+    found = world.enqueue(DAY, DAY)
+    assert found.details[0].reason == "was done, but: zones never_ran"
+    world.run()
+    assert (world.dates()[DAY].outcome, world.dates()[DAY].regressed) == ("complete", "")
+
+
+def everything(world):
+    """All rows of all tables of the state database."""
+    with world.db.read() as tx:
+        return {t.name: tx.execute(sa.select(t)).all() for t in metadata.sorted_tables}
+
+
+@pytest.mark.parametrize("selection", [None, ("zones",), ("box",)])
+def test_a_dry_run_says_what_a_request_would_do_and_changes_nothing_in_the_state_database(world, selection):
+    # Given damage, another calendar, and an answer of the calendar that is old
+    world.fill("zones", DAY, rows=0)
+    world.warehouse.calendar = {**SEASON, LAST: 0}
+    world.time += 3600.0
+    before = everything(world)
+    # When a dry run asks for the dates, and for one that was never requested
+    found = world.enqueue(DAY, LAST + dt.timedelta(days=1), dry_run=True, selection=selection)
+    # Then it knows the damage and the calendar as they are now
+    outcomes = {detail.date: (detail.outcome, detail.reason) for detail in found.details}
+    damaged = ("enqueued", "was done, but: zones never_ran")
+    assert outcomes[DAY] == (("already_done", "") if selection == ("box",) else damaged)
+    assert outcomes[LAST][0] == "not_expected"
+    # And nothing is stored: the real request finds it again
+    assert everything(world) == before
+    assert world.enqueue(DAY, DAY, selection=selection).details[0].outcome == outcomes[DAY][0]
 
 
 def test_a_date_that_could_not_be_asked_is_asked_again_soon_and_not_only_after_a_week(world):

@@ -46,7 +46,7 @@ class Truth:
 
     def asking(self, verb: str, args: Mapping[str, Any]) -> None:
         """A request comes, which the daemon may take even if it is killed before it has answered."""
-        if args.get("force") or args.get("cascades") or verb == "retry_marked":
+        if args.get("force"):
             self._reruns.update(self._sim.games)
 
     def asked(self, args: Mapping[str, Any], enqueued: list[dt.date], number: int | None) -> None:
@@ -222,6 +222,8 @@ class Truth:
     def _started(self, launch: Launch, date: dt.date) -> None:
         told = f"{launch.processor} of {date} starts"
         row = self._invariants.dates[str(date)]
+        if row["cascades"] and self._is_run_for_nothing(launch, date):
+            self._invariants.stale_truth.rerun(str(date), launch.processor)
         if self._sim.platform.calm or str(date) not in self._invariants.admitted:
             return
         for phase in self._facts.phases(date):
@@ -234,14 +236,17 @@ class Truth:
                     raise Violation(
                         "no job before its upstream", f"{told} in {row['state']}, {name} was never right"
                     )
+        if not row["cascades"] and self._is_run_for_nothing(launch, date):
+            raise Violation("satisfied work is never run again", f"{told}, complete before")
+
+    def _is_run_for_nothing(self, launch: Launch, date: dt.date) -> bool:
+        """Whether a job starts that no request forces, for an output that is known to be right."""
         age = self._sim.pipeline.engine.max_evidence_age + 2 * self._sim.scenario.query_seconds + SLACK
         since = max(
             launch.started - age, self._sim.started_at if self._sim.started_at < launch.started else 0.0
         )
-        if date not in self._reruns and self._facts.was_right_throughout(
-            launch.processor, date, since, launch.started
-        ):
-            raise Violation("satisfied work is never run again", f"{told}, complete for {age:.0f} s")
+        forced = date in self._reruns
+        return not forced and self._facts.was_right_throughout(launch.processor, date, since, launch.started)
 
     def _is_expected(self, date: dt.date) -> bool:
         """Whether something is expected by all that the daemon may know of the calendar."""

@@ -23,6 +23,7 @@ from backfilld.state.records import Actor, DateRow, attempt_result
 from backfilld.state.rules.machine import FINAL, Machine
 from backfilld.state.store import attempts, backfills, dates, transitions
 from tests import migrated
+from tests.simulation.check_fakes import SimChecks
 from tests.simulation.fakes import Script, SimExecutor, SimWarehouse, Work
 
 ME = Actor(name="me")
@@ -55,6 +56,7 @@ class World:
         self.warehouse = SimWarehouse(self.clock, calendar, reference)
         self.script: Script = self.well
         self.executor = SimExecutor(self.clock, self._play)
+        self.checks = SimChecks(self.clock)
         self.folder = folder
         self.start()
 
@@ -77,7 +79,8 @@ class World:
             rng=self.rng,
         )
         self.executor.forget()
-        self.engine = Engine(self.context, self.warehouse, {"local": self.executor})
+        self.checks.forget()
+        self.engine = Engine(self.context, self.warehouse, {"local": self.executor}, self.checks)
         self.enqueuer = Enqueuer(self.context, self.engine.validator)
         self.commands = Commands(self.context)
         self.engine.recover()
@@ -108,7 +111,8 @@ class World:
     def step(self) -> bool:
         """Settle, then move the clock to the next event; False when nothing can happen any more."""
         self.settle()
-        times = [at for at in (self.executor.next_end(), self.engine.next_wakeup()) if at is not None]
+        ends = self.executor.next_end(), self.checks.next_end(), self.engine.next_wakeup()
+        times = [at for at in ends if at is not None]
         if not times:
             return False
         self.time = max(self.time, *[min(times)])

@@ -149,13 +149,14 @@ def _query(start: str | int | None, end: str | None, filters: Mapping[str, Any])
 
 
 def _retried_date(date: Json, processor: list[str]) -> str:
-    """What the retry of one date did."""
+    """What the retry of one date did, with the waivers that it withdraws."""
     retries = [move["reason"] for move in date["transitions"] if move["trigger"] == "retry"]
     withdrawal = sanitize_line("".join(retries[-1:]).partition("; ")[2])
-    if not processor:
-        return "; ".join(filter(None, (f"{date['date']} put back to pending", withdrawal)))
-    stale = "what is computed from it becomes stale: backfilld retry --stale"
-    return f"{date['date']}: {processor[0]} runs again as backfill {date['backfill_id']}; {stale}"
+    parts = [f"{date['date']} put back to pending", withdrawal]
+    if processor:
+        runs = f"{date['date']}: {processor[0]} runs again as backfill {date['backfill_id']}"
+        parts = [runs, withdrawal, "what is computed from it becomes stale: backfilld retry --stale"]
+    return "; ".join(filter(None, parts))
 
 
 def _print(answer: Json, sentence: str, as_json: bool) -> None:

@@ -17,10 +17,13 @@ PART_BYTES = 8 << 20
 """Bytes of a log per request: small for the memory, large enough for the rate limit."""
 
 
-@click.command(epilog=example("logs 31", "logs 2021-10-26 player_game_summary -f"))
+@click.command(
+    epilog=example("logs 31", "logs 2021-10-26 player_game_summary -f", "logs 2021-10-26 stg_orders --check")
+)
 @click.argument("what", type=DATE_OR_ATTEMPT)
 @click.argument("processor", type=PROCESSOR, required=False)
 @click.option("-f", "--follow", "following", is_flag=True, help="Continue until the attempt has ended.")
+@click.option("--check", "of_check", is_flag=True, help="Of a date: the log of PROCESSOR's check command.")
 @click.option("--tail", type=int, help="Only the last lines, so many.")
 @json_option
 @url_option
@@ -28,11 +31,12 @@ def logs(
     what: str | int,
     processor: str | None,
     following: bool,
+    of_check: bool,
     tail: int | None,
     as_json: bool,
     url: str | None,
 ) -> None:
-    """Print the log of an attempt.
+    """Print the log of an attempt or check.
 
     WHAT is the number of an attempt, or a date; for a date it is the latest attempt of PROCESSOR. With --json
     it prints the attempt with its log as `log`.
@@ -41,14 +45,19 @@ def logs(
         raise click.UsageError("give a date and PROCESSOR, or the number of an attempt alone")
     if following and as_json:
         raise click.UsageError("give --follow or --json, not both")
-    client = Client(url)
+    if of_check and (processor is None or as_json):
+        raise click.UsageError("--check takes a date and PROCESSOR, and no --json")
+    client, write = Client(url), _log_writer()
+    if of_check:
+        for part in _parts(client, f"/v1/dates/{what}/checks/{processor}/log", tail, following):
+            write(part)
+        return
     attempt = _latest(client, what, processor) if processor is not None else what
     parts = _parts(client, f"/v1/attempts/{attempt}/log", tail, following)
     if as_json:
         log = b"".join(parts).decode(errors="replace")
         print_json(client.get(f"/v1/attempts/{attempt}") | {"log": log})
         return
-    write = _log_writer()
     for part in parts:
         write(part)
 
@@ -68,7 +77,8 @@ def _parts(client: Client, path: str, tail: int | None, following: bool) -> Iter
         if following:
             size = int(headers["X-Log-Size"])
         if offset >= size or not part:
-            if not following or headers["X-Attempt-Status"] != "running":
+            status = headers.get("X-Attempt-Status") or headers.get("X-Check-Status")
+            if not following or status != "running":
                 return
             time.sleep(POLL_SECONDS)
         part, headers = client.raw(path, offset=offset, limit=PART_BYTES)

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,14 +50,19 @@ _PASSED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ",
 
 
 def environment(job: Job, token: str) -> dict[str, str]:
-    """The job's whole environment: some variables of the daemon, the job's, and the markers.
+    """The job's whole environment: some variables of the daemon, the job's, and the markers."""
+    return {**passed_environment(job.env, job.pass_env), ATTEMPT: str(job.attempt), RUN: token}
+
+
+def passed_environment(env: Mapping[str, str], pass_env: Collection[str]) -> dict[str, str]:
+    """Some variables of the daemon, those named in `pass_env`, and `env`.
 
     Variables of the daemon are passed by an allow-list, so that no token, credential or socket of the daemon
-    reaches a job by accident.
+    reaches a command of the pipeline file by accident.
     """
-    names = {*_PASSED, *job.pass_env}
+    names = {*_PASSED, *pass_env}
     passed = {name: text for name, text in os.environ.items() if name in names or name.startswith("LC_")}
-    return {**passed, **job.env, ATTEMPT: str(job.attempt), RUN: token}
+    return {**passed, **env}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,7 @@ class PlannedWaiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recompute:
-    """A stale date: its sequential phases must run again, as an earlier date was repaired at `at`."""
+    """A stale date: what is stale of it must run again. The latest cause is of `repaired`, at `at`."""
 
     date: dt.date
     repaired: dt.date
@@ -129,6 +129,8 @@ class Plan:
     """By processor that is not selected: on how many dates of the range its output becomes stale."""
     stale_until: dt.date | None
     """The last date after the range of which an output may become stale; None: no later date."""
+    check_commands: Mapping[str, int]
+    """By processor with a check command: on how many dates it runs, after a step or without one."""
     coverage: Sequence[Coverage]
     expected_dates: int
     done_dates: int

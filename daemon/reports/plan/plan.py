@@ -143,6 +143,7 @@ def _plan(
         stale=(),
         becomes_stale=stale_dates,
         stale_until=stale_until,
+        check_commands=_check_commands(pipeline, validation, steps),
         coverage=[_coverage(phase, result) for phase in pipeline.phase],
         expected_dates=validation.expected_dates,
         done_dates=validation.expected_dates - len(result.blockers),
@@ -164,6 +165,15 @@ def _unusable(pipeline: Pipeline, refused_options: Mapping[str, str]) -> dict[st
     local = {name: p for name, p in processors if pipeline.executor_of(p).kind == LOCAL}
     problems = {name: program(pipeline, p).problem or refused_options.get(name) for name, p in local.items()}
     return {name: f"{name}: {problem}" for name, problem in problems.items() if problem}
+
+
+def _check_commands(pipeline: Pipeline, validation: Validation, steps: Iterable[Step]) -> dict[str, int]:
+    """On how many dates each check command runs: those of its steps, and those without a result."""
+    dates = {name: set(validation.checks_not_run.get(name, ())) for name in pipeline.check_commands}
+    for step in steps:
+        if step.processor in dates:
+            dates[step.processor].update(step.dates)
+    return {name: len(of_name) for name, of_name in dates.items() if of_name}
 
 
 def _phase(pipeline: Pipeline, phase: Phase, steps: Iterable[Step]) -> PhasePlan:

@@ -75,9 +75,7 @@ dates = Table(
     CheckConstraint("(state IN ('done', 'failed')) = (outcome <> '')", name="outcome_is_final"),
     CheckConstraint("(state IN ('done', 'failed')) = (ended_at IS NOT NULL)", name="end_is_final"),
     _partial("dates_due", "due_at", text("priority DESC"), "date", where="due_at IS NOT NULL"),
-    Index("dates_state", "state", "date"),
-    Index("dates_waiting", "waiting", "date"),
-    Index("dates_ended", "ended_at"),
+    *(Index(f"dates_{name}", name, "date") for name in ("state", "waiting")), Index("dates_ended", "ended_at"),
     _partial(
         "dates_last_checked",
         text("coalesce(swept_at, ended_at)"),
@@ -114,14 +112,12 @@ transitions = Table(
 checks = Table(
     "checks",
     metadata,
-    Column("date", Date, primary_key=True),
-    Column("processor", Text, primary_key=True),
+    Column("date", Date, primary_key=True), Column("processor", Text, primary_key=True),
     _text("output"),
     Column("verdict", Text, nullable=False, server_default="unknown"),
     _flag("satisfied"),
     Column("rows", _BIG),
-    _text("expected"),
-    _text("reason"),
+    *map(_text, ("expected", "reason")),
     *(Column(name, Double) for name in ("asked_at", "query_due_at")),
     *map(_count, ("generation", "attempt_count", "clean_attempts")),
     Column("retry_at", Double),
@@ -163,8 +159,7 @@ attempts = Table(
     Column("sequence", Text),
     Column("status", Text, nullable=False),
     *(Column(name, Text) for name in ("handle", "stopping")),
-    Column("claimed_at", Double, nullable=False),
-    Column("started_at", Double, nullable=False),
+    *(Column(name, Double, nullable=False) for name in ("claimed_at", "started_at")),
     Column("ended_at", Double),
     Column("exit_code", Integer),
     *map(_text, ("detail", "tail")),
@@ -193,6 +188,17 @@ attempt_dates = Table(
     _partial("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
 )
 
+check_runs = Table(
+    "check_runs",
+    metadata,
+    Column("date", Date, primary_key=True), Column("processor", Text, primary_key=True),
+    _required("subject"),
+    Column("requested_at", Double, nullable=False),
+    *(Column(name, Double) for name in ("started_at", "ended_at")),
+    Column("exit_code", Integer), _text("detail"),
+    _partial("check_runs_open", "processor", "date", where="ended_at IS NULL"),
+)
+
 calendar_days = Table(
     "calendar_days",
     metadata,
@@ -209,17 +215,13 @@ holds = Table(
     ),
     Column("key", Text, primary_key=True),
     *map(_text, ("reason", "actor")),
-    Column("since", Double, nullable=False),
-    Column("until", Double),
-    _flag("absolute"),
+    Column("since", Double, nullable=False), Column("until", Double), _flag("absolute"),
 )
 
 breaker_counts = Table(
     "breaker_counts",
     metadata,
-    Column("processor", Text, primary_key=True),
-    Column("error", Text, nullable=False),
-    Column("length", Integer, nullable=False),
+    Column("processor", Text, primary_key=True), _required("error"), Column("length", Integer, nullable=False),
 )
 
 audit = Table(
@@ -240,8 +242,7 @@ budgets = Table(
     Column("kind", Text, CheckConstraint("kind IN ('table', 'warehouse')"), primary_key=True),
     Column("key", Text, primary_key=True),
     Column("day", Date, primary_key=True),
-    Column("spent", BigInteger, nullable=False, server_default="0"),
-    Column("extra", BigInteger, nullable=False, server_default="0"),
+    *(Column(name, BigInteger, nullable=False, server_default="0") for name in ("spent", "extra")),
 )
 
 notifications = Table(

@@ -1,0 +1,172 @@
+"""Check commands (`expect.check`): requests their runs, starts them, and stores what they say.
+
+A run is a query, not an attempt. The warehouse worker requests one where all other rules hold and no result
+about that very output is known. The engine worker starts it outside of any transaction, at most
+`engine.check_slots` at a time, and has the output judged again when it ends. Runs of a daemon that was killed
+start again: a request stays until its run has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.free_slots import FreeSlots
+from backfilld.daemon.executors.check_executor import CheckCommand, CheckEnd, CheckExecutor
+from backfilld.daemon.job_command import check_command
+from backfilld.daemon.warehouses.adapter import Answers
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.records import CheckRow
+from backfilld.state.rules.check_run import CheckRun
+from backfilld.state.rules.evidence import Evidence
+from backfilld.state.store import attempts, check_runs, checks, holds
+from backfilld.state.store.checks import CheckResult, Pair
+from backfilld.state.store.database import Transaction
+
+_AGE = 0.9
+"""Of `revalidate_within`: an older result counts no more, so that each sweep of a date runs its check."""
+
+
+def with_runs(
+    context: EngineContext, due: Sequence[CheckRow], answers: Answers
+) -> tuple[Sequence[CheckRow], Answers]:
+    """The checks with their latest runs, and the evidence with those that are about its very output."""
+    names = context.pipeline.check_commands
+    if not any(check.processor in names for check in due):
+        return due, answers
+    with context.db.read() as tx:
+        due = check_runs.attached(tx, due, names)
+    completed = dict(answers)
+    for check in due:
+        pair = check.processor, check.date
+        if check.processor in names and pair in answers:
+            run = current_run(context.pipeline, check, answers[pair], context.now())
+            completed[pair] = replace(answers[pair], check_run=run)
+    return due, completed
+
+
+def current_run(pipeline: Pipeline, check: CheckRow, evidence: Evidence, now: float) -> CheckRun | None:
+    """The latest run of a check command if it is about the output as it is, and recent enough."""
+    run, within = check.check_run, pipeline.engine.revalidate_within
+    if run is None or run.subject != _subject(pipeline, check, evidence):
+        return None
+    if run.ended_at is None:
+        return run
+    limit = pipeline.engine.recheck_interval if run.failure else _AGE * within
+    is_old = not run.ended_at <= now < run.ended_at + limit
+    return None if is_old and (run.failure or within) else run
+
+
+def _subject(pipeline: Pipeline, check: CheckRow, evidence: Evidence) -> str:
+    processor, command = pipeline.processors[check.processor], pipeline.check_commands[check.processor]
+    surroundings = processor.table, processor.cwd, sorted(processor.env.items())
+    return command.subject(evidence, surroundings=surroundings, written_at=check.last_attempt_ended_at)
+
+
+def request(context: EngineContext, judged: Iterable[tuple[CheckRow, CheckResult]], answers: Answers) -> None:
+    """Request a run for each output that lacks a result, and drop the requests of outputs that need none."""
+    wanted: dict[Pair, str] = {}
+    unneeded: list[Pair] = []
+    for check, result in judged:
+        evidence = answers.get((check.processor, check.date))
+        if check.processor not in context.pipeline.check_commands or evidence is None or evidence.check_run:
+            continue
+        if result.judgement.awaits_check:
+            wanted[check.date, check.processor] = _subject(context.pipeline, check, evidence)
+        elif check.check_run is not None and check.check_run.ended_at is None:
+            unneeded.append((check.date, check.processor))
+    if wanted or unneeded:
+        with context.db.write() as tx:
+            check_runs.request(tx, wanted, context.now())
+            check_runs.withdraw(tx, unneeded)
+
+
+class CheckRuns:
+    """Starts the runs that were requested, and stores their ends."""
+
+    def __init__(self, context: EngineContext, executor: CheckExecutor) -> None:
+        self._context = context
+        self._executor = executor
+        self._commands = context.pipeline.check_commands
+
+    @property
+    def running(self) -> Collection[Pair]:
+        """The pairs whose check commands run."""
+        return self._executor.running if self._commands else ()
+
+    def run(self) -> bool:
+        """Store the runs that ended and start others. Returns whether there were any."""
+        if not self._commands:
+            return False
+        ended = self._executor.poll()
+        if ended:
+            self._store(ended)
+        commands = self._claim()
+        for command in commands:
+            self._executor.start(command)
+        return bool(ended or commands)
+
+    def _store(self, ended: Sequence[CheckEnd]) -> None:
+        """Store results that are still wanted, and have their outputs judged again."""
+        now = self._context.now()
+        with self._context.db.write() as tx:
+            stored = [
+                end.pair
+                for end in ended
+                if check_runs.end(
+                    tx, end.pair, end.subject, exit_code=end.exit_code, detail=end.detail, now=now
+                )
+            ]
+            known = checks.for_dates(tx, {date for date, _ in stored})
+            written = {(d, n) for d, n in stored if (c := known[d].get(n)) and c.attempt_id is not None}
+            checks.request_check(tx, [pair for pair in stored if pair not in written], now)
+
+    def _claim(self) -> list[CheckCommand]:
+        """Record which runs start now, where any may. Returns their commands."""
+        with self._context.db.read() as tx:
+            if not self._startable(tx):
+                return []
+        with self._context.db.write() as tx:
+            subjects = self._startable(tx)
+            commands = [self._command(pair, subject) for pair, subject in subjects.items()]
+            reasons = {
+                (date, name): f"{self._commands[name].name(date)} is running" for date, name in subjects
+            }
+            check_runs.start(tx, reasons, self._context.now())
+        return commands
+
+    def _startable(self, tx: Transaction) -> Mapping[Pair, str]:
+        """The requests that may start: within `check_slots` and pools, while the warehouse is not on hold."""
+        pipeline, running = self._context.pipeline, self._executor.running
+        slots = pipeline.engine.check_slots - len(running)
+        if slots <= 0 or holds.in_force(tx, holds.WAREHOUSE, self._context.now()):
+            return {}
+        requests = check_runs.next_requests(tx, self._commands, 1)
+        if not requests:
+            return {}
+        free = FreeSlots(pipeline, attempts.running(tx) if pipeline.pool else [], running)
+        names = [name for name in self._commands if free.has_room_for_check(pipeline.processors[name])]
+        startable: dict[Pair, str] = {}
+        for pair, subject in check_runs.next_requests(tx, names, slots + len(running)).items():
+            processor = pipeline.processors[pair[1]]
+            if pair not in running and len(startable) < slots and free.has_room_for_check(processor):
+                free.take_for_check(processor)
+                startable[pair] = subject
+        return startable
+
+    def _command(self, pair: Pair, subject: str) -> CheckCommand:
+        date, name = pair
+        processor, check = self._context.pipeline.processors[name], self._commands[name]
+        command = check_command(self._context.pipeline, processor, check, date)
+        return CheckCommand(
+            pair=pair,
+            subject=subject,
+            argv=command.argv,
+            cwd=command.cwd,
+            env=command.env,
+            pass_env=processor.pass_env,
+            timeout=check.timeout,
+            grace_period=processor.grace_period,
+            error_pattern=processor.error_pattern,
+        )

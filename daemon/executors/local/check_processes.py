@@ -1,0 +1,194 @@
+"""Runs check commands (`expect.check`) as processes of this host that end with the daemon.
+
+Each has its own process group, a time limit and a log of bounded size. A daemon that is killed leaves none
+behind: the wrapper of each ends its group when the pipe from the daemon closes.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Collection
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from backfilld.daemon.executors.attempt_files import OpenLog, create
+from backfilld.daemon.executors.check_executor import CheckCommand, CheckEnd, Pair
+from backfilld.daemon.executors.local.launcher import SHELL, passed_environment
+from backfilld.daemon.host_limits import restore_open_files
+from backfilld.state.formatting import last_line, matching_line
+
+FOLDER = "checks"
+"""The folder of logs in the state directory."""
+LOG_BYTES = 1 << 20
+"""The most that a log may have. A longer one loses its middle."""
+_TAIL_BYTES = 2000
+"""How much of the log's end is searched for the line that a verdict shows."""
+_SIGNALLED = 128
+"""Shells report the end by a signal with its number above this."""
+_POLL_SECONDS = 1.0
+"""How often the size of the log is checked."""
+
+# The shell never parses a word of the command: the words arrive as arguments.
+# - Descriptor 3 is a pipe whose other end only the daemon holds: end of file means that the daemon is gone.
+# - Traps instead of ignored signals: the shell outlives SIGTERM and reports the code of its command.
+# - The reader of the pipe is ended and reaped, as the daemon may be gone.
+_SCRIPT = """\
+exec 3<&0 </dev/null
+trap : HUP INT QUIT TERM USR1 USR2
+{ read -r backfilld_end; kill -KILL 0; } <&3 >/dev/null 2>&1 &
+backfilld_reader=$!
+exec 3<&-
+"$@"
+backfilld_code=$?
+exec >/dev/null 2>&1
+kill -KILL "$backfilld_reader"
+wait "$backfilld_reader"
+exit "$backfilld_code"
+"""
+
+
+def log_file(state_dir: Path, pair: Pair) -> Path:
+    """The log of the latest run of a check command."""
+    date, processor = pair
+    return state_dir / FOLDER / processor / f"{date}.log"
+
+
+class CheckProcesses:
+    """Runs each check command in a thread. `on_end` is called there and must return at once."""
+
+    def __init__(self, state_dir: Path, *, on_end: Callable[[], None] = lambda: None) -> None:
+        self._state_dir = state_dir
+        self._on_end = on_end
+        self._lock = threading.Lock()
+        self._threads: dict[Pair, threading.Thread] = {}
+        self._groups: dict[Pair, int] = {}
+        self._ended: list[CheckEnd] = []
+        self._closed = False
+
+    @property
+    def running(self) -> Collection[Pair]:
+        """The pairs whose command runs, or has ended since the last `poll`."""
+        with self._lock:
+            return set(self._threads)
+
+    def start(self, command: CheckCommand) -> None:
+        """Start a command whose pair is not running. `poll` reports its end, also where it cannot start."""
+        thread = threading.Thread(target=self._run, args=(command,), name="check", daemon=True)
+        with self._lock:
+            thread.start()
+            self._threads[command.pair] = thread
+
+    def poll(self) -> list[CheckEnd]:
+        """The commands that ended since the last call."""
+        with self._lock:
+            ended, self._ended = self._ended, []
+            for end in ended:
+                del self._threads[end.pair]
+            return ended
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Kill what runs and wait for its end, at most `timeout` seconds. Idempotent."""
+        with self._lock:
+            self._closed = True
+            for group in self._groups.values():
+                _signal_group(group, signal.SIGKILL)
+            threads = list(self._threads.values())
+        deadline = time.monotonic() + timeout
+        for thread in threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))
+
+    def _run(self, command: CheckCommand) -> None:
+        exit_code, detail = None, "could not start"
+        try:
+            exit_code, detail = self._result(command)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            detail = f"cannot start: {reason}"
+        finally:
+            end = CheckEnd(pair=command.pair, subject=command.subject, exit_code=exit_code, detail=detail)
+            with self._lock:
+                self._ended.append(end)
+            self._on_end()
+
+    def _result(self, command: CheckCommand) -> tuple[int | None, str]:
+        """Run a command to its end. Returns its exit code, and a line of its log or why it has no code."""
+        with ExitStack() as closing:
+            output = create(log_file(self._state_dir, command.pair))
+            log = OpenLog(output)
+            closing.callback(log.close)
+            stdin, lifeline = os.pipe()
+            closing.callback(os.close, lifeline)
+            with ExitStack() as starting:
+                starting.callback(os.close, stdin)
+                process = _started(command, stdin, output)
+            restore_open_files(process.pid)
+            in_time = self._wait(command, process, log)
+            if not in_time:
+                return None, f"did not end within {command.timeout:g} s; raise its timeout, or run it by hand"
+            size = os.fstat(output).st_size
+            tail = (log.read(max(size - _TAIL_BYTES, 0), _TAIL_BYTES) or b"").decode("utf-8", "replace")
+        pattern, code = command.error_pattern, process.returncode
+        line = matching_line(tail, pattern) if pattern and code else ""
+        return code if code >= 0 else _SIGNALLED - code, line or last_line(tail)
+
+    def _wait(self, command: CheckCommand, process: subprocess.Popen[bytes], log: OpenLog) -> bool:
+        """Wait for the end of a process group; whether its leader ended within the time limit."""
+        with self._lock:
+            self._groups[command.pair] = process.pid
+            if self._closed:
+                _signal_group(process.pid, signal.SIGKILL)
+        pidfd = os.pidfd_open(process.pid)
+        try:
+            in_time = _ends_within(pidfd, command.timeout, log)
+            if not in_time:
+                _signal_group(process.pid, signal.SIGTERM)
+                _ends_within(pidfd, command.grace_period, log)
+        finally:
+            with self._lock:
+                del self._groups[command.pair]
+            _signal_group(process.pid, signal.SIGKILL)  # before the wait, which frees the group's id
+            process.wait()
+            os.close(pidfd)
+        return in_time
+
+
+def _started(command: CheckCommand, stdin: int, output: int) -> subprocess.Popen[bytes]:
+    env = passed_environment(command.env, command.pass_env)
+    name, *arguments = command.argv
+    path = shutil.which(str(command.cwd / name) if "/" in name else name, path=env.get("PATH", os.defpath))
+    if command.cwd.is_dir() and path is None:
+        raise ValueError(f"the program {name} does not exist or cannot be executed")
+    return subprocess.Popen(  # noqa: S603 - the script is constant, the command's words are arguments
+        [SHELL, "-c", _SCRIPT, "backfilld-check", path or name, *arguments],
+        cwd=command.cwd,
+        env=env,
+        stdin=stdin,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def _ends_within(pidfd: int, seconds: float, log: OpenLog) -> bool:
+    """Whether a process ends within some seconds. Keeps its log short meanwhile."""
+    poll, deadline = select.poll(), time.monotonic() + seconds
+    poll.register(pidfd, select.POLLIN)
+    while not poll.poll(1000 * min(max(deadline - time.monotonic(), 0.0), _POLL_SECONDS)):
+        with suppress(OSError):  # such as a full disk
+            log.shorten(LOG_BYTES)
+        if time.monotonic() >= deadline:
+            return False
+    with suppress(OSError):
+        log.shorten(LOG_BYTES)
+    return True
+
+
+def _signal_group(group: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)

@@ -1,0 +1,140 @@
+"""An oracle of staleness: which outputs were computed from stale ones, and why a mark is there.
+
+Inputs are enumerated by the pipeline file (`needs_invariants`), writes and jobs are those of the world. Of
+the daemon it reads which outputs it marks, and nothing of how it decides that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tests.simulation.fakes import Launch
+from tests.simulation.quiescence_invariants import Row, Violation, day_of
+
+if TYPE_CHECKING:
+    from tests.simulation.invariants import Invariants
+    from tests.simulation.simulation import Simulation
+
+Pair = tuple[str, str]
+"""A date and a processor."""
+
+
+class StaleTruth:
+    """Judges the marks of one world."""
+
+    def __init__(self, sim: Simulation, invariants: Invariants) -> None:
+        self._sim = sim
+        self._invariants = invariants
+        self._attempts: set[int] = set()
+        self._over_stale: dict[Pair, set[Pair]] = {}
+        """The inputs of each output that were stale when its latest attempt began."""
+        self.carried = 0
+        """How many outputs were seen that had to carry a mark on."""
+
+    def claimed(self) -> None:
+        """Keep which inputs of new attempts are stale."""
+        for number in self._invariants.running.keys() - self._attempts:
+            self._attempts.add(number)
+            name = self._invariants.running[number]["processor"]
+            processor = self._sim.pipeline.processors.get(name)
+            for date in self._invariants.covered[number] if processor else ():
+                inputs = [
+                    (str(day), of) for day, of in self._invariants.needs.inputs(day_of(date), processor)
+                ]
+                pairs = {pair for pair in inputs if self._is_stale(pair)}
+                self._over_stale[date, name] = pairs
+
+    def look(self, done: Iterator[str]) -> None:
+        """Every output of a done date that was computed from a stale one is marked, and no other one is.
+
+        Raises:
+            Violation: a mark is missing, or there is one too many.
+        """
+        for date in done:
+            for name in self._sim.pipeline.processors:
+                check = self._invariants.checks.get((date, name))
+                if check is None or not check["rows"] or check["verdict"] == "not_expected":
+                    continue
+                self._is_carried_on(date, name, check)
+                if self._is_stale((date, name)) and not self._is_justified(date, name):
+                    raise Violation(
+                        "only what is stale is marked", f"{name} of {date} is newer than its inputs"
+                    )
+
+    def rerun(self, date: str, name: str) -> None:
+        """A job of a cascade begins for an output that is complete.
+
+        Raises:
+            Violation: the output is not stale.
+        """
+        if self._invariants.checks[date, name]["stale_at"] is None:
+            raise Violation("a cascade runs what is stale", f"{name} of {date} runs, complete and not stale")
+
+    def _is_carried_on(self, date: str, name: str, check: Row) -> None:
+        inputs = self._over_stale.get((date, name))
+        if not inputs or not check["last_attempt_succeeded"]:
+            return
+        self.carried += 1
+        if check["stale_at"] is None:
+            told = f"{name} of {date} was computed from {sorted(inputs)}, which were stale, without a mark"
+            raise Violation("what is computed from stale rows is stale", told)
+
+    def _is_stale(self, pair: Pair) -> bool:
+        """Whether an output of a date that was enqueued is marked, and no job has computed it since."""
+        check = self._invariants.checks.get(pair)
+        if check is None or check["stale_at"] is None or pair[0] not in self._invariants.dates:
+            return False
+        started = check["last_attempt_started_at"] or 0.0
+        unchanged = check["stamp_before"] is not None and check["stamp_before"] == check["write_stamp"]
+        ran_since = started >= check["stale_at"] and check["last_attempt_succeeded"] and not unchanged
+        return bool(check["rows"]) and check["verdict"] != "not_expected" and not ran_since
+
+    def _is_justified(self, date: str, name: str) -> bool:
+        """Whether an input was written after the job began that computed it further on."""
+        if self._sim.scenario.edits_windows or self._sim.scenario.sets_clock or self._restores():
+            return True
+        seen, todo = {(date, name)}, [(date, name)]
+        while todo:
+            output = todo.pop()
+            began, inputs = self._began(*output), self._inputs(*output)
+            if any(self._written(pair) > began for pair in inputs):
+                return True
+            todo += inputs - seen
+            seen |= inputs
+        return False
+
+    def _inputs(self, date: str, name: str) -> set[Pair]:
+        """What an output is computed from, as far as the daemon knows of it, and what it runs after."""
+        processor = self._sim.pipeline.processors[name]
+        inputs = self._invariants.needs.inputs(day_of(date), processor, siblings=True)
+        return {(str(day), of) for day, of in inputs}.intersection(self._invariants.checks)
+
+    def _restores(self) -> bool:
+        """Whether the daemon forgets what it has run."""
+        return any(one.verb == "restore" for one in self._sim.scenario.external_events)
+
+    def _began(self, date: str, name: str) -> float:
+        """When the latest job of an output began that ended well; minus infinity without one."""
+        return max((job.started for job in self._jobs(date, name)), default=-1.0)
+
+    def _jobs(self, date: str, name: str) -> Iterator[Launch]:
+        for job in self._sim.launches:
+            if job.processor == name and day_of(date) in job.dates and job.code == 0:
+                yield job
+
+    def _written(self, pair: Pair) -> float:
+        """When the rows of an output were last written, or its job ended.
+
+        Infinity where others wrote them last: the daemon notices that some time after they did.
+        """
+        date, name = pair
+        table, day = self._sim.warehouse.table(name), day_of(date)
+        ends = [
+            job.ended for job in self._sim.launches if job.ended and job.table == table and day in job.dates
+        ]
+        writes = [at for at, _ in self._sim.warehouse.rows.changes[table, day]]
+        if writes and writes[-1] not in ends:
+            return math.inf
+        return max([*writes, *ends], default=-1.0)
