@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ColumnElement, Connection, func, select, true, update
 
-from backfilld.state.store.conditions import IS_RUNNING
+from backfilld.state.store.index_conditions import IS_RUNNING
 from backfilld.state.store.schema import (
     attempts,
     calendar_days,

@@ -60,7 +60,7 @@ NONSENSE = {
     "SELECT game_date AS date, 1 AS games FROM nba.nowhere WHERE game_date = @start": "nowhere",
     "SELECT game_date AS date, 1 AS games FROM nba.nbac_schedule WHERE played = 1": "played",
     "SELECT game_date AS date, 1 AS games FROM nba.nbac_schedule WHERE game_date = @begin": "begin",
-    "SELECT game_date AS date, COUNT(* AS games FROM nba.nbac_schedule": "",
+    "SELECT game_date AS date, COUNT(*) AS AS games FROM nba.nbac_schedule": "",
 }
 
 

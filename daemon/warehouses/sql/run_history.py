@@ -37,6 +37,8 @@ from backfilld.state.rules.evidence import HistoryRun
 
 DETAIL_LENGTH = 300
 """Characters of an error text that are kept."""
+MAX_DEPTH = 100
+"""Lists and objects within each other of which a text is made; deeper ones are shown as they are."""
 
 _GENERIC = ("", "success", "succeeded", "failed", "failure", "error")
 """Status words that say no more than that a run succeeded or failed."""
@@ -244,12 +246,15 @@ def _decoded(text: str) -> Any:
     return _decoded(value) if isinstance(value, str) and value[:1] in ("[", "{", '"') else value
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any, depth: int = 0) -> str:
+    """The text of a decoded value. Raises RecursionError below MAX_DEPTH; the limits of Pythons differ."""
     if not value:
         return ""
+    if depth > MAX_DEPTH:
+        raise RecursionError
     if isinstance(value, list):
-        return "; ".join(filter(None, map(_plain, value)))
+        return "; ".join(filter(None, (_plain(one, depth + 1) for one in value)))
     if isinstance(value, dict):
         known = next((value[key] for key in ("message", "error", "error_message") if value.get(key)), None)
-        return _plain(known) if known else json.dumps(value, ensure_ascii=False)
+        return _plain(known, depth + 1) if known else json.dumps(value, ensure_ascii=False)
     return str(value)
