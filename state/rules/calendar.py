@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from backfilld.state.rules.periods import Period, period_bounds
+from backfilld.state.rules.periods import period_bounds
 
-Since = Literal["season"] | Period
+Since = Literal["season", "month", "week"]
 Lookback = Since | Literal["past"] | dt.date | int
 """How far back a window reaches: to the start of the season, month or week (Monday), to the first date that
 is known (`past`), to a date, or a number of days."""
