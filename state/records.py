@@ -107,6 +107,7 @@ class Action(StrEnum):
     HOLD = "hold"
     RELEASE = "release"
     RELOAD = "reload"
+    MARK_LOST = "mark_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

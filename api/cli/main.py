@@ -36,6 +36,7 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "accept": Verb("dates:accept", "Waive missing outputs of dates."),
         "hold": Verb("control:hold", "Hold a processor, a table or the warehouse."),
         "release": Verb("control:release", "Release a hold."),
+        "mark-lost": Verb("attempts:mark_lost", "Declare attempts lost whose host is gone."),
     },
     "Inspect": {
         "status": Verb("status:status", "Show the status of everything, or of one date."),

@@ -5,13 +5,16 @@ from __future__ import annotations
 from flask import Response
 
 from backfilld.api import job_log, serializers
+from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.dates_of_request import date_scope
 from backfilld.api.endpoint_definition import Router
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.fields import next_cursor
+from backfilld.api.schemas.mark_lost import MarkLost
 from backfilld.daemon.engine.commands import NotFound
+from backfilld.daemon.engine.lost_attempts import mark_lost
 from backfilld.daemon.executors.adapter import JobLog
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.executors.local.check_processes import log_file
@@ -55,6 +58,23 @@ def get_attempt(service: DaemonService, *, path: requests.ById) -> responses.Att
     with service.context.db.read() as tx:
         (attempt,) = serializers.attempts(tx, [_existing(attempts.get(tx, path.id), path.id)])
     return attempt
+
+
+@section.post(
+    "/v1/attempts/{id}/mark-lost",
+    responses.Attempt,
+    path=requests.ById,
+    body=MarkLost,
+    problems=(404, 409),
+)
+def mark_attempt_lost(service: DaemonService, *, path: requests.ById, body: MarkLost) -> responses.Attempt:
+    """Declare a running attempt lost whose host is gone. Its table and its slots are free at once.
+
+    Refused while its job can be seen to run (409): a second one would write beside it. It does not count as
+    an attempt of its dates.
+    """
+    mark_lost(service.context, path.id, by=current_actor(), reason=body.reason)
+    return get_attempt(service, path=path)
 
 
 @section.get(

@@ -34,10 +34,16 @@ def healthz(service: DaemonService, *, query: requests.Verbose) -> Response:
 
 @section.get("/readyz", (PLAIN,), query=requests.Verbose, status=(200, 503), public=True)
 def readyz(service: DaemonService, *, query: requests.Verbose) -> Response:
-    """Whether the daemon accepts requests and works on them. Holds are listed but do not make it unready."""
+    """Whether the daemon accepts requests and works on them.
+
+    Holds, and executors that wait for their cluster, are listed but do not make it unready.
+    """
     with service.context.db.read() as tx:
         rows = holds.all_holds(tx)
     notes = {_title(hold): hold.text for hold in rows}
+    for name, executor in service.executors.items():
+        if reason := executor.unavailable_reason:
+            notes[f"executor {name}"] = f"waits for {reason}"
     notes.update(current_app.extensions[HEALTH_NOTES]())
     return _health(service.health(), notes, verbose=query.verbose)
 

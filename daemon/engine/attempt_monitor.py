@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backfilld.daemon.clock_steps import STEP_SECONDS
 from backfilld.daemon.engine import budgets
@@ -116,19 +116,30 @@ class AttemptMonitor:
         """Record why attempts have not begun or are unreachable; a date that waits for one shows it."""
         status_messages = self._context.status_messages
         status_messages.clear()
+        unreachable = {n: job.unreachable_at for n, job in jobs.items() if job.unreachable_at}
+        for number in self._context.unreachable.keys() - unreachable.keys():
+            del self._context.unreachable[number]
+        self._context.unreachable.update(unreachable)
         for number, row in running.items():
             if row.executor not in self._executors:
+                self._context.unreachable[number] = f"no [executor.{row.executor}]"
                 status_messages[number] = (
                     f"no executor supervises it: restore [executor.{row.executor}], or cancel its backfill;"
                     f" given up at {format_utc(self._given_up_at(row))}"
                 )
             elif job := jobs.get(number):
-                away = job.unreachable_at and f"out of sight, at {job.unreachable_at}"
+                away = job.unreachable_at and (
+                    f"out of sight, at {job.unreachable_at}; if that host is gone for good:"
+                    f" backfilld mark-lost {number} --reason TEXT"
+                )
                 status_messages[number] = job.status_message or away
 
     def _presumed_lost(self, row: AttemptRow, job: JobStatus) -> JobResult | None:
         """The end of an unreachable attempt once it cannot be running any more; None before that."""
         settings, now = self._context.pipeline.job_settings(row.processor), self._context.now()
+        if job.unreachable_at and row.stopping == AttemptStatus.LOST:
+            why = f"declared lost by an operator; it ran out of sight, at {job.unreachable_at}"
+            return replace(JobResult.lost(why, at=now), counts_as_attempt=False)
         limit = settings.timeout + settings.grace_period + HOST_RETURN_SECONDS
         if not job.unreachable_at or now - self._on_current_clock(row.started_at) <= limit:
             return None

@@ -32,6 +32,8 @@ class EngineContext:
     """A monotonic clock in seconds, by which steps of `now` are detected; None if `now` is never set."""
     status_messages: dict[int, str] = field(default_factory=dict)
     """By attempt id: why it has not begun or is unreachable, as of the latest poll."""
+    unreachable: dict[int, str] = field(default_factory=dict)
+    """By attempt id: where its job runs or ran, if nothing can be seen of it, as of the latest poll."""
     unavailable: dict[str, str] = field(default_factory=dict)
     """By executor: why it cannot start jobs, as of the latest pass; empty if it can."""
     service: str = ""

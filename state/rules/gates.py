@@ -280,7 +280,7 @@ def _with_fallbacks(processor: Processor, alone: Mapping[str, _Step]) -> _Step:
         if alone[name].kind is _Kind.SATISFIED:
             return _Step(_Kind.WAIVER, f"replaced by {name}: {step.text}", by=WaivedBy.FALLBACK)
     for name in processor.fallbacks if fails else ():
-        if alone[name].kind not in (_Kind.WAIVER, _Kind.FAIL):
+        if alone[name].kind not in (_Kind.WAIVER, _Kind.FAIL, _Kind.UNSELECTED):
             return _Step(
                 _Kind.WAIT, f"{name}, which can replace {processor.name}", WaitReason.OTHER_PROCESSOR
             )

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_colum
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.checks import CheckResult, Pair
-from backfilld.state.store.conditions import ENDED_WELL
+from backfilld.state.store.index_conditions import ENDED_WELL
 from backfilld.state.store.schema import attempt_dates, attempts
 from backfilld.state.store.statements import execute
 

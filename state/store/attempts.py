@@ -14,7 +14,7 @@ from backfilld.state.errors import BackfilldError
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import row_mappers
-from backfilld.state.store.conditions import ENDED_WELL, IS_RUNNING
+from backfilld.state.store.index_conditions import ENDED_WELL, IS_RUNNING
 from backfilld.state.store.schema import attempt_dates, attempts
 from backfilld.state.store.statements import execute, fetch
 
@@ -142,6 +142,12 @@ def mark_stopping(tx: Connection, numbers: Collection[int], why: AttemptStatus) 
             attempts.c.stopping.is_(None),
         )
         tx.execute(update(attempts).where(*here).values(stopping=why.value))
+
+
+def mark_lost(tx: Connection, number: int) -> None:
+    """Note that an operator has declared a running attempt lost, whatever else it was being ended for."""
+    here = (attempts.c.id == number, IS_RUNNING)
+    tx.execute(update(attempts).where(*here).values(stopping=AttemptStatus.LOST.value))
 
 
 def close(tx: Connection, endings: Mapping[int, AttemptEnd]) -> list[int]:

@@ -14,7 +14,7 @@ from backfilld.state.records import BackfillRow
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.date_scope import ALL_DATES, TAKEN, DateScope
-from backfilld.state.store.conditions import IS_RUNNING, IS_WANTED
+from backfilld.state.store.index_conditions import IS_RUNNING, IS_WANTED
 from backfilld.state.store.schema import attempts, backfill_dates, backfills, dates
 from backfilld.state.store.statements import execute, fetch
 

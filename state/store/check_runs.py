@@ -14,7 +14,7 @@ from backfilld.state.rules.check_run import CheckRun
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.checks import Pair
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
-from backfilld.state.store.conditions import IS_UNENDED
+from backfilld.state.store.index_conditions import IS_UNENDED
 from backfilld.state.store.schema import check_runs, checks, dates
 from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert
 

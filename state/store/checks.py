@@ -27,8 +27,8 @@ from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
+from backfilld.state.store.index_conditions import AWAITS_PERIOD, IS_RUNNABLE
 from backfilld.state.store.interests import wanted_dates
-from backfilld.state.store.conditions import AWAITS_PERIOD, IS_RUNNABLE
 from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert
 

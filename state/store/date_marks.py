@@ -15,7 +15,7 @@ from sqlalchemy import (
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import DateRow
 from backfilld.state.store import row_mappers
-from backfilld.state.store.conditions import IS_SWEPT, LAST_CHECKED_AT
+from backfilld.state.store.index_conditions import IS_SWEPT, LAST_CHECKED_AT
 from backfilld.state.store.schema import dates
 from backfilld.state.store.statements import fetch
 

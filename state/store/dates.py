@@ -13,8 +13,8 @@ from backfilld.state.records import DateRow, Mark
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
+from backfilld.state.store.index_conditions import IS_REGRESSED, IS_STALE
 from backfilld.state.store.interests import wanted_dates
-from backfilld.state.store.conditions import IS_REGRESSED, IS_STALE
 from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.statements import execute, fetch, select_by_dates
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store.holds import OVER, WAREHOUSE
-from backfilld.state.store.conditions import IS_RUNNABLE
+from backfilld.state.store.index_conditions import IS_RUNNABLE
 from backfilld.state.store.schema import checks, dates, holds
 from backfilld.state.store.statements import fetch
 

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ColumnElement, Connection, func, select, true, update
 
-from backfilld.state.store.conditions import IS_RUNNING
-from backfilld.state.store.schema import attempts, calendar_days, check_runs, checks, dates, holds, stale_causes
+from backfilld.state.store.index_conditions import IS_RUNNING
+from backfilld.state.store.schema import (
+    attempts,
+    calendar_days,
+    check_runs,
+    checks,
+    dates,
+    holds,
+    stale_causes,
+)
 
 _TOLD = (
     *(dates.c[name] for name in ("entered_at", "ended_at", "swept_at")),

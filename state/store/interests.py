@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Select, bindparam, exists, select, update
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow
 from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.store.conditions import IS_FAILED, IS_RUNNABLE, IS_WANTED
+from backfilld.state.store.index_conditions import IS_FAILED, IS_RUNNABLE, IS_WANTED
 from backfilld.state.store.schema import backfill_dates, backfills, checks, dates
 from backfilld.state.store.statements import DENSE, execute, fetch, select_by_dates
 

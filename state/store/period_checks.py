@@ -8,8 +8,8 @@ from sqlalchemy import Connection, bindparam, select
 
 from backfilld.state.records import CheckRow
 from backfilld.state.store import row_mappers
+from backfilld.state.store.index_conditions import AWAITS_PERIOD, IS_RUNNABLE
 from backfilld.state.store.runnable_checks import COLUMNS, RunnableCheck
-from backfilld.state.store.conditions import AWAITS_PERIOD, IS_RUNNABLE
 from backfilld.state.store.schema import checks
 from backfilld.state.store.statements import fetch
 

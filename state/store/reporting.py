@@ -18,7 +18,7 @@ from backfilld.state.store.attempt_verdicts import UNSATISFIED, followed_by, has
 from backfilld.state.store.attempts import running
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.dates import matching
-from backfilld.state.store.conditions import ENDED_WELL
+from backfilld.state.store.index_conditions import ENDED_WELL
 from backfilld.state.store.schema import attempt_dates, attempts, backfill_dates, dates, transitions
 
 HAS_FAILED = and_(

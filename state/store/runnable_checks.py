@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import CompoundSelect, Connection, bindparam, select, union_all
 
-from backfilld.state.store.conditions import IS_RUNNABLE
+from backfilld.state.store.index_conditions import IS_RUNNABLE
 from backfilld.state.store.schema import checks
 from backfilld.state.store.statements import chunked, fetch
 

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, select
 
 from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.store.date_scope import ALL_DATES, TAKEN, DateScope
-from backfilld.state.store.conditions import IS_REGRESSED, IS_STALE
+from backfilld.state.store.index_conditions import IS_REGRESSED, IS_STALE
 from backfilld.state.store.schema import backfill_dates, check_counts, date_counts
 from backfilld.state.store.schema import checks as checks_table
 from backfilld.state.store.schema import dates as dates_table

@@ -15,7 +15,7 @@ from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.calendar_days import load_counts
-from backfilld.state.store.conditions import IS_UNSATISFIED
+from backfilld.state.store.index_conditions import IS_UNSATISFIED
 from backfilld.state.store.schema import calendar_days, checks, dates
 from backfilld.state.store.statements import chunked, upsert
 

@@ -53,6 +53,20 @@ def test_one_attempt_says_how_it_went(api: Api) -> None:
     assert message == "there is no attempt 99"
 
 
+def test_an_attempt_out_of_sight_is_declared_lost_with_a_reason_and_no_other_one_is(api: Api) -> None:
+    api.world.script = lambda job: Work(seconds=10**6)
+    api.enqueue("2021-10-19")
+    api.world.settle()
+    path = "/v1/attempts/1/mark-lost"
+    assert api.client.post(path, json={}).status_code == 422
+    assert "is not out of sight" in api.client.post(path, json={"reason": "gone"}).json["detail"]
+    assert api.client.post(path, json={"reason": "gone"}).status_code == 409
+    assert api.client.post("/v1/attempts/77/mark-lost", json={"reason": "gone"}).status_code == 404
+    api.behind.context.unreachable[1] = "tcp://10.0.0.5:4000"
+    assert api.post(path, {"reason": "gone"})["id"] == 1
+    assert api.get("/v1/audit?action=mark_lost")["items"][0]["target"] == "attempt 1"
+
+
 def test_a_log_is_read_whole_by_its_last_lines_or_from_a_byte_on(api: Api, tmp_path: Path) -> None:
     # Given a job's log
     api.world.settle()

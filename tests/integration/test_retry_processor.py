@@ -2,9 +2,10 @@
 
 import datetime as dt
 
+from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import Api, refused
 from tests.simulation.season import fails
-from tests.simulation.world import Work
+from tests.simulation.world import ME, Work, World
 
 DATE = "2021-10-28"
 
@@ -239,3 +240,20 @@ def test_a_plain_retry_after_a_narrow_request_for_a_done_date_runs_what_is_missi
     api.post(f"/v1/dates/{DATE}/retry")
     api.world.run()
     assert ran(api) == ["cache"]
+
+
+def test_a_processor_that_fails_alone_waits_for_no_fallback_that_nobody_runs(tmp_path):
+    # Given a source with a fallback, and a date that failed for both
+    raw = phase("raw", processor("box", fallbacks=["bdl"]), processor("bdl", priority="fallback"))
+    made = pipeline(raw, jobs={"max_attempts": 1, "breaker_threshold": 0})
+    world = World(made, {dt.date.fromisoformat(DATE): 5}, tmp_path)
+    world.script = lambda job: Work(code=1)
+    world.enqueue(dt.date.fromisoformat(DATE), dt.date.fromisoformat(DATE))
+    world.run()
+    # When the source runs again alone, and fails
+    world.commands.retry_processor(dt.date.fromisoformat(DATE), "box", by=ME)
+    world.run()
+    # Then the date fails by its name instead of waiting for the fallback
+    (row,) = world.dates().values()
+    assert row.state == "failed"
+    assert row.reason.startswith("box: ")

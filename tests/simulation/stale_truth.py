@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tests.simulation.fakes import Launch
 from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
 if TYPE_CHECKING:
@@ -116,13 +115,11 @@ class StaleTruth:
         return any(one.verb == "restore" for one in self._sim.scenario.external_events)
 
     def _began(self, date: str, name: str) -> float:
-        """When the latest job of an output began that ended well; minus infinity without one."""
-        return max((job.started for job in self._jobs(date, name)), default=-1.0)
-
-    def _jobs(self, date: str, name: str) -> Iterator[Launch]:
-        for job in self._sim.launches:
-            if job.processor == name and day_of(date) in job.dates and job.code == 0:
-                yield job
+        """When the latest job of an output began that ended well and wrote; before all times without one."""
+        table, day = self._sim.warehouse.table(name), day_of(date)
+        writes = {at for at, _ in self._sim.warehouse.rows.changes[table, day]}
+        jobs = [job for job in self._sim.launches if job.processor == name and day in job.dates]
+        return max((job.started for job in jobs if job.code == 0 and job.ended in writes), default=-1.0)
 
     def _written(self, pair: Pair) -> float:
         """When the rows of an output were last written, or its job ended.

@@ -20,6 +20,7 @@ BROKEN_ONCE = {
     400489: "the season opens later and a processor is added while a job of a date runs",
     960944: "the season opens later while a job of an earlier date runs, and a later date waits for its end",
     5000020: "a new date is computed from the stale output of a date that was never enqueued",
+    8000127: "a processor that is retried alone fails, and its fallback is not selected",
     125520994: "a refresh starts together with what needs its output",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
 }

@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.engine.attempt_monitor import HOST_RETURN_SECONDS, AttemptMonitor
+from backfilld.daemon.engine.audited_change import Conflict, NotFound
+from backfilld.daemon.engine.lost_attempts import mark_lost
 from backfilld.daemon.executors.adapter import JobResult, JobStatus
 from backfilld.daemon.executors.attempt_files import FileLog
-from backfilld.state.store import attempts
+from backfilld.daemon.reports.waiting_on import waiting_on
+from backfilld.state.records import Action
+from backfilld.state.store import attempts, audit, checks
 from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, Work, World
@@ -112,6 +116,56 @@ def test_a_cancel_does_not_give_up_an_attempt_out_of_sight(world, leader):
     world.time += TIMEOUT + GRACE + HOST_RETURN_SECONDS + 0.1
     assert closed_by(leader) == 1
     assert world.attempts(OPENER) == [("box", "cancelled")]
+
+
+@pytest.mark.parametrize("cancelled", [False, True], ids=["a live date", "a cancelled date"])
+def test_an_attempt_out_of_sight_that_an_operator_declares_lost_is_closed_at_once_and_does_not_count(
+    world, leader, cancelled
+):
+    # Given an attempt on a machine that is gone, whose wait names the command
+    assert closed_by(leader) == 0
+    with world.db.read() as tx:
+        (sentence,) = waiting_on(tx, world.context, world.live()).values()
+    assert "far:/attempts; if that host is gone for good: backfilld mark-lost 1 --reason TEXT" in sentence
+    if cancelled:
+        world.commands.cancel(1, by=ME)
+    # When an operator declares it lost, once or twice
+    for _ in range(2):
+        mark_lost(world.context, 1, by=ME, reason="the rack burnt")
+    assert closed_by(leader) == 1
+    # Then its end and the audit say so, and its date goes on, with all its attempts
+    with world.db.read() as tx:
+        (attempt,), (check,) = attempts.for_date(tx, OPENER), checks.for_dates(tx, [OPENER])[OPENER].values()
+        (row, *_) = audit.page(tx, below=None, limit=9, action=Action.MARK_LOST)
+    assert attempt.detail == "lost: declared lost by an operator; it ran out of sight, at far:/attempts"
+    assert (check.attempt_count, check.attempt_id) == (0, None)
+    assert (row.actor, row.target, row.after["reason"]) == ("me", "attempt 1", "the rack burnt")
+    with pytest.raises(Conflict, match="attempt 1 has ended: lost"):
+        mark_lost(world.context, 1, by=ME, reason="again")
+
+
+def test_an_attempt_whose_job_can_be_seen_is_not_declared_lost(world):
+    world.settle()
+    refusal = "attempt 1 of box is not out of sight: to stop it, cancel backfill 1, or wait for its end"
+    with pytest.raises(Conflict, match=refusal):
+        mark_lost(world.context, 1, by=ME, reason="I think so")
+    with pytest.raises(NotFound, match="there is no attempt 2"):
+        mark_lost(world.context, 2, by=ME, reason="I think so")
+    assert world.attempts(OPENER) == [("box", "running")]
+
+
+def test_a_job_that_comes_back_after_it_was_declared_lost_is_stopped_before_another_one_starts(world, leader):
+    # Given an attempt that was out of sight and was declared lost
+    closed_by(leader)
+    mark_lost(world.context, 1, by=ME, reason="it is gone")
+    # When its machine is back before the engine has closed it
+    world.script = world.well
+    world.settle()
+    # Then the job is ended first
+    assert not world.executor.alive.get(1)
+    world.run(limit=50)
+    assert world.attempts(OPENER)[0] == ("box", "lost")
+    assert world.dates()[OPENER].outcome == "complete"
 
 
 def test_a_standby_ends_its_own_attempts_over_their_limits_and_tells_how_they_ended(world):

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.settings import SettingsError, settings
-from backfilld.state.store import leader_election
+from backfilld.state.store import holds, leader_election
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
 from backfilld.state.store.leader_election import Holder, TransactionPooler, open_lock
@@ -255,3 +255,14 @@ def test_an_empty_database_is_not_begun_where_jobs_have_run(server, url, tmp_pat
             refuse_empty_database(empty, tmp_path)
     with contextlib.closing(Database(url)) as known:
         refuse_empty_database(known, tmp_path)
+
+
+def test_a_hold_is_placed_once(server):
+    db = Database(server.empty())
+    db.upgrade()
+    with db.write(fenced=False) as tx:
+        placed = [
+            holds.place(tx, "warehouse", "", reason="maintenance", actor="ann", now=0.0) for _ in range(2)
+        ]
+    db.close()
+    assert placed == [True, False]

@@ -72,14 +72,17 @@ class DaskHandle:
 
     key: str
     scheduler: str
+    workers: tuple[str, ...] = ()
+    """The workers that alone may run it; empty where each may."""
 
     @classmethod
     def parse(cls, text: Handle) -> DaskHandle:
         """Parse a handle. Raises ValueError for anything else."""
         try:
             fields = json.loads(text)
-            return cls(key=str(fields["key"]), scheduler=str(fields["scheduler"]))
-        except (ValueError, KeyError, TypeError) as error:
+            workers = tuple(map(str, fields.get("workers", ())))
+            return cls(key=str(fields["key"]), scheduler=str(fields["scheduler"]), workers=workers)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a handle of a Dask job: {text!r}") from error
 
     def text(self) -> Handle:
@@ -155,8 +158,13 @@ class DaskClient:
                 self.unable_workers[worker] = str(answer)
         return "" if self.able_workers else next(iter(self.unable_workers.values()), "")
 
-    def submit(self, job: Job, key: str) -> Future:
-        """Submit the job under the key. It does not begin before `start`."""
+    @property
+    def required_workers(self) -> tuple[str, ...]:
+        """The workers to which a job has to be restricted now; empty where each can run it."""
+        return tuple(sorted(self.able_workers)) if self.unable_workers else ()
+
+    def submit(self, job: Job, key: str, workers: Collection[str]) -> Future:
+        """Submit the job under the key, for some workers or for all. It does not begin before `start`."""
         self._gate(key)
         resources = {**self._resources, **job.resources}
         future = self._client.submit(
@@ -166,7 +174,7 @@ class DaskClient:
             pure=False,
             retries=0,
             resources=resources or None,
-            workers=sorted(self.able_workers) if self.unable_workers else None,
+            workers=list(workers) or None,
         )
         self._call(self._client.publish_dataset, future, name=key)
         return self._watch(future)

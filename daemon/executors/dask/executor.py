@@ -23,6 +23,7 @@ from backfilld.daemon.executors.dask.client import (
 from backfilld.daemon.executors.dask.job_files import DaskFiles
 from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.executors.poll_thread import PollThread
+from backfilld.state.formatting import format_utc
 
 _POLL_SECONDS = 1.0
 _LOST_AFTER_POLLS = 3
@@ -49,6 +50,8 @@ class DaskExecutor:
         self._on_end = on_end
         self._now = now
         self._client: DaskClient | None = None
+        self._away_since = now()
+        """Since when no scheduler answers, in epoch seconds, while there is no client."""
         self._import_error = ""
         """Why no worker can import this package; empty while one can, or there is none."""
         self._attempts = DaskAttempts(self._files)
@@ -59,7 +62,8 @@ class DaskExecutor:
     def unavailable_reason(self) -> str:
         """That no scheduler answers, or none of its workers can run a job; else empty."""
         if self._client is None:
-            return f"a Dask scheduler that answers at {self._settings.scheduler}"
+            since = format_utc(self._away_since)
+            return f"a Dask scheduler that answers at {self._settings.scheduler}; none has since {since}"
         if self._import_error:
             return f"a Dask worker that can import backfilld: install it there ({self._import_error})"
         return ""
@@ -207,6 +211,7 @@ class DaskExecutor:
         client, self._client = self._client, None
         self._attempts.disconnect()
         if client is not None:
+            self._away_since = self._now()
             client.close()
 
     def _refuse_launches(self, why: str) -> None:
@@ -244,9 +249,11 @@ class DaskExecutor:
     def _submit_job(self, client: DaskClient, job: Job, undo: ExitStack) -> DaskAttempt:
         self._thread.progress()
         key = f"backfilld-{job.attempt}-{uuid.uuid4().hex}"
-        future = client.submit(job, key)
+        workers = client.required_workers
+        future = client.submit(job, key, workers)
         undo.callback(_abort, client, key, future)
-        return DaskAttempt(handle=DaskHandle(key=key, scheduler=client.scheduler), future=future)
+        handle = DaskHandle(key=key, scheduler=client.scheduler, workers=workers)
+        return DaskAttempt(handle=handle, future=future)
 
     def _adopt(self, client: DaskClient, attempt: int, run: DaskAttempt) -> None:
         """Find the task that the cluster keeps under the attempt's key."""
@@ -303,6 +310,12 @@ class DaskExecutor:
 
     def _on_missing(self, client: DaskClient, attempt: int, run: DaskAttempt) -> None:
         """No worker has the job: it has yet to begin, has just ended, or its worker is gone."""
+        required = run.handle.workers
+        if run.output_at is None and required and client.able_workers.isdisjoint(required):
+            if client.revoke(run.handle.key):  # they may be back under other addresses: it is submitted anew
+                why = "the workers that it was submitted to are gone"
+                self._report(attempt, JobResult.never_began(why, at=self._now()))
+            return
         if run.output_at is None and run.kill_at is not None:
             if client.revoke(run.handle.key):
                 self._report(attempt, JobResult.never_began("ended before it began", at=self._now()))

@@ -61,6 +61,8 @@ def test_credentials_reach_the_daemon_and_the_jobs_that_the_pipeline_file_gives_
     store = f"/etc/credstore/backfilld.{service.name}"
     service.machine.write(f"{store}.gcp.json", "the key\n")
     service.machine.script(f"chmod 600 {store}.*")
+    settings = f"GOOGLE_APPLICATION_CREDENTIALS=/run/credentials/{service.unit}/gcp.json"
+    service.machine.script(f"echo {settings} >> /etc/backfilld/{service.name}.env")
     assert "\nready" in preflight(service)
     service.start()
     with pytest.raises(ApiError, match="this needs a token"):

@@ -1,12 +1,15 @@
 """What becomes of jobs when the Dask cluster, or a part of it, dies or is away."""
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from distributed import Worker
 
 from backfilld.daemon import worker_thread
+from backfilld.state.formatting import format_utc
 from tests.integration.dask_cluster import WAITS, Cluster, dask_driver, driver_of, free_address, running
 from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.real_jobs import lives, until
@@ -122,7 +125,8 @@ def test_news_that_come_with_the_greeting_of_the_scheduler_hold_nobody_up(
 
 def test_without_a_scheduler_a_job_cannot_start_and_nothing_is_recorded(tmp_path: Path) -> None:
     driver = dask_driver(tmp_path / "attempts", tmp_path, address := free_address())
-    assert driver.executor.unavailable_reason == f"a Dask scheduler that answers at {address}"
+    reason = driver.executor.unavailable_reason
+    assert reason.startswith(f"a Dask scheduler that answers at {address}; none has since 20")
     driver.launch("touch ran")
     end = driver.result()
     assert end.detail == f"lost: no Dask scheduler answers at {address}"
@@ -145,6 +149,37 @@ def test_a_frozen_scheduler_does_not_block_a_launch(shaken: Cluster, hurt: Execu
     finally:
         scheduler.send_signal(signal.SIGCONT)
     assert hurt.result().code == 5
+
+
+def test_a_scheduler_that_is_gone_is_named_with_the_time_since_when(tmp_path: Path) -> None:
+    with running(tmp_path / "dask", workers=0) as cluster:
+        driver = driver_of(cluster, tmp_path)
+        until(lambda: not driver.executor.unavailable_reason, "a scheduler")
+        before = time.time()
+    until(lambda: driver.executor.unavailable_reason, "its loss")
+    since = driver.executor.unavailable_reason.rpartition(" since ")[2]
+    assert format_utc(before) <= since <= format_utc(time.time())
+    driver.executor.close()
+
+
+def test_a_job_on_a_worker_whose_lifetime_is_over_is_preempted_and_does_not_count(
+    shaken: Cluster, hurt: ExecutorDriver
+) -> None:
+    hurt.shell(WAITS)
+    leader = hurt.pid("leader")
+    until(lambda: (status := hurt.status()) and not status.unreachable_at, "the job to be seen")
+    with shaken.client() as client:
+        (address,) = client.nthreads()
+
+        def reach_lifetime(dask_worker: Worker) -> None:
+            """What the timer of --lifetime calls."""
+            dask_worker.loop.add_callback(dask_worker.close_gracefully, reason="worker-lifetime-reached")
+
+        client.run(reach_lifetime)
+    end = hurt.result()
+    assert (end.detail, end.began) == (f"preempted: its worker {address} was retired", True)
+    assert not end.counts_as_attempt
+    until(lambda: not lives(leader), "the job to end")
 
 
 @pytest.mark.parametrize("others", [0, 1], ids=["the only worker", "one of two"])

@@ -9,6 +9,7 @@ import pytest
 from backfilld.daemon.executors.dask.preflight import check_cluster
 from backfilld.daemon.executors.dask.settings import DaskSettings
 from tests.integration.dask_cluster import Cluster, driver_of, free_address, running
+from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.real_jobs import until
 
 REFUSES = """
@@ -64,6 +65,40 @@ def test_a_worker_without_the_package_lives_on_and_jobs_wait_for_another(
         one.status.value for one in check_cluster("dask", DaskSettings(scheduler=foreign.address))
     }
     assert found_by_status == {"fail", "pass"}
+    driver.executor.close()
+
+
+def knows_both(driver: ExecutorDriver) -> bool:
+    """Whether the executor has found a worker that can run jobs, and one that cannot."""
+    client = driver.executor._client  # type: ignore[attr-defined]
+    return client is not None and bool(client.able_workers and client.unable_workers)
+
+
+def test_a_job_whose_able_workers_restart_under_new_addresses_is_given_back_and_begins_there(
+    foreign: Cluster, tmp_path: Path
+) -> None:
+    # Given a job that waits for the one worker that has the package, beside one that has not
+    foreign.env = {}
+    able = foreign.worker("--resources", "slot=1")
+    foreign.ready(2)
+    driver = driver_of(foreign, tmp_path, slot=2)
+    until(lambda: knows_both(driver), "the one worker and the other")
+    driver.launch("sh", "-c", "exit 5")
+    until(
+        lambda: (status := driver.status()) and status.status_message.startswith("no worker that answers"),
+        "the submitted job",
+    )
+    # When that worker restarts, at another address
+    able.kill()
+    able.wait()
+    foreign.worker("--resources", "slot=2")
+    # Then the job is given back, which is no attempt, and runs once it is launched again
+    end = driver.result()
+    assert end.detail == "lost: the workers that it was submitted to are gone"
+    assert not end.counts_as_attempt
+    until(lambda: knows_both(driver), "the new worker")
+    driver.launch("sh", "-c", "exit 5", attempt=2)
+    assert driver.result().code == 5
     driver.executor.close()
 
 
