@@ -1,5 +1,6 @@
 """What a plan tells to type: argument vectors, lines to paste, batches."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -71,15 +72,20 @@ def test_a_list_of_dates_may_leave_dates_out() -> None:
     assert step.argv[1] == "2021-10-19,2021-10-21"
 
 
-def test_a_file_of_dates_is_written_before_it_is_read() -> None:
-    filing = pipeline(
-        phase("phase2", processor("bdl", command=["cat", "{dates_file}"], batch=2)),
-        jobs={"cwd": "/"},
-    )
+@pytest.mark.parametrize("word", ["{dates_file}", "/{dates_file}", "//../{dates_file}"])
+def test_a_file_of_dates_that_no_other_user_can_foresee_is_written_before_it_is_read(
+    tmp_path: Path, word: str
+) -> None:
+    command = ["sh", "-c", "cat \"$1\"; echo '$2' a b", "", word, ""]
+    filing = pipeline(phase("phase2", processor("bdl", command=command, batch=2)), jobs={"cwd": "/"})
     (step,) = planned(filing, FakeWarehouse(filing, calendar=OPENING), "2021-10-19", "2021-10-20").steps
-    out = subprocess.run(["bash", "-ec", step.shell], check=True, capture_output=True, text=True).stdout
-    assert out == "2021-10-19\n2021-10-20\n"
-    Path(step.argv[1]).unlink()
+    private = {**os.environ, "TMPDIR": str(tmp_path)}
+    for _ in range(2):
+        out = subprocess.run(
+            ["sh", "-ec", step.shell], env=private, check=True, capture_output=True, text=True
+        )
+        assert out.stdout == "2021-10-19\n2021-10-20\n$2 a b\n"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_job_that_reads_its_date_from_the_environment_is_told_it() -> None:

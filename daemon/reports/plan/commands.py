@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import shlex
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 
 _DATE_VARIABLES = ("BACKFILLD_DATE", "BACKFILLD_DATES")
+_DATES_FILE = "$dates_file"
+"""The shell variable with a name from mktemp(1): no other user can foresee it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +38,19 @@ class Command:
             lists = [_gcloud_list("--args", self.argv), _gcloud_list("--update-env-vars", variables)]
             return shlex.join([*self.execute, *filter(None, lists)])
         variables = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
-        call = " ".join([*variables, shlex.join(self.argv)])
+        call = " ".join([*variables, *map(_quoted, self.argv)])
         return f"({' && '.join(filter(None, [f'cd {shlex.quote(str(self.cwd))}', self.prepare, call]))})"
 
 
 def command(
     pipeline: Pipeline, processor: Processor, dates: Sequence[dt.date], *, dates_file: Path | None = None
 ) -> Command:
-    """The processor's command for `dates`, oldest first. The default `dates_file` is a temporary file."""
+    """The processor's command for `dates`, oldest first. Without a `dates_file`, the line makes one."""
     prepare = ""
-    if needs_dates_file(processor):
-        dates_file = dates_file or Path(tempfile.gettempdir(), f"backfilld-{processor.name}-{dates[0]}.txt")
-        prepare = f"printf '%s\\n' {' '.join(map(str, dates))} > {shlex.quote(str(dates_file))}"
+    if needs_dates_file(processor) and dates_file is None:
+        dates_file = Path(_DATES_FILE)
+        listed = " ".join(map(str, dates))
+        prepare = f"dates_file=$(mktemp) && printf '%s\\n' {listed} > \"{_DATES_FILE}\""
     job = job_command(pipeline, processor, dates, dates_file)
     has_dates = set(processor.placeholders) - {"python"}
     names = set(processor.env) if has_dates else {*processor.env, *_DATE_VARIABLES}
@@ -56,6 +58,12 @@ def command(
     return Command(
         argv=job.argv, cwd=job.cwd, env=env, prepare=prepare, execute=_execute(pipeline, processor)
     )
+
+
+def _quoted(word: str) -> str:
+    """The word for a shell, which fills in the file of dates."""
+    parts = [shlex.quote(part) if part else "" for part in word.split(_DATES_FILE)]
+    return f'"{_DATES_FILE}"'.join(parts) or "''"
 
 
 def _execute(pipeline: Pipeline, processor: Processor) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ class Step:
     cwd: str
     env: Mapping[str, str]
     prepare: str
-    """A shell command to run before, which writes the file of dates; or empty."""
+    """A shell command to run before, which writes the file of dates that `$dates_file` names; or empty."""
     shell: str
     """One line to paste into a shell: directory, environment, preparation, command."""
     reason: str
