@@ -25,9 +25,10 @@ def withdrawn(
 
     `runs` says whether it runs an output again; by default it runs whatever is missing.
     """
-    stored = checks.for_dates(tx, wanted) if wanted else {}
-    texts = {date: withdrawal(filter(runs, of_date.values())) for date, of_date in stored.items()}
-    return {date: text for date, text in texts.items() if text}
+    by_date: dict[dt.date, list[CheckRow]] = defaultdict(list)
+    for check in filter(runs, checks.accepted(tx, wanted)):
+        by_date[check.date].append(check)
+    return {date: withdrawal(of_date) for date, of_date in by_date.items()}
 
 
 def withdrawal(outputs: Iterable[CheckRow]) -> str:

@@ -45,7 +45,8 @@ _DUE_CHECKS = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam
 _NTH_DUE = select(checks.c.date).where(_DUE).limit(1).offset(bindparam("_before"))
 _IS_WRITTEN = checks.c.attempt_id.is_not(None)
 """An attempt writes the output: whatever its rows are now and whoever waived it, it satisfies no need yet."""
-_HAS_WAIVER = or_(checks.c.accepted_reason != "", checks.c.waived_by != "")
+_IS_ACCEPTED = checks.c.accepted_reason != ""
+_HAS_WAIVER = or_(_IS_ACCEPTED, checks.c.waived_by != "")
 _OWES_REWRITE = and_(
     or_(checks.c.mode == RunMode.FORCE.value, checks.c.mode == RunMode.CASCADE.value),
     bindparam("_verdict") == Verdict.COMPLETE.value,
@@ -149,6 +150,13 @@ def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict
         if row.date in found:
             found[row.date][row.processor] = row_mappers.check(row)
     return found
+
+
+def accepted(tx: Connection, wanted: Collection[dt.date]) -> list[CheckRow]:
+    """The checks of some dates whose output an operator has accepted."""
+    dates_wanted = {*wanted}
+    rows = select_by_dates(tx, checks, dates_wanted, _IS_ACCEPTED)
+    return [row_mappers.check(row) for row in rows if row.date in dates_wanted]
 
 
 def complete_rows(

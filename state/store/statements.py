@@ -9,7 +9,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Insert, Select, Table, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import CompoundSelect, UpdateBase
 
@@ -124,22 +124,31 @@ def upsert(tx: Connection, table: Table) -> sqlite.Insert:
     return sqlite.insert(table)
 
 
-def select_by_dates(tx: Connection, table: Table, wanted: Collection[dt.date]) -> Iterable[Any]:
-    """The rows of some dates. If the dates are dense, also the rows between them: the caller filters."""
+def select_by_dates(
+    tx: Connection, table: Table, wanted: Collection[dt.date], condition: ColumnElement[bool] | None = None
+) -> Iterable[Any]:
+    """The rows of some dates. If the dates are dense, also the rows between them: the caller filters.
+
+    `condition` is a constant of a module: the statement is kept for it.
+    """
     if not wanted:
         return ()
     first, last = min(wanted), max(wanted)
     if (last - first).days < DENSE * len(wanted):
-        return fetch(tx, _between(table), {"_start": first, "_end": last})
-    return fetch(tx, _listed(table), {"_dates": list(wanted)})
+        return fetch(tx, _between(table, condition), {"_start": first, "_end": last})
+    return fetch(tx, _listed(table, condition), {"_dates": list(wanted)})
 
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 @cache
-def _between(table: Table) -> Select[Any]:
-    return select(table).where(table.c.date.between(bindparam("_start"), bindparam("_end")))
+def _between(table: Table, condition: ColumnElement[bool] | None) -> Select[Any]:
+    return _where(table, table.c.date.between(bindparam("_start"), bindparam("_end")), condition)
 
 
 @cache
-def _listed(table: Table) -> Select[Any]:
-    return select(table).where(table.c.date.in_(bindparam("_dates", expanding=True)))
+def _listed(table: Table, condition: ColumnElement[bool] | None) -> Select[Any]:
+    return _where(table, table.c.date.in_(bindparam("_dates", expanding=True)), condition)
+
+
+def _where(table: Table, dates: ColumnElement[bool], condition: ColumnElement[bool] | None) -> Select[Any]:
+    return select(table).where(dates) if condition is None else select(table).where(dates, condition)
