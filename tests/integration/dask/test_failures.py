@@ -2,11 +2,11 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from distributed import Worker
+from distributed import Client, Worker
 
 from backfilld.daemon import worker_thread
 from backfilld.state.formatting import format_utc
@@ -162,29 +162,27 @@ def test_a_scheduler_that_is_gone_is_named_with_the_time_since_when(tmp_path: Pa
     driver.executor.close()
 
 
-def test_a_job_on_a_worker_whose_lifetime_is_over_is_preempted_and_does_not_count(
-    shaken: Cluster, hurt: ExecutorDriver
-) -> None:
-    hurt.shell(WAITS)
-    leader = hurt.pid("leader")
-    until(lambda: (status := hurt.status()) and not status.unreachable_at, "the job to be seen")
-    with shaken.client() as client:
-        (address,) = client.nthreads()
-
-        def reach_lifetime(dask_worker: Worker) -> None:
-            """What the timer of --lifetime calls."""
-            dask_worker.loop.add_callback(dask_worker.close_gracefully, reason="worker-lifetime-reached")
-
-        client.run(reach_lifetime)
-    end = hurt.result()
-    assert (end.detail, end.began) == (f"preempted: its worker {address} was retired", True)
-    assert not end.counts_as_attempt
-    until(lambda: not lives(leader), "the job to end")
+def retire(client: Client, address: str) -> None:
+    """What an adaptive cluster does with a worker that it needs no more."""
+    client.retire_workers(workers=[address])
 
 
-@pytest.mark.parametrize("others", [0, 1], ids=["the only worker", "one of two"])
-def test_a_job_on_a_worker_that_is_retired_is_preempted_and_does_not_count(
-    shaken: Cluster, hurt: ExecutorDriver, others: int
+def reach_lifetime(client: Client, address: str) -> None:
+    """What the timer of --lifetime does in a worker."""
+
+    def close(dask_worker: Worker) -> None:
+        dask_worker.loop.add_callback(dask_worker.close_gracefully, reason="worker-lifetime-reached")
+
+    client.run(close, workers=[address])
+
+
+@pytest.mark.parametrize(
+    ("leave", "others"),
+    [(reach_lifetime, 0), (retire, 0), (retire, 1)],
+    ids=["its lifetime is over", "the only worker is retired", "one of two is retired"],
+)
+def test_a_job_on_a_worker_that_leaves_in_order_is_preempted_and_does_not_count(
+    shaken: Cluster, hurt: ExecutorDriver, leave: Callable[[Client, str], None], others: int
 ) -> None:
     hurt.shell(WAITS)
     leader = hurt.pid("leader")
@@ -194,7 +192,7 @@ def test_a_job_on_a_worker_that_is_retired_is_preempted_and_does_not_count(
         for _ in range(others):
             shaken.worker()
         client.wait_for_workers(1 + others)
-        client.retire_workers(workers=[address])
+        leave(client, address)
     end = hurt.result()
     assert (end.detail, end.began) == (f"preempted: its worker {address} was retired", True)
     assert not end.counts_as_attempt
