@@ -63,7 +63,7 @@ def test_its_end_and_its_log_are_where_an_operator_looks(api, monkeypatch, capsy
     box = date["processors"][0]
     assert box["reason"] == f"{NAME} exited 1: box of {DAY}"
     assert date["attempts"][0]["verdict"] == "degraded"
-    # And its log is told of everywhere
+    # And each view of it names its log
     assert box["check_log"] == PATH
     assert f'<a href="{PATH}">log of its check</a>' in api.client.get(f"/dates/{DAY}").text
     answer = api.client.get(PATH, buffered=True)

@@ -213,16 +213,6 @@ def test_a_retry_names_the_waivers_that_it_withdraws_in_its_answer_the_history_a
     assert api.post("/v1/backfills/1/retry", {})["withdrawn"] == []
 
 
-def test_a_retry_of_a_backfill_names_the_waivers_by_date(api):
-    api.world.script = lambda job: (
-        Work(code=1) if job.env["BACKFILLD_PROCESSOR"] != "box" else api.world.well(job)
-    )
-    api.post(f"/v1/dates/{FAILED[0]}/accept", {"processor": "box", "reason": "arena closed"})
-    api.world.run()
-    (told,) = api.post("/v1/backfills/1/retry", {})["withdrawn"]
-    assert told == f"{FAILED[0]} withdraws the waiver of box (accepted by anonymous: arena closed)"
-
-
 def test_a_retry_of_one_processor_names_its_own_waiver_alone(api):
     api.world.script = lambda job: Work(code=1)
     for name in ("box", "zones"):

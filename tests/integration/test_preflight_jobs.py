@@ -146,7 +146,7 @@ def test_the_skip_option_that_is_true_here_and_false_there_is_a_warning(checkout
     assert trouble[1].startswith(f"{OFFENSE}: skip_downstream_trigger is True in line")
 
 
-def test_a_missing_checkout_is_told_once_for_all_jobs(checkout: Checkout) -> None:
+def test_a_missing_checkout_is_reported_once_for_all_jobs(checkout: Checkout) -> None:
     shutil.rmtree(checkout.root)
     ((_, line, _),) = troubles(asked(checkout), "programs")
     assert line.endswith(

@@ -242,7 +242,7 @@ def test_a_plain_retry_after_a_narrow_request_for_a_done_date_runs_what_is_missi
     assert ran(api) == ["cache"]
 
 
-def test_a_processor_that_fails_alone_waits_for_no_fallback_that_nobody_runs(tmp_path):
+def test_a_processor_that_fails_alone_waits_for_no_fallback_that_is_not_selected(tmp_path):
     # Given a source with a fallback, and a date that failed for both
     raw = phase("raw", processor("box", fallbacks=["bdl"]), processor("bdl", priority="fallback"))
     made = pipeline(raw, jobs={"max_attempts": 1, "breaker_threshold": 0})

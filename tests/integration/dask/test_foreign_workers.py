@@ -69,7 +69,7 @@ def test_a_worker_without_the_package_lives_on_and_jobs_wait_for_another(
 
 
 def knows_both(driver: ExecutorDriver) -> bool:
-    """Whether the executor has found a worker that can run jobs, and one that cannot."""
+    """Whether the executor knows a worker that can run jobs, and one that cannot."""
     client = driver.executor._client  # type: ignore[attr-defined]
     return client is not None and bool(client.able_workers and client.unable_workers)
 
