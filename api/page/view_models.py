@@ -14,11 +14,11 @@ from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, DateDetail
 from backfilld.daemon.engine import retry_processors
 from backfilld.daemon.engine.acceptances import acceptances
-from backfilld.daemon.engine.withdrawn_waivers import withdrawn
+from backfilld.daemon.engine.withdrawn_waivers import withdrawal
 from backfilld.daemon.reports.plan.models import Step
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import attempts, reporting
+from backfilld.state.store import attempts, checks, reporting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +79,15 @@ def acceptable(service: DaemonService, date: dt.date) -> set[str]:
     return {name for name, why in refusals.items() if not why}
 
 
-def withdrawal(service: DaemonService, date: dt.date) -> str:
-    """Which waivers a retry of a date withdraws, as the end of a dialog's text; empty for none."""
+def withdrawals(service: DaemonService, date: dt.date) -> dict[str, str]:
+    """Which waivers retries of a date withdraw, as ends of their dialogs' texts.
+
+    By processor, for a retry of it alone, and under the empty name for one of the whole date.
+    """
     with service.context.db.read() as tx:
-        text = withdrawn(tx, [date]).get(date, "")
-    return f" It {text}." if text else ""
+        accepted = checks.accepted(tx, [date])
+    outputs = {"": accepted, **{check.processor: [check] for check in accepted}}
+    return {name: f" It {withdrawal(rows)}." for name, rows in outputs.items() if rows}
 
 
 def rerunnable(service: DaemonService, date: DateDetail) -> set[str]:

@@ -125,7 +125,7 @@ def date(service: DaemonService, date: str) -> AnyResponse:
         verdicts=view_models.by_phase(shown),
         timeline=attempt_timeline.draw(shown.attempts, service.context.now()),
         acceptable=view_models.acceptable(service, path.date),
-        withdrawal=view_models.withdrawal(service, path.date),
+        withdrawals=view_models.withdrawals(service, path.date),
         rerunnable=view_models.rerunnable(service, shown),
     )
 

@@ -201,7 +201,10 @@ def test_a_retry_names_the_waivers_that_it_withdraws_in_its_answer_the_history_a
     # When a dry run of a request, the page, and the retries of the date and its backfill say what they do
     dry = api.post("/v1/backfills", {"start": FAILED[0], "end": FAILED[0], "dry_run": True})
     assert dry["details"][0]["reason"] == text
-    assert text in api.client.get(f"/dates/{FAILED[0]}").text
+    page = api.client.get(f"/dates/{FAILED[0]}").text
+    assert f"with all its attempts. It {text}." in page
+    assert f"What is computed from it becomes stale. It {text}." in page
+    assert page.count(text) == 3
     assert text in api.client.get("/backfills/1").text
     told = api.post(BULK, {"dates": [FAILED[0]]})
     # Then each names the waiver
