@@ -2,11 +2,11 @@
 
 python -m bench.season_check [lake delta iceberg duckdb postgresql bigquery] [--rows 100]
 
-Each table has so many rows on each date, in one file per date where it consists of files. Counted are the
-queries of all evidence with write stamps, and the seconds of processor time of this process and of the
-server. `first` is that of a warehouse that was just opened; the others are medians of three of the same one.
-PostgreSQL needs Debian's package. BigQuery is an emulator, whose own time says nothing of BigQuery's, and
-which has no write stamps: they are one more query there.
+Each table has `--rows` rows on each date, in one file per date if it consists of files. The columns are the
+queries for all evidence with write stamps, and the seconds of processor time of this process and of the
+server. `first` is of a warehouse that was just opened; the others are medians of three runs with it.
+PostgreSQL needs Debian's package. BigQuery is an emulator: its time says nothing about BigQuery's, and it has
+no write stamps, which are one more query there.
 """
 
 from __future__ import annotations
@@ -96,11 +96,11 @@ def measured(kind: str, rows: int) -> str:
                 queries, before = len(house.queries), spent(server)
                 answers = warehouse.evidence(wanted, purpose="validation", stamps=stamps)
                 assert all(found.rows == rows for found in answers.values())
-                own, of_server = (now - then for now, then in zip(spent(server), before, strict=True))
-                figures.append((len(house.queries) - queries, own, of_server))
+                of_daemon, of_server = (now - then for now, then in zip(spent(server), before, strict=True))
+                figures.append((len(house.queries) - queries, of_daemon, of_server))
     (_, first, _), *again = figures
-    sent, own, of_server = (statistics.median(column) for column in zip(*again, strict=True))
-    return f"  {kind:<12} {sent:>8.0f} {first:>9.2f} {own:>9.2f} {of_server:>9.2f}  {conditions()}"
+    sent, of_daemon, of_server = (statistics.median(column) for column in zip(*again, strict=True))
+    return f"  {kind:<12} {sent:>8.0f} {first:>9.2f} {of_daemon:>9.2f} {of_server:>9.2f}  {conditions()}"
 
 
 def main() -> None:
