@@ -1,8 +1,7 @@
 """Ports of this machine for servers that tests start as processes of their own."""
 
+import atexit
 import socket
-
-_kept: list[socket.socket] = []
 
 
 def free_port() -> int:
@@ -13,5 +12,5 @@ def free_port() -> int:
     probe = socket.socket()
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     probe.bind(("127.0.0.1", 0))
-    _kept.append(probe)
+    atexit.register(probe.close)
     return int(probe.getsockname()[1])

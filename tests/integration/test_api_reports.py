@@ -124,10 +124,10 @@ def test_a_slow_warehouse_takes_a_few_reports_hostage_and_nothing_else(api: Api,
     # Given a warehouse that thinks, and as many reports as may wait for it
     answer, entered, go_on = api.behind.warehouse.evidence, threading.Semaphore(0), threading.Event()
 
-    def think(wanted: Wanted, *, purpose: str) -> Answers:
+    def think(wanted: Wanted, *, purpose: str, stamps: Wanted | None = None) -> Answers:
         entered.release()
         go_on.wait(PATIENCE)
-        return answer(wanted, purpose=purpose)
+        return answer(wanted, purpose=purpose, stamps=stamps)
 
     api.behind.warehouse.evidence = think
     ask = partial(requests.get, f"{url}/v1/validation?start=2021-10-19", timeout=PATIENCE)

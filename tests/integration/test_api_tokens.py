@@ -24,7 +24,7 @@ OPERATIONS = [
     for method, about in item.items()
 ]
 OPEN = {"/livez", "/readyz", "/healthz", "/login", "/logout"}
-GIVEN = {"id": "1", "date": "2021-10-19", "kind": "warehouse", "key": "box"}
+GIVEN = {"id": "1", "date": "2021-10-19", "processor": "box", "kind": "warehouse", "key": "box"}
 PAGE = {"Host": "localhost:8484", "Origin": "http://localhost:8484"}
 
 

@@ -156,7 +156,7 @@ def test_a_date_behind_one_that_was_never_enqueued_says_so(world):
     for _ in range(60):
         world.step()
     assert sentence_of(world, DAY).startswith(f"blocked by {OPENER}, which was never enqueued: ")
-    command = f"; backfilld enqueue {OPENER} 2021-10-25 --select team,player --with-upstream"
+    command = f"; backfilld enqueue {OPENER} 2021-10-25 --select player,team --with-upstream"
     assert sentence_of(world, DAY).endswith(command)
 
 
