@@ -165,7 +165,8 @@ class Enqueuer:
         """The outcome of each date. `newer_counts` and `judged` are what was read and not stored."""
         wanted = interests.wanted_among(tx, [row.date for row in existing.values() if row.state not in FINAL])
         counts_by_date = calendar_days.between(tx, request.dates[0], request.dates[-1])
-        counts_by_date |= newer_counts or {}
+        newer = newer_counts or {}
+        counts_by_date |= newer
         may_withdraw = [row.date for row in existing.values() if row.state in FINAL or request.force]
         stored_checks = checks.for_dates(tx, may_withdraw)
         for result in judged:
@@ -182,7 +183,7 @@ class Enqueuer:
                 outcome = self._outcome(request, day, date, row, stored_checks.get(date, {}), warning)
             text = _withdrawal(request, row, outcome, stored_checks.get(date, {}))
             details.append(replace(outcome, reason="; ".join(filter(None, (outcome.reason, text)))))
-        return with_cut_periods(tx, self._context, details, request.selection)
+        return with_cut_periods(tx, self._context, details, request.selection, newer)
 
     def _outcome(
         self,
