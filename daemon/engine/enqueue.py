@@ -170,8 +170,9 @@ class Enqueuer:
         may_withdraw = [row.date for row in existing.values() if row.state in FINAL or request.force]
         stored_checks = checks.for_dates(tx, may_withdraw)
         for result in judged:
-            by_name = stored_checks[result.date]
-            by_name[result.processor] = result.applied_to(by_name[result.processor])
+            by_name = stored_checks.get(result.date, {})
+            if result.processor in by_name:  # else the date was requeued meanwhile
+                by_name[result.processor] = result.applied_to(by_name[result.processor])
         details = []
         for date in request.dates:
             row = existing.get(date)
