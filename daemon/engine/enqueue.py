@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.commands import Conflict
@@ -229,9 +230,8 @@ def _withdrawal(
     """The waivers that a request withdraws of a date: of one that failed, or of what it forces."""
     if outcome.outcome not in (EnqueueOutcome.ENQUEUED, EnqueueOutcome.JOINED) or row is None:
         return ""
-    failed = row.state == FAILED
-    forced = [c for n, c in date_checks.items() if request.selection is None or n in request.selection]
-    return withdrawal(date_checks.values() if failed else forced if request.force else ())
+    runs = partial(request.runs_again, failed=row.state == FAILED)
+    return withdrawal(filter(runs, date_checks.values()))
 
 
 def _outcome_of_live(row: DateRow, *, joined: bool) -> DateResult:
