@@ -18,7 +18,6 @@ from backfilld.daemon.engine import (
     compared_processors,
     comparison_dates,
     foreign_writes,
-    periods,
     recovered_dates,
     regressed_dates,
     stale_dates,
@@ -101,10 +100,9 @@ class Validator:
         """
         with self._context.db.read() as tx:
             graph = upstream.needs_graph(tx, self._context.pipeline)
-        first = upstream.calendar_start(self._context.pipeline, graph, start)
-        end = periods.calendar_bounds(self._context.pipeline, end)[1]
-        answer = self._warehouse.counts(first, end)
-        span = (dt.date.fromordinal(n) for n in range(first.toordinal(), end.toordinal() + 1))
+        first, last = upstream.calendar_span(self._context.pipeline, graph, start, end)
+        answer = self._warehouse.counts(first, last)
+        span = (dt.date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1))
         return self._context.pipeline.seasons.counts_of(span, answer)
 
     def refresh_calendar(self, start: dt.date, end: dt.date) -> None:

@@ -6,8 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
 
-from backfilld.daemon.engine.periods import calendar_bounds
-from backfilld.daemon.engine.upstream import calendar_start
+from backfilld.daemon.engine.upstream import calendar_span
 from backfilld.daemon.reports.plan.plan import Recompute
 from backfilld.daemon.reports.warehouse_snapshot import Known
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -18,8 +17,7 @@ from backfilld.state.store.database import Database
 
 def known_checks(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date) -> Known:
     """The checks of the range, both ends included, and of what it needs or completes its periods."""
-    first = calendar_start(pipeline, pipeline.needs.starting(start), start)
-    last = calendar_bounds(pipeline, end)[1]
+    first, last = calendar_span(pipeline, pipeline.needs.starting(start), start, end)
     span = [dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
     with db.read() as tx:
         stored = [check for by_name in checks.for_dates(tx, span).values() for check in by_name.values()]

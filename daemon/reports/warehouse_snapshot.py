@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from backfilld.daemon.engine.check_runs import current_run
 from backfilld.daemon.engine.compared_processors import stored_reference, with_references
 from backfilld.daemon.engine.comparison_dates import CompleteDates
-from backfilld.daemon.engine.periods import calendar_bounds, period_key
-from backfilld.daemon.engine.upstream import calendar_start
+from backfilld.daemon.engine.periods import period_key
+from backfilld.daemon.engine.upstream import calendar_span
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -110,8 +110,7 @@ def take_snapshot(
     """
     if start > end:
         raise ValueError(f"start {start} is after end {end}")
-    first = calendar_start(pipeline, pipeline.needs.starting(start), start)
-    last = calendar_bounds(pipeline, end)[1]
+    first, last = calendar_span(pipeline, pipeline.needs.starting(start), start, end)
     counts = pipeline.seasons.counts_of(_span(first, last), warehouse.counts(first, last))
     days = {date: pipeline.seasons.day(date, count) for date, count in counts.items()}
     wanted = _wanted(pipeline, days, start, end)
