@@ -19,6 +19,7 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, RunMode, Runnable
 from backfilld.state.rules.attempt_limits import attempts_of
 from backfilld.state.rules.calendar import CountsByDate, Day
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_bounds, period_status, period_title
 from backfilld.state.rules.refresh_schedule import date_end
@@ -69,8 +70,7 @@ def expected_dates(
     processor, seasons = pipeline.processors[name], pipeline.seasons
     stage, today = pipeline.stage_of[name], dt.datetime.fromtimestamp(now, ZoneInfo(pipeline.timezone)).date()
     expected, undecided = [], []
-    for number in range(first.toordinal(), last.toordinal() + 1):
-        date = dt.date.fromordinal(number)
+    for date in dates_between(first, last):
         day = days.get(date) or seasons.day(date, None)
         if pipeline.bypassed(stage, day):
             continue
@@ -86,8 +86,7 @@ def _days(
 ) -> dict[dt.date, Day]:
     _, first, last = key
     known = calendar_days.between(tx, first, last)
-    period = map(dt.date.fromordinal, range(first.toordinal(), last.toordinal() + 1))
-    known |= {date: newer[date] for date in period if date in newer}
+    known |= {date: newer[date] for date in dates_between(first, last) if date in newer}
     return {date: pipeline.seasons.day(date, counts) for date, counts in known.items()}
 
 
