@@ -129,7 +129,7 @@ _KINDS: Mapping[str, str] = {
     **dict.fromkeys(("TableName", "OutputTable"), "table's name"),
     "Column": "column",
     "TimeZone": "text",
-    "Duration": "duration",
+    **dict.fromkeys(("Duration", "TimeLimit"), "duration"),
     "Size": "size",
     **dict.fromkeys(("Bounds", "Rows"), "list of 1 or 2 numbers"),
     "RowsPer": "table of lists of 1 or 2 numbers",
@@ -253,7 +253,7 @@ def _default(field: FieldInfo, annotation: str) -> str:
     value = field.get_default(call_default_factory=True)
     if value is None or value in ((), {}) or isinstance(value, BaseModel):
         return ""
-    if annotation.startswith("Duration"):
+    if annotation.startswith(("Duration", "TimeLimit")):
         return f'`"{_span(value)}"`'
     if annotation == "Size":
         return f'`"{value / 1e9:g}GB"`'

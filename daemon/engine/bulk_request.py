@@ -11,6 +11,7 @@ from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST, MOST_DATES
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import DateRow, Mark
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.store import dates
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_filters import DateFilter
@@ -98,7 +99,7 @@ def candidates(tx: Transaction, query: DateQuery) -> Candidates:
     if query.filtered or query.start is None:
         return Candidates(dates=list(rows), rows=rows)
     last = query.end or query.start
-    every = list(map(dt.date.fromordinal, range(query.start.toordinal(), last.toordinal() + 1)))
+    every = list(dates_between(query.start, last))
     return Candidates(dates=every, rows=rows)
 
 

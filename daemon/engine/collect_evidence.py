@@ -18,7 +18,6 @@ from backfilld.daemon.engine import (
     compared_processors,
     comparison_dates,
     foreign_writes,
-    periods,
     recovered_dates,
     regressed_dates,
     stale_dates,
@@ -31,6 +30,7 @@ from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, War
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import CountsByDate, Day
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
@@ -101,11 +101,9 @@ class Validator:
         """
         with self._context.db.read() as tx:
             graph = upstream.needs_graph(tx, self._context.pipeline)
-        first = upstream.calendar_start(self._context.pipeline, graph, start)
-        end = periods.calendar_bounds(self._context.pipeline, end)[1]
-        answer = self._warehouse.counts(first, end)
-        span = (dt.date.fromordinal(n) for n in range(first.toordinal(), end.toordinal() + 1))
-        return self._context.pipeline.seasons.counts_of(span, answer)
+        first, last = upstream.calendar_span(self._context.pipeline, graph, start, end)
+        answer = self._warehouse.counts(first, last)
+        return self._context.pipeline.seasons.counts_of(dates_between(first, last), answer)
 
     def refresh_calendar(self, start: dt.date, end: dt.date) -> None:
         """Read and store the calendar, and make the dates due that wait for it.

@@ -10,6 +10,7 @@ from dataclasses import replace
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Counts
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.evidence import EarlierDate, Evidence
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.judge import Judgement
@@ -42,9 +43,8 @@ class CompleteDates:
         """The evidence of a date with the dates that its rules compare with."""
         if not processor.expect.days_compared:
             return evidence
-        first, last = window(date, processor.expect.days_compared)
+        within = dates_between(*window(date, processor.expect.days_compared))
         known = self._rows[processor.name]
-        within = (dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1))
         return replace(evidence, earlier=tuple(known[other] for other in within if other in known))
 
 

@@ -8,12 +8,17 @@ from dataclasses import replace
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue_request import DateResult
-from backfilld.daemon.engine.periods import PeriodKey, period_key, read_status, with_period
+from backfilld.daemon.engine.periods import (
+    PeriodKey,
+    key_title,
+    period_key,
+    read_status,
+    with_period,
+    without_live_date,
+)
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.records import EnqueueOutcome
-from backfilld.state.rules.machine import FINAL
-from backfilld.state.rules.periods import period_title
-from backfilld.state.store import dates
+from backfilld.state.rules.calendar import CountsByDate
 from backfilld.state.store.database import Transaction
 
 
@@ -22,8 +27,12 @@ def with_cut_periods(
     context: EngineContext,
     details: Sequence[DateResult],
     selection: Collection[str] | None,
+    newer_counts: CountsByDate,
 ) -> list[DateResult]:
-    """The results of a request; an enqueued date says which other dates its period will wait for."""
+    """The results of a request; an enqueued date says which other dates its period will wait for.
+
+    `newer_counts` is what the calendar counts now, where that is not stored.
+    """
     processors = [p for p in with_period(context.pipeline) if selection is None or p.name in selection]
     requested = {detail.date for detail in details}
     reasons: dict[PeriodKey, str] = {}
@@ -34,20 +43,18 @@ def with_cut_periods(
         keys = [period_key(processor, detail.date) for processor in processors]
         for key in keys:
             if key not in reasons:
-                reasons[key] = _reason(tx, context, key, requested)
+                status = read_status(tx, context, key, newer_counts)
+                others = [date for date in status.waits_for if date not in requested]
+                reasons[key] = _reason(tx, context, key, others)
         return "; ".join(filter(None, (reasons[key] for key in keys)))
 
     return [replace(detail, reason=reason(detail)) for detail in details] if processors else list(details)
 
 
-def _reason(tx: Transaction, context: EngineContext, key: PeriodKey, requested: Collection[dt.date]) -> str:
-    """Which dates of a period no backfill fills that are not known to be complete; empty without any."""
-    processor = context.pipeline.processors[key[0]]
-    others = [date for date in read_status(tx, context, key).waits_for if date not in requested]
-    rows = dates.get_many(tx, others)
-    missing = [date for date in others if date not in rows or rows[date].state in FINAL]
-    if not missing or processor.period is None:
+def _reason(tx: Transaction, context: EngineContext, key: PeriodKey, others: Collection[dt.date]) -> str:
+    """Which of the other dates that a period waits for no backfill fills; empty without any."""
+    missing = without_live_date(tx, others)
+    if not missing:
         return ""
-    title = period_title(processor.period, key[1])
     ranges = format_date_ranges(missing)
-    return f"{processor.name} takes {title} as a whole, and no backfill has {ranges} of it"
+    return f"{key[0]} takes {key_title(context.pipeline, key)} as a whole, and no backfill has {ranges} of it"

@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.commands import Conflict
@@ -165,12 +166,14 @@ class Enqueuer:
         """The outcome of each date. `newer_counts` and `judged` are what was read and not stored."""
         wanted = interests.wanted_among(tx, [row.date for row in existing.values() if row.state not in FINAL])
         counts_by_date = calendar_days.between(tx, request.dates[0], request.dates[-1])
-        counts_by_date |= newer_counts or {}
+        newer = newer_counts or {}
+        counts_by_date |= newer
         may_withdraw = [row.date for row in existing.values() if row.state in FINAL or request.force]
         stored_checks = checks.for_dates(tx, may_withdraw)
         for result in judged:
-            by_name = stored_checks[result.date]
-            by_name[result.processor] = result.applied_to(by_name[result.processor])
+            by_name = stored_checks.get(result.date, {})
+            if result.processor in by_name:  # else the date was requeued meanwhile
+                by_name[result.processor] = result.applied_to(by_name[result.processor])
         details = []
         for date in request.dates:
             row = existing.get(date)
@@ -182,7 +185,7 @@ class Enqueuer:
                 outcome = self._outcome(request, day, date, row, stored_checks.get(date, {}), warning)
             text = _withdrawal(request, row, outcome, stored_checks.get(date, {}))
             details.append(replace(outcome, reason="; ".join(filter(None, (outcome.reason, text)))))
-        return with_cut_periods(tx, self._context, details, request.selection)
+        return with_cut_periods(tx, self._context, details, request.selection, newer)
 
     def _outcome(
         self,
@@ -227,9 +230,8 @@ def _withdrawal(
     """The waivers that a request withdraws of a date: of one that failed, or of what it forces."""
     if outcome.outcome not in (EnqueueOutcome.ENQUEUED, EnqueueOutcome.JOINED) or row is None:
         return ""
-    failed = row.state == FAILED
-    forced = [c for n, c in date_checks.items() if request.selection is None or n in request.selection]
-    return withdrawal(date_checks.values() if failed else forced if request.force else ())
+    runs = partial(request.runs_again, failed=row.state == FAILED)
+    return withdrawal(filter(runs, date_checks.values()))
 
 
 def _outcome_of_live(row: DateRow, *, joined: bool) -> DateResult:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from backfilld.state.records import Actor, EnqueueOutcome, Sources
+from backfilld.state.records import Actor, CheckRow, EnqueueOutcome, Sources
 
 MOST_DATES = 20_000
 """Dates of one request: half a century of days, and still one quick transaction."""
@@ -31,6 +31,10 @@ class EnqueueRequest:
     """Idempotency key: the same key with the same request returns the same backfill."""
     digest: str = ""
     dry_run: bool = False
+
+    def runs_again(self, check: CheckRow, *, failed: bool) -> bool:
+        """Whether it runs an output that was accepted: any of a date that failed, or what it forces."""
+        return failed or (self.force and (self.selection is None or check.processor in self.selection))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from backfilld.daemon.engine.requeue import requeued_event
 from backfilld.daemon.engine.withdrawn_waivers import with_same_text, withdrawn
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
-from backfilld.state.records import Action, CheckRow, DateRow, EnqueueOutcome, RunMode
+from backfilld.state.records import Action, DateRow, EnqueueOutcome, RunMode
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL, Trigger
 from backfilld.state.store import audit, backfills, dates, forced_checks, interests, transitions
@@ -191,17 +191,12 @@ def _take_over(
     for state, mode in modes.items():
         ended_in_state = [row for row in ended if row.state == state]
         restart = partial(transitions.restart, mode=mode, actor=request.by.name, now=now)
-        texts = withdrawn(tx, [row.date for row in ended_in_state], partial(_runs_again, request, mode))
+        runs = partial(request.runs_again, failed=mode is RunMode.RETRY)
+        texts = withdrawn(tx, [row.date for row in ended_in_state], runs)
         for text, rows in with_same_text(ended_in_state, texts).items():
             restart(tx, rows, reason="; ".join(filter(None, (reason, text))))
         dates.reassign(tx, [row.date for row in ended_in_state], backfill_id, request.priority)
     return [requeued_event(row, Trigger.RETRY, actor=request.by.name, reason=reason) for row in ended]
-
-
-def _runs_again(request: EnqueueRequest, mode: RunMode, check: CheckRow) -> bool:
-    """Whether a request runs an output again that was accepted: any of a failed date, or what it forces."""
-    forced = request.force and (request.selection is None or check.processor in request.selection)
-    return mode is RunMode.RETRY or forced
 
 
 def _requested(detail: DateResult, *, live: bool, restarts: bool, row: DateRow | None) -> BackfillDateRow:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from backfilld.daemon.engine.compared_processors import with_references
@@ -17,9 +18,10 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, RunMode, Runnable
 from backfilld.state.rules.attempt_limits import attempts_of
-from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.calendar import CountsByDate, Day
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_bounds, period_status
+from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_bounds, period_status, period_title
 from backfilld.state.rules.refresh_schedule import date_end
 from backfilld.state.store import (
     calendar_days,
@@ -35,6 +37,7 @@ from backfilld.state.store.runnable_checks import RunnableCheck
 
 PeriodKey = tuple[str, dt.date, dt.date]
 """A processor, and the first and last date of one of its periods."""
+_STORED_ONLY: CountsByDate = MappingProxyType({})
 
 
 def with_period(pipeline: Pipeline) -> list[Processor]:
@@ -46,6 +49,13 @@ def period_key(processor: Processor, date: dt.date) -> PeriodKey:
     """The period of a date; the date alone for a processor without periods."""
     bounds = period_bounds(processor.period, date) if processor.period else (date, date)
     return processor.name, *bounds
+
+
+def key_title(pipeline: Pipeline, key: PeriodKey) -> str:
+    """The period of a key as people call it."""
+    name, first, _ = key
+    period = pipeline.processors[name].period
+    return period_title(period, first) if period else str(first)
 
 
 def expected_dates(
@@ -60,8 +70,7 @@ def expected_dates(
     processor, seasons = pipeline.processors[name], pipeline.seasons
     stage, today = pipeline.stage_of[name], dt.datetime.fromtimestamp(now, ZoneInfo(pipeline.timezone)).date()
     expected, undecided = [], []
-    for number in range(first.toordinal(), last.toordinal() + 1):
-        date = dt.date.fromordinal(number)
+    for date in dates_between(first, last):
         day = days.get(date) or seasons.day(date, None)
         if pipeline.bypassed(stage, day):
             continue
@@ -72,22 +81,35 @@ def expected_dates(
     return expected, undecided
 
 
-def _days(tx: Transaction, pipeline: Pipeline, key: PeriodKey) -> dict[dt.date, Day]:
-    known = calendar_days.between(tx, key[1], key[2])
+def _days(
+    tx: Transaction, pipeline: Pipeline, key: PeriodKey, newer: CountsByDate = _STORED_ONLY
+) -> dict[dt.date, Day]:
+    _, first, last = key
+    known = calendar_days.between(tx, first, last)
+    known |= {date: newer[date] for date in dates_between(first, last) if date in newer}
     return {date: pipeline.seasons.day(date, counts) for date, counts in known.items()}
 
 
-def read_status(tx: Transaction, context: EngineContext, key: PeriodKey) -> PeriodStatus:
-    """What one attempt for a period would take, and what keeps it back."""
-    return _status(tx, context, key, period_checks.between(tx, *key))
+def read_status(
+    tx: Transaction, context: EngineContext, key: PeriodKey, newer: CountsByDate = _STORED_ONLY
+) -> PeriodStatus:
+    """What one attempt for a period would take, and what keeps it back.
+
+    `newer` is what the calendar counts now, where that is not stored.
+    """
+    return _status(tx, context, key, period_checks.between(tx, *key), newer)
 
 
 def _status(
-    tx: Transaction, context: EngineContext, key: PeriodKey, of_period: Iterable[CheckRow]
+    tx: Transaction,
+    context: EngineContext,
+    key: PeriodKey,
+    of_period: Iterable[CheckRow],
+    newer: CountsByDate = _STORED_ONLY,
 ) -> PeriodStatus:
     pipeline = context.pipeline
     processor, stored = pipeline.processors[key[0]], {check.date: check for check in of_period}
-    expected, undecided = expected_dates(pipeline, key, _days(tx, pipeline, key), context.now())
+    expected, undecided = expected_dates(pipeline, key, _days(tx, pipeline, key, newer), context.now())
     failed = _failed(tx, [c for date in expected if (c := stored.get(date)) and c.attempt_count])
     return period_status([_member(processor, d, stored.get(d), failed) for d in expected], undecided)
 
@@ -268,7 +290,7 @@ def orphaned(tx: Transaction, context: EngineContext) -> list[Pair]:
     found: list[Pair] = []
     for key in _waiting_periods(tx, context.pipeline):
         names = with_references(context.pipeline, [key[0]])
-        waits_for = _without_live_date(tx, read_status(tx, context, key).waits_for)
+        waits_for = without_live_date(tx, read_status(tx, context, key).waits_for)
         for date, known in checks.for_dates(tx, waits_for).items():
             found += [(date, name) for name in names if name in known and not known[name].satisfied]
     return found
@@ -283,6 +305,7 @@ def _waiting_periods(tx: Transaction, pipeline: Pipeline) -> Iterator[PeriodKey]
             after = key[2]
 
 
-def _without_live_date(tx: Transaction, wanted: Collection[dt.date]) -> list[dt.date]:
+def without_live_date(tx: Transaction, wanted: Collection[dt.date]) -> list[dt.date]:
+    """Those of the dates that no backfill fills: they have ended, or were never enqueued."""
     rows = dates.get_many(tx, wanted)
     return [date for date in wanted if date not in rows or rows[date].state in FINAL]

@@ -263,7 +263,7 @@ def without_calendar(tx: Transaction, context: EngineContext, admitting: Sequenc
     if not admitting:
         return set()
     graph = needs_graph(tx, context.pipeline)
-    spans = {date: calendar_span(context.pipeline, graph, date) for date in admitting}
+    spans = {date: calendar_span(context.pipeline, graph, date, date) for date in admitting}
     first, last = min(start for start, _ in spans.values()), max(end for _, end in spans.values())
     unknown = calendar_days.unknown_between(tx, first, last)
     return {
@@ -290,6 +290,8 @@ def calendar_start(pipeline: Pipeline, graph: NeedsGraph, date: dt.date) -> dt.d
     return min([date, period_start, *compared, *(graph.start(need, date) for need in graph.all_earlier)])
 
 
-def calendar_span(pipeline: Pipeline, graph: NeedsGraph, date: dt.date) -> tuple[dt.date, dt.date]:
-    """The first and the last date whose calendar must be known to handle `date`."""
-    return calendar_start(pipeline, graph, date), periods.calendar_bounds(pipeline, date)[1]
+def calendar_span(
+    pipeline: Pipeline, graph: NeedsGraph, start: dt.date, end: dt.date
+) -> tuple[dt.date, dt.date]:
+    """The first and the last date whose calendar must be known to handle those from `start` to `end`."""
+    return calendar_start(pipeline, graph, start), periods.calendar_bounds(pipeline, end)[1]

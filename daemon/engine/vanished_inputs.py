@@ -15,6 +15,7 @@ from backfilld.daemon.engine.advance_batch import AdvanceBatch
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.records import CheckRow, DateRow
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.gates import Advance, Decision, Fail, Wait, WaitReason, WaivedBy
 from backfilld.state.rules.needs_graph import NeedsGraph
 from backfilld.state.rules.verdict import Verdict
@@ -85,8 +86,8 @@ def _not_queried_since(batch: AdvanceBatch, date: dt.date, tried: Sequence[Check
 
 def _inputs(graph: NeedsGraph, processor: str, date: dt.date) -> Iterator[checks.Pair]:
     for name, span in graph.needs(processor, date):
-        for number in range(span.first.toordinal(), span.last.toordinal() + 1):
-            yield dt.date.fromordinal(number), name
+        for needed in dates_between(span.first, span.last):
+            yield needed, name
 
 
 def _may_have_vanished(check: CheckRow) -> bool:

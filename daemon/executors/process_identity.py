@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from errno import EINVAL, ENOENT
 from pathlib import Path
@@ -175,6 +176,12 @@ def same_group(pid: int, group: int) -> bool:
         return os.getpgid(pid) == group
     except ProcessLookupError:
         return False
+
+
+def signal_group(group: int, number: int) -> None:
+    """Send a signal to a process group, where it exists and may be signalled."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
 
 
 def ended(pidfds: Iterable[int]) -> set[int]:

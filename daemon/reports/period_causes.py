@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.periods import PeriodKey, period_key, read_status
+from backfilld.daemon.engine.periods import PeriodKey, key_title, period_key, read_status
 from backfilld.daemon.reports.cause import Cause
 from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, Runnable
-from backfilld.state.rules.periods import PeriodStatus, period_title
+from backfilld.state.rules.periods import PeriodStatus
 from backfilld.state.store import checks, dates
 from backfilld.state.store.database import Transaction
 
@@ -65,7 +65,7 @@ class PeriodCauses:
         return self._causes[key]
 
     def _read(self, key: PeriodKey, status: PeriodStatus) -> Cause:
-        title = self._title(key)
+        title = key_title(self._context.pipeline, key)
         if status.ends_on is not None:
             return Cause(f"the end of {title}: the calendar may still expect {status.ends_on}", False)
         if not status.waits_for:
@@ -82,25 +82,20 @@ class PeriodCauses:
         more = [f"{len(missing) - NAMED} more"] if len(missing) > NAMED else []
         return Cause(f"{names}: {', '.join([*shown, *more])}", needs_operator=False)
 
-    def _title(self, key: PeriodKey) -> str:
-        name, first, _ = key
-        period = self._context.pipeline.processors[name].period
-        return period_title(period, first) if period else str(first)
-
     def _lasting(self, name: str, missing: Sequence[_Missing]) -> Iterable[str]:
         """The dates that only a person can make ready, each with why and what helps."""
-        for one in missing:
-            if one.row is not None and one.row.state == FAILED:
-                unsatisfied = {n: c.verdict for n, c in one.checks.items() if not c.satisfied}
-                command = helpful_command(one.date, one.row.outcome, unsatisfied)
-                yield f"{one.date} failed: {one.row.reason}; {command}"
-        idle = [one for one in missing if one.row is None or one.row.state == DONE]
-        decided = [one.date for one in idle if self._is_decided(name, one.checks)]
+        for other in missing:
+            if other.row is not None and other.row.state == FAILED:
+                unsatisfied = {n: c.verdict for n, c in other.checks.items() if not c.satisfied}
+                command = helpful_command(other.date, other.row.outcome, unsatisfied)
+                yield f"{other.date} failed: {other.row.reason}; {command}"
+        idle = [other for other in missing if other.row is None or other.row.state == DONE]
+        decided = [other.date for other in idle if self._is_decided(name, other.checks)]
         if decided:
             span = " ".join(dict.fromkeys([str(decided[0]), str(decided[-1])]))
             yield f"no backfill fills {format_date_ranges(decided)}; backfilld enqueue {span}"
-        for one in missing:
-            if one.row is not None and one.row.state not in (DONE, FAILED):
-                cause = self._cause(one.row)
+        for other in missing:
+            if other.row is not None and other.row.state not in (DONE, FAILED):
+                cause = self._cause(other.row)
                 if cause.needs_operator:
-                    yield f"{one.date} in {one.row.state}: {cause.text}"
+                    yield f"{other.date} in {other.row.state}: {cause.text}"

@@ -6,21 +6,20 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
 
-from backfilld.daemon.engine.periods import calendar_bounds
-from backfilld.daemon.engine.upstream import calendar_start
+from backfilld.daemon.engine.upstream import calendar_span
 from backfilld.daemon.reports.plan.plan import Recompute
 from backfilld.daemon.reports.warehouse_snapshot import Known
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, Mark
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.store import attempts, check_runs, checks, dates, stale_marks
 from backfilld.state.store.database import Database
 
 
 def known_checks(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date) -> Known:
     """The checks of the range, both ends included, and of what it needs or completes its periods."""
-    first = calendar_start(pipeline, pipeline.needs.starting(start), start)
-    last = calendar_bounds(pipeline, end)[1]
-    span = [dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
+    first, last = calendar_span(pipeline, pipeline.needs.starting(start), start, end)
+    span = list(dates_between(first, last))
     with db.read() as tx:
         stored = [check for by_name in checks.for_dates(tx, span).values() for check in by_name.values()]
         by_date: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)

@@ -14,14 +14,15 @@ from dataclasses import dataclass, field, replace
 from backfilld.daemon.engine.check_runs import current_run
 from backfilld.daemon.engine.compared_processors import stored_reference, with_references
 from backfilld.daemon.engine.comparison_dates import CompleteDates
-from backfilld.daemon.engine.periods import calendar_bounds, period_key
-from backfilld.daemon.engine.upstream import calendar_start
+from backfilld.daemon.engine.periods import period_key
+from backfilld.daemon.engine.upstream import calendar_span
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide
@@ -72,7 +73,7 @@ class Snapshot:
 
     def in_range(self) -> Iterator[Day]:
         """The days of the range, oldest first."""
-        return (self.days[date] for date in _span(self.start, self.end))
+        return (self.days[date] for date in dates_between(self.start, self.end))
 
     def expected(self) -> Iterator[Day]:
         """The days of the range that the calendar expects."""
@@ -110,12 +111,11 @@ def take_snapshot(
     """
     if start > end:
         raise ValueError(f"start {start} is after end {end}")
-    first = calendar_start(pipeline, pipeline.needs.starting(start), start)
-    last = calendar_bounds(pipeline, end)[1]
-    counts = pipeline.seasons.counts_of(_span(first, last), warehouse.counts(first, last))
+    first, last = calendar_span(pipeline, pipeline.needs.starting(start), start, end)
+    counts = pipeline.seasons.counts_of(dates_between(first, last), warehouse.counts(first, last))
     days = {date: pipeline.seasons.day(date, count) for date, count in counts.items()}
     wanted = _wanted(pipeline, days, start, end)
-    off = [date for date in _span(start, end) if not days[date].expected and purpose == "validation"]
+    off = [date for date in dates_between(start, end) if not days[date].expected and purpose == "validation"]
     queried = {name: [*wanted.get(name, ()), *off] for name in (pipeline.processors if off else wanted)}
     # The result of a check command is about one state of an output, which its write stamp shows.
     stamped = {name: queried[name] for name in pipeline.check_commands if known and name in queried}
@@ -177,10 +177,6 @@ def assume_complete(check: CheckRow) -> CheckRow:
     return replace(check, verdict=Verdict.COMPLETE, satisfied=True, reason="", waiver_reason="")
 
 
-def _span(start: dt.date, end: dt.date) -> Sequence[dt.date]:
-    return [dt.date.fromordinal(number) for number in range(start.toordinal(), end.toordinal() + 1)]
-
-
 def _wanted(
     pipeline: Pipeline, days: Mapping[dt.date, Day], start: dt.date, end: dt.date
 ) -> dict[str, list[dt.date]]:
@@ -211,7 +207,7 @@ def _of_periods(
 ) -> set[dt.date]:
     """The dates of the periods of some dates, on which a processor with `period` has output."""
     bounds = {period_key(processor, date)[1:] for date in expected} if processor.period else set()
-    spans = (_span(first, last) for first, last in bounds)
+    spans = (dates_between(first, last) for first, last in bounds)
     return {date for span in spans for date in span if pipeline.expects(processor, days[date])}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.free_slots import in_pool
+from backfilld.daemon.engine.free_slots import checks_in_pool, in_pool
 from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.rules.closed_hours import delay
 from backfilld.state.store import attempts, check_runs
@@ -72,9 +72,9 @@ def _full_pools(tx: Transaction, context: EngineContext) -> Iterator[DerivedHold
     for name, size in pipeline.pool_sizes.items():
         users = in_pool(pipeline, name, running)
         starts = {f"attempt {user.id} of {user.processor}": user.claimed_at for user in users}
-        of_pool = [pair for pair in checking if pipeline.pool_of(pair[1]) == name]
         starts |= {
-            f"the check of {processor} {date}": checking[date, processor] for date, processor in of_pool
+            f"the check of {processor} {date}": checking[date, processor]
+            for date, processor in checks_in_pool(pipeline, name, checking)
         }
         if len(starts) >= size:
             taken = join_truncated(list(starts), _NAMED)

@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 
 from backfilld.state.pipeline.fields import Column, Name
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.rules.recurring_days import WEEKDAYS, Period, RecurringDays, Weekday
+from backfilld.state.rules.periods import Period
+from backfilld.state.rules.recurring_days import WEEKDAYS, RecurringDays, Weekday
 
 
 class DaysSettings(StrictModel):

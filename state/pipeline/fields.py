@@ -72,7 +72,15 @@ def parse_size(text: object) -> object:
     return int(match[1]) * 1000 ** (1 + ("KB", "MB", "GB", "TB").index(match[2]))
 
 
+def _some_time(seconds: float) -> float:
+    if not seconds:
+        raise ValueError("ends the command at once; write a longer time")
+    return seconds
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+TimeLimit = Annotated[Duration, AfterValidator(_some_time)]
+"""How long a command may run; more than 0."""
 Size = Annotated[int, BeforeValidator(parse_size)]
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2}$")]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _IN_BRACES = re.compile(r"(\{\s*(\w+)\s*\})")
@@ -14,6 +14,11 @@ def refuse_unknown(command: Sequence[str], known: Sequence[str]) -> None:
     for word in PLACEHOLDER.findall(" ".join(command)):
         if word not in known:
             raise ValueError(f"unknown placeholder {{{word}}}; known are {', '.join(known)}")
+
+
+def fill(command: Sequence[str], words: Mapping[str, str]) -> tuple[str, ...]:
+    """The command with its placeholders replaced by `words`; those without a word stay as they are."""
+    return tuple(PLACEHOLDER.sub(lambda match: words.get(match[1], match[0]), part) for part in command)
 
 
 def command_problems(command: Sequence[str], known: Sequence[str]) -> Iterator[str]:

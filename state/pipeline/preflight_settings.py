@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from backfilld.state.pipeline.fields import Duration
-from backfilld.state.pipeline.placeholders import PLACEHOLDER, refuse_unknown
+from backfilld.state.pipeline.fields import TimeLimit
+from backfilld.state.pipeline.placeholders import fill, refuse_unknown
 from backfilld.state.pipeline.strict_model import StrictModel
 
 PLACEHOLDERS = ("start", "end", "python")
@@ -21,7 +21,7 @@ class PreflightCheckSettings(StrictModel):
     command: tuple[str, ...] = Field(min_length=1, strict=False)
     """The program and its arguments, without a shell. `{start}` and `{end}` are the dates of the preflight,
     `{python}` the interpreter that runs backfilld. `cwd`, `env` and `pass_env` are those of `[jobs]`."""
-    timeout: Duration = 60.0
+    timeout: TimeLimit = 60.0
     """The longest that it may run. Then its process group is ended."""
     severity: Literal["fail", "warn"] = "fail"
     """What another exit code, or no end in time, is. A command that cannot start is always a failure."""
@@ -34,16 +34,9 @@ class PreflightCheckSettings(StrictModel):
             raise ValueError("the first word is empty; write the program there")
         return command
 
-    @field_validator("timeout")
-    @classmethod
-    def _some_time(cls, timeout: float) -> float:
-        if not timeout:
-            raise ValueError("ends the command at once; write a longer time")
-        return timeout
-
     def argv(self, words: dict[str, str]) -> tuple[str, ...]:
         """The command with its placeholders replaced by `words`."""
-        return tuple(PLACEHOLDER.sub(lambda match: words[match[1]], part) for part in self.command)
+        return fill(self.command, words)
 
 
 class PreflightSettings(StrictModel):

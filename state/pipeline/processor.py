@@ -6,7 +6,6 @@ import datetime as dt
 import shlex
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from functools import partial
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -14,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from backfilld.state.pipeline.fields import Column, Duration, Name, OutputTable, TimeZone
 from backfilld.state.pipeline.jobs import JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
-from backfilld.state.pipeline.placeholders import PLACEHOLDER, refuse_unknown
+from backfilld.state.pipeline.placeholders import PLACEHOLDER, fill, refuse_unknown
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.periods import MOST_DATES, Period
 
@@ -154,13 +153,11 @@ class Processor(JobSettings):
 
     def argv(self, words: Mapping[str, str]) -> tuple[str, ...]:
         """The command with its placeholders replaced by `words`; no shell ever parses it."""
-        fill = partial(PLACEHOLDER.sub, lambda match: words.get(match[1], match[0]))
-        return tuple(fill(part) for part in self.command)
+        return fill(self.command, words)
 
     def source_hint(self, date: dt.date) -> str:
         """The command that loads the source of a date, as words for a sentence; empty without one."""
-        fill = date_placeholders([date])
-        words = [PLACEHOLDER.sub(lambda m: fill.get(m[1], m[0]), part) for part in self.source_command]
+        words = fill(self.source_command, date_placeholders([date]))
         return f"; load its source: {shlex.join(words)}" if words else ""
 
     @property

@@ -17,9 +17,9 @@ Lookback = Since | Literal["past"] | dt.date | int
 is known (`past`), to a date, or a number of days."""
 
 Counts = Mapping[str, int]
+"""What a calendar counts on one date, by the names of its columns: `{"games": 5}`."""
 CountsByDate = Mapping[dt.date, Counts | None]
 """What the calendar counts on dates; None where it does not count."""
-"""What a calendar counts on one date, by the names of its columns: `{"games": 5}`."""
 
 _DAYS = "days:"
 

@@ -135,11 +135,6 @@ class NeedsGraph:
             window += map(dt.date.fromordinal, range(first, last + 1))
         return window
 
-    def computed_over_dates(self) -> set[str]:
-        """The processors that an earlier date may make stale: with a need of one, or downstream of such."""
-        direct = {name for name in self._needs if self.earlier([name])}
-        return direct | self.downstream(direct)
-
 
 @lru_cache(maxsize=64)
 def _starting(graph: NeedsGraph, first: dt.date | None) -> NeedsGraph:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.periods import Period, period_bounds
 
-Period = Literal["week", "month"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -53,27 +54,14 @@ class RecurringDays:
 
     def _is_chosen(self, date: dt.date) -> bool:
         """Whether it is the first and the last candidate of its periods, where that is stated."""
-        earlier = _others(date, self.first_of, forward=False)
-        later = _others(date, self.last_of, forward=True)
+        earlier = (other for other in _period(date, self.first_of) if other < date)
+        later = (other for other in _period(date, self.last_of) if other > date)
         return not any(self._is_candidate(other) for other in (*earlier, *later))
 
 
-def _others(date: dt.date, period: Period | None, *, forward: bool) -> Iterator[dt.date]:
-    """The dates of the same week or month before or after a date; none without a period."""
-    for days in range(1, 31 if period else 1):
-        number = date.toordinal() + (days if forward else -days)
-        if not dt.date.min.toordinal() <= number <= dt.date.max.toordinal():
-            return
-        other = dt.date.fromordinal(number)
-        if _period(other, period) != _period(date, period):
-            return
-        yield other
-
-
-def _period(date: dt.date, period: Period | None) -> tuple[int, int]:
-    if period == "week":
-        return date.isocalendar()[:2]
-    return date.year, date.month
+def _period(date: dt.date, period: Period | None) -> Iterator[dt.date]:
+    """The dates of the same week or month; the date alone without a period."""
+    return dates_between(*(period_bounds(period, date) if period else (date, date)))
 
 
 def _named(date: dt.date) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import Connection, bindparam, func, select
 
 from backfilld.state.rules.calendar import Counts
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.store.schema import calendar_days
 from backfilld.state.store.statements import select_by_dates, upsert
 
@@ -49,8 +50,7 @@ def unknown_between(tx: Connection, start: dt.date, end: dt.date) -> list[dt.dat
     if tx.execute(select(func.count()).where(here)).scalar() == max(days, 0):
         return []
     known = set(tx.execute(select(calendar_days.c.date).where(here)).scalars())
-    span = (dt.date.fromordinal(n) for n in range(start.toordinal(), end.toordinal() + 1))
-    return [date for date in span if date not in known]
+    return [date for date in dates_between(start, end) if date not in known]
 
 
 def oldest_answer(tx: Connection, start: dt.date, end: dt.date) -> float | None:

@@ -122,15 +122,14 @@ class CheckResult:
     write_stamp: str | None = None
     is_rewritten: bool = False
     """Whether the output is what an attempt that was to rewrite it has made of it."""
+    foreign_write: bool = False
+    """Whether the partition of a done date was written, and not by an attempt."""
 
     def applied_to(self, check: CheckRow) -> CheckRow:
         """The check of a done date as it would be stored with this result."""
         verdict = self.judgement.verdict
         satisfied = bool(check.accepted_reason or check.waived_by) or verdict.satisfied
         return replace(check, verdict=verdict, satisfied=satisfied, reason=self.judgement.reason)
-
-    foreign_write: bool = False
-    """Whether the partition of a done date was written, and not by an attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

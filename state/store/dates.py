@@ -231,7 +231,7 @@ def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None
 
 
 def make_dates_due_by(tx: Connection, wanted: Iterable[dt.date], at: float) -> None:
-    """Have some dates looked at at `at`, where they are live and not due before."""
+    """Make some dates due at `at`, where they are live and not due before."""
     execute(tx, _WAKE_BY, [{"_date": date, "_at": at} for date in wanted])
 
 

@@ -113,6 +113,13 @@ def test_a_month_that_another_backfill_completes_waits_for_it_and_names_the_comm
     assert world.status(receipt) == "finished"
 
 
+def test_a_dry_run_names_the_dates_of_a_month_that_the_request_names(make):
+    world = make()
+    dry = world.enqueue(FIRST, FIRST + 4 * DAY, dry_run=True)
+    assert dry.id is None
+    assert dry.details == world.enqueue(FIRST, FIRST + 4 * DAY).details
+
+
 def test_what_is_complete_is_left_alone_and_no_range_covers_it(make):
     for command, attempts in (
         (LIST, [[1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12]]),

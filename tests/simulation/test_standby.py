@@ -144,6 +144,31 @@ def test_an_attempt_out_of_sight_that_an_operator_declares_lost_is_closed_at_onc
         mark_lost(world.context, 1, by=ME, reason="again")
 
 
+def test_a_month_whose_attempt_was_declared_lost_is_taken_again_as_a_whole(tmp_path):
+    # Given an attempt for three dates of a month, which allows no second one
+    days = [OPENER, OPENER + dt.timedelta(days=1), OPENER + dt.timedelta(days=2)]
+    command = ["true", "{dates}"]
+    statement = processor("statement", command=command, period="month", max_attempts=1)
+    world = World(pipeline(phase("derived", statement)), dict.fromkeys(days, 5), tmp_path)
+    world.script = lambda job: Work(seconds=10**9)
+    world.enqueue(days[0], days[-1])
+    world.settle()
+    monitor = AttemptMonitor(world.context, {"local": OutOfSight(world.clock)})
+    monitor.recover()
+    assert closed_by(monitor) == 0
+    # When an operator declares it lost, and its machine is gone for good
+    mark_lost(world.context, 1, by=ME, reason="the rack burnt")
+    assert closed_by(monitor) == 1
+    world.executor.alive.clear()
+    world.script = world.well
+    world.run()
+    # Then one attempt takes all of them once more
+    taken = [job.env["BACKFILLD_DATES"] for job in world.executor.launched]
+    assert taken == [",".join(map(str, days))] * 2
+    assert [world.dates()[date].outcome for date in days] == ["complete"] * 3
+    world.db.close()
+
+
 def test_an_attempt_whose_job_can_be_seen_is_not_declared_lost(world):
     world.settle()
     refusal = "attempt 1 of box is not out of sight: to stop it, cancel backfill 1, or wait for its end"

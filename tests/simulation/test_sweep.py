@@ -230,6 +230,18 @@ def test_a_dry_run_says_what_a_request_would_do_and_changes_nothing_in_the_state
     assert world.enqueue(DAY, DAY, selection=selection).details[0].outcome == outcomes[DAY][0]
 
 
+def test_a_dry_run_answers_for_a_date_that_is_retried_while_it_queries(world):
+    evidence = world.warehouse.evidence
+
+    def retried(*args, **keys):
+        world.commands.retry_date(DAY, by=ME)
+        return evidence(*args, **keys)
+
+    world.warehouse.evidence = retried
+    (detail,) = world.enqueue(DAY, DAY, dry_run=True).details
+    assert detail.outcome == "joined"
+
+
 def test_a_date_that_could_not_be_asked_is_asked_again_soon_and_not_only_after_a_week(world):
     # Given a table that cannot be asked when the sweep comes (case T11)
     world.warehouse.broken["box"] = "table is locked"

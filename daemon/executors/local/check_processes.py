@@ -20,6 +20,7 @@ from pathlib import Path
 from backfilld.daemon.executors.attempt_files import OpenLog, create
 from backfilld.daemon.executors.check_executor import CheckCommand, CheckEnd, Pair
 from backfilld.daemon.executors.local.launcher import SHELL, passed_environment
+from backfilld.daemon.executors.process_identity import signal_group
 from backfilld.daemon.host_limits import restore_open_files
 from backfilld.state.formatting import last_line, matching_line
 
@@ -97,7 +98,7 @@ class CheckProcesses:
         with self._lock:
             self._closed = True
             for group in self._groups.values():
-                _signal_group(group, signal.SIGKILL)
+                signal_group(group, signal.SIGKILL)
             threads = list(self._threads.values())
         deadline = time.monotonic() + timeout
         for thread in threads:
@@ -142,17 +143,17 @@ class CheckProcesses:
         with self._lock:
             self._groups[command.pair] = process.pid
             if self._closed:
-                _signal_group(process.pid, signal.SIGKILL)
+                signal_group(process.pid, signal.SIGKILL)
         pidfd = os.pidfd_open(process.pid)
         try:
             in_time = _ends_within(pidfd, command.timeout, log)
             if not in_time:
-                _signal_group(process.pid, signal.SIGTERM)
+                signal_group(process.pid, signal.SIGTERM)
                 _ends_within(pidfd, command.grace_period, log)
         finally:
             with self._lock:
                 del self._groups[command.pair]
-            _signal_group(process.pid, signal.SIGKILL)  # before the wait, which frees the group's id
+            signal_group(process.pid, signal.SIGKILL)  # before the wait, which frees the group's id
             process.wait()
             os.close(pidfd)
         return in_time
@@ -187,8 +188,3 @@ def _ends_within(pidfd: int, seconds: float, log: OpenLog) -> bool:
     with suppress(OSError):
         log.shorten(LOG_BYTES)
     return True
-
-
-def _signal_group(group: int, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)

@@ -26,7 +26,15 @@ from backfilld.daemon.executors.local.recovery import (
     open_log,
     take_left_running,
 )
-from backfilld.daemon.executors.process_identity import Identity, ended, executor_id, exists, reap, same_group
+from backfilld.daemon.executors.process_identity import (
+    Identity,
+    ended,
+    executor_id,
+    exists,
+    reap,
+    same_group,
+    signal_group,
+)
 from backfilld.daemon.host_limits import PAUSE_SECONDS, Shortage
 
 _KILL_ROUNDS = 20
@@ -292,8 +300,7 @@ class LocalExecutor:
         """Signal the job's process group unless its id may be reused; whether it was signalled."""
         if run.pidfd is None or not exists(run.pidfd):
             return False
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(run.identity.pid, number)
+        signal_group(run.identity.pid, number)
         return True
 
     def _signal(self, attempt: int, run: _LocalAttempt, number: int) -> None:

@@ -15,6 +15,7 @@ from backfilld.daemon.reports.warehouse_snapshot import Snapshot, enters
 from backfilld.daemon.warehouses.adapter import Pair
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.date_range import dates_between
 
 WINDOW_DAYS = 14
 """Days of a test window that the user has not stated."""
@@ -136,8 +137,9 @@ def _required(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> set[Pai
 
 
 def _expected(snapshot: Snapshot, first: dt.date, last: dt.date) -> list[dt.date]:
-    dates = (dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1))
-    return [date for date in dates if date in snapshot.days and snapshot.days[date].expected]
+    return [
+        date for date in dates_between(first, last) if date in snapshot.days and snapshot.days[date].expected
+    ]
 
 
 def _needs(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> Iterator[WindowNeed]:

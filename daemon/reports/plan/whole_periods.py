@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from backfilld.daemon.engine.periods import PeriodKey, expected_dates, period_key
+from backfilld.daemon.engine.periods import PeriodKey, expected_dates, key_title, period_key
 from backfilld.daemon.reports.warehouse_snapshot import Known, Snapshot
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.periods import period_title
 
 NAMED = 2
 """How many dates of the range a sentence names before it counts the rest."""
@@ -42,9 +41,7 @@ def _reason(
     pipeline: Pipeline, snapshot: Snapshot, key: PeriodKey, checks: Known, blocked: Mapping[dt.date, str]
 ) -> str:
     """What keeps a period back; empty where one attempt can take it."""
-    name, first, _ = key
-    period = pipeline.processors[name].period
-    title = period_title(period, first) if period else str(first)
+    name, title = key[0], key_title(pipeline, key)
     expected, undecided = expected_dates(pipeline, key, snapshot.days, snapshot.asked_at)
     if undecided:
         return f"{name} waits for the end of {title}: the calendar may still expect {max(undecided)}"

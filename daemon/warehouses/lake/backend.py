@@ -18,7 +18,7 @@ import duckdb
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.lake.dialect import render
-from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted
+from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted, quoted_text
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.layout import locate, read_layout
 from backfilld.daemon.warehouses.lake.settings import Dialect
@@ -287,4 +287,4 @@ def _connected(root: Path) -> duckdb.DuckDBPyConnection:
 def _literal(name: str, values: Sequence[str]) -> str:
     """A list of paths in SQL, for a view, which takes no parameters."""
     del name
-    return "[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"
+    return "[" + ", ".join(map(quoted_text, values)) + "]"

@@ -25,6 +25,7 @@ from backfilld.daemon.warehouses.sql.queries import (
 )
 from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.change import Change
 from backfilld.state.rules.expectations.earlier_dates import window
@@ -81,8 +82,7 @@ def measure_queries(processors: Mapping[str, Processor], wanted: Wanted) -> Iter
 
 
 def _days_before(date: dt.date, days_back: int) -> Iterator[dt.date]:
-    first, last = window(date, days_back)
-    return (dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1))
+    return dates_between(*window(date, days_back))
 
 
 @lru_cache(maxsize=CACHED)

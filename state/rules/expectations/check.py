@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from pydantic import Field, field_validator
 
-from backfilld.state.pipeline.fields import Duration
-from backfilld.state.pipeline.placeholders import PLACEHOLDER, refuse_unknown
+from backfilld.state.pipeline.fields import TimeLimit
+from backfilld.state.pipeline.placeholders import fill, refuse_unknown
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.check_run import CheckRun
 from backfilld.state.rules.evidence import Evidence
@@ -27,7 +27,7 @@ class CommandCheck(StrictModel, Rule):
 
     command: tuple[str, ...] = Field(min_length=1, strict=False)
     """The program and its arguments, without a shell, with the placeholders of a job of one date."""
-    timeout: Duration = 5 * 60.0
+    timeout: TimeLimit = 5 * 60.0
     """The longest that it may run. Then its process group is ended."""
 
     @field_validator("command")
@@ -36,16 +36,9 @@ class CommandCheck(StrictModel, Rule):
         refuse_unknown(command, PLACEHOLDERS)
         return command
 
-    @field_validator("timeout")
-    @classmethod
-    def _some_time(cls, timeout: float) -> float:
-        if not timeout:
-            raise ValueError("ends the command at once; write a longer time")
-        return timeout
-
     def argv(self, words: Mapping[str, str]) -> tuple[str, ...]:
         """The command with its placeholders replaced by `words`; no shell ever parses it."""
-        return tuple(PLACEHOLDER.sub(lambda match: words[match[1]], word) for word in self.command)
+        return fill(self.command, words)
 
     def name(self, date: dt.date) -> str:
         """The command for a date, as sentences show it."""

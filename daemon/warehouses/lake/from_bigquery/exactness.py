@@ -27,6 +27,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def quoted_text(text: str) -> str:
+    """A text in quotes. DuckDB's texts have no escapes."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def require(node: exp.Expr, exact: bool) -> None:
     """Refuse an expression that is not carried exactly.
 

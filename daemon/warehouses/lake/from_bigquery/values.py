@@ -12,6 +12,7 @@ from backfilld.daemon.warehouses.lake.from_bigquery.exactness import (
     NotExactError,
     Writer,
     quoted,
+    quoted_text,
     require,
 )
 
@@ -25,7 +26,7 @@ def literal(node: exp.Expr) -> str:
         return f"CAST({value} AS BIGINT)" if value.isdigit() else f"CAST('{value}' AS DOUBLE)"
     if "\\" in value and not isinstance(node, exp.RawString):
         raise NotExactError(node)  # an escape: a raw text, r'…', says which characters are meant
-    return "'" + value.replace("'", "''") + "'"
+    return quoted_text(value)
 
 
 def column(node: exp.Expr) -> str:

@@ -19,7 +19,7 @@ from pyiceberg.types import (
 )
 
 from backfilld.daemon.warehouses.adapter import TimeType
-from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted
+from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted, quoted_text
 
 _TYPES = {
     "boolean": "BOOLEAN",
@@ -73,8 +73,8 @@ def columns_of(current: Schema, schemas: Iterable[Schema]) -> Mapping[str, Colum
 def schema_text(columns: Iterable[Column]) -> str:
     """The option `schema` of DuckDB's `read_parquet`."""
     fields = (
-        f"{column.field_id}: {{'name': {_text(column.name)}, 'type': {_text(column.type)},"
-        f" 'default_value': {'NULL' if column.default is None else _text(column.default)}}}"
+        f"{column.field_id}: {{'name': {quoted_text(column.name)}, 'type': {quoted_text(column.type)},"
+        f" 'default_value': {'NULL' if column.default is None else quoted_text(column.default)}}}"
         for column in columns
     )
     return f"MAP {{{', '.join(fields)}}}"
@@ -150,7 +150,3 @@ def _parts(kind: IcebergType) -> Sequence[NestedField]:
             return (kind.key_field, kind.value_field)
         case _:
             return ()
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
