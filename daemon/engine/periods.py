@@ -19,6 +19,7 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, RunMode, Runnable
 from backfilld.state.rules.attempt_limits import attempts_of
 from backfilld.state.rules.calendar import CountsByDate, Day
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_bounds, period_status, period_title
@@ -115,12 +116,9 @@ def _status(
 
 
 def _failed(tx: Transaction, tried: Sequence[CheckRow]) -> set[dt.date]:
-    """Those of the dates with unsatisfied outputs that have failed."""
-    wanted = [check.date for check in tried if not check.satisfied]
-    if not wanted:
-        return set()
-    states = dates.states_between(tx, min(wanted), max(wanted))
-    return {date for date, state in states.items() if state == FAILED}
+    """Those of the dates with unsatisfied outputs that have failed. What was cancelled did not fail."""
+    rows = dates.get_many(tx, [check.date for check in tried if not check.satisfied])
+    return {d for d, row in rows.items() if row.state == FAILED and row.outcome != Outcome.CANCELLED.value}
 
 
 def _member(

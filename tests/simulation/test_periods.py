@@ -169,6 +169,27 @@ def test_a_failed_date_keeps_the_month_back_until_it_is_retried_or_accepted(make
         assert taken(world) == [[1, 2, 3, 4], days(6, 12)]
 
 
+def test_dates_whose_attempt_was_cancelled_keep_the_month_back(make):
+    world = make()
+    first = world.enqueue(FIRST, LAST)
+    while not taken(world):
+        assert world.step()
+        world.settle()
+    world.commands.cancel(first.id, by=ME)
+    world.run()
+    # When a part of the month is enqueued again, then the rest of it is named, and no job takes the part
+    receipt = world.enqueue(FIRST, FIRST + 4 * DAY)
+    world.run()
+    assert taken(world) == [days(1, 12)]
+    remedy = f"2021-11-06 failed: backfill {first.id} was cancelled; backfilld retry 2021-11-06"
+    name, stuck_on = status(world, receipt)
+    assert name == "stuck"
+    assert stuck_on.startswith(f"the other dates of November 2021 for statement: {remedy}")
+    world.enqueue(FIRST + 5 * DAY, LAST)
+    world.run()
+    assert taken(world) == [days(1, 12)] * 2
+
+
 def test_only_what_is_wrong_is_run_again_and_a_date_without_attempts_left_keeps_nothing_back(make):
     world = make(command=LIST, expect={"rows": [1, 1]}, jobs={"max_attempts": 3})
 
