@@ -34,6 +34,7 @@ _WITHOUT_PACE = (
     WaitReason.WINDOW,
     WaitReason.UNSELECTED,
     WaitReason.PERIOD,
+    WaitReason.WAREHOUSE,
 )
 """Waits that end at no pace: where all dates that are left wait so, there is no estimate."""
 
@@ -214,7 +215,7 @@ def _why_unknown(by_kind: Mapping[str, HoldRow], live: int, waiting: Mapping[str
 
 
 def _stuck_on(by_kind: Mapping[str, HoldRow], waits: Mapping[WaitReason, int]) -> str:
-    """What keeps all dates that are left back: windows, holds, unselected outputs, periods, earlier dates."""
+    """What keeps all dates that are left back, by the wait that most needs a person or a time."""
     held, behind_earlier = waits[WaitReason.HELD], waits[WaitReason.EARLIER_DATE]
     others = ", held or behind an earlier date" if behind_earlier or held else ""
     if waits[WaitReason.WINDOW]:
@@ -223,6 +224,8 @@ def _stuck_on(by_kind: Mapping[str, HoldRow], waits: Mapping[WaitReason, int]) -
         return f"without an output that no backfill has selected{others}"
     if waits[WaitReason.PERIOD]:
         return f"behind other dates of their week or month{others}"
+    if waits[WaitReason.WAREHOUSE]:
+        return f"without an answer of their warehouse or check command{others}"
     if not held:
         return "behind an earlier date that is not satisfied"
     hold = by_kind.get("processor") or by_kind.get("table")

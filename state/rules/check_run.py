@@ -33,7 +33,8 @@ class CheckRun:
             return self.detail
         because = f": {self.detail}" if self.detail else ""
         if self.exit_code in (_NOT_EXECUTABLE, _NOT_FOUND):
-            return f"could not run its program, exit {self.exit_code}{because}"
+            remedy = "correct expect.check.command, and reload"
+            return f"could not run its program, exit {self.exit_code}{because}; {remedy}"
         if self.exit_code in _SIGNALS:
             return f"was killed by signal {self.exit_code - 128}{because}"
         return ""

@@ -91,7 +91,11 @@ def test_a_check_that_never_passes_fails_the_date_with_its_last_line(world):
     ("result", "reason"),
     [
         (CheckResult(None, detail="did not end within 300 s"), f"{NAME} did not end within 300 s"),
-        (CheckResult(127, detail="sh: no dbt"), f"{NAME} could not run its program, exit 127: sh: no dbt"),
+        (
+            CheckResult(127, detail="sh: no dbt"),
+            f"{NAME} could not run its program, exit 127: sh: no dbt;"
+            " correct expect.check.command, and reload",
+        ),
         (CheckResult(137), f"{NAME} was killed by signal 9"),
     ],
 )

@@ -121,6 +121,15 @@ def test_dates_behind_closed_windows_have_no_estimate() -> None:
     assert eta(seen, window=9).at is not None
 
 
+def test_dates_whose_warehouse_or_check_command_gives_no_answer_have_no_estimate() -> None:
+    seen, unanswered = pace(31, minutes=60), "all without an answer of their warehouse or check command"
+    assert eta(seen, warehouse=10).method == f"unknown: 10 dates left, {unanswered}"
+    assert eta(seen, warehouse=1, earlier_date=9).method == (
+        f"unknown: 10 dates left, {unanswered}, held or behind an earlier date"
+    )
+    assert eta(seen, warehouse=9).at is not None
+
+
 def test_dates_that_lack_an_unselected_output_have_no_end() -> None:
     seen = pace(31, minutes=60)
     lacking = "all without an output that no backfill has selected"
