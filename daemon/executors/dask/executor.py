@@ -274,10 +274,16 @@ class DaskExecutor:
             self._report(attempt, outcome.result)
 
     def _report_gone(self, client: DaskClient, attempt: int, run: DaskAttempt, lost: JobResult) -> None:
-        """Report a job without an exit code: as preempted, if the cluster retired its worker."""
+        """Report a job without an exit code: as preempted, if the cluster retired its worker.
+
+        A cluster moves the task of a retired worker before it records that it has retired it. So a job that
+        was seen is reported as lost only after some polls.
+        """
         workers = {run.worker, *run.earlier_workers}
         if retired := client.retired(workers, since=run.output_at or 0.0):
             lost = JobResult.preempted(f"its worker {min(retired)} was retired", at=lost.ended_at)
+        elif run.output_at is not None and run.missed_polls < _LOST_AFTER_POLLS:
+            return
         self._report(attempt, lost)
 
     def _follow(self, client: DaskClient, running: Mapping[int, DaskAttempt]) -> None:
