@@ -182,9 +182,13 @@ class AdvisoryLock:
             self._name = _application_name(self._holder, time.time())
             session.exec_driver_sql("SELECT set_config('application_name', %s, false)", (self._name,))
             session.exec_driver_sql(f"SET idle_session_timeout = {round(IDLE_SECONDS * 1000)}")
-        # After this transaction, no write of the previous leader can still be committed.
-        with self._database.write():
-            return ""
+        try:
+            # After this transaction, no write of the previous leader can still be committed.
+            with self._database.write():
+                return ""
+        except NotLeader:  # lost meanwhile, such as by waiting here for longer than IDLE_SECONDS
+            self.release()
+            return f"leader is {self._leader() or 'not known yet'}"
 
     def held(self) -> bool:
         """Whether the server names this daemon as the holder. Raises DatabaseUnavailable.

@@ -121,6 +121,21 @@ def test_a_leader_that_does_not_run_loses_the_lead_and_cannot_write(url, monkeyp
         assert keys(other.db) == set()
 
 
+def test_a_lead_that_is_lost_while_it_is_taken_is_taken_again(server, url, monkeypatch):
+    with contextlib.closing(Daemon(url, "night")) as one:
+        first_write = one.db.write
+
+        def lose():
+            cut_off(server, url, "night")
+            return first_write()
+
+        with monkeypatch.context() as during:
+            during.setattr(one.db, "write", lose)
+            assert one.lock.acquire() == "leader is not known yet"
+        assert one.lock.acquire() == ""
+        write(one.db, "leader")
+
+
 def test_a_pooler_that_moves_the_session_is_refused_and_the_lead_is_free(url, monkeypatch):
     # Given sessions as behind a pooler in transaction mode: another server process for each transaction
     processes = itertools.count(2_000_000_000)
