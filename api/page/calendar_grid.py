@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from backfilld.api.page.date_styles import DateStyle, DateStyles
 from backfilld.state.rules.calendar import Calendar, Season
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.store.reporting import Cell
 
 UNIT = 10
@@ -121,7 +122,7 @@ def _row(
             )
             for style, dates in sorted(by_style.items(), key=lambda item: order[item[0]])
         ],
-        blank=_path(monday, (day for day in _days(first, last) if day not in known), _DOT),
+        blank=_path(monday, (day for day in dates_between(first, last) if day not in known), _DOT),
         running=_path(monday, (day for day in sorted(running) if day in known), _RING),
         dates=len(cells),
     )
@@ -139,10 +140,6 @@ def _path(monday: dt.date, dates: Iterable[dt.date], shape: str) -> str:
 
 def _months(monday: dt.date, first: dt.date, last: dt.date) -> Iterator[tuple[int, str]]:
     """Position and name of each month, except a first month of which the row shows less than two weeks."""
-    for day in _days(first, last):
+    for day in dates_between(first, last):
         if day.day == 1 or (day == first and day.day <= 17):
             yield (day - monday).days // 7 * UNIT, day.strftime("%b")
-
-
-def _days(first: dt.date, last: dt.date) -> Iterator[dt.date]:
-    return (dt.date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1))

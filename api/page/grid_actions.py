@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.api.daemon_protocol import DaemonService
@@ -13,6 +13,7 @@ from backfilld.daemon.engine.acceptances import acceptances
 from backfilld.daemon.engine.bulk_request import DateAnswers, DateQuery
 from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.state.records import Actor, DateRow
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import dates, grid
@@ -44,7 +45,7 @@ class Applied:
 def preview(service: DaemonService, selection: GridSelection) -> Preview:
     """What a retry or an acceptance of the rectangle would do now."""
     names = set(selection.processor or service.pipeline.processors)
-    span = list(_days(selection.first, selection.last))
+    span = list(dates_between(selection.first, selection.last))
     with service.context.db.read() as tx:
         if selection.do is GridAction.ACCEPT:
             return _accept(acceptances(tx, service.context, span), names)
@@ -107,7 +108,3 @@ def _accept(acceptable: Mapping[dt.date, Mapping[str, str]], names: Collection[s
             else:
                 changes[date].append(name)
     return Preview(changes=changes, skipped=skipped)
-
-
-def _days(first: dt.date, last: dt.date) -> Iterator[dt.date]:
-    return map(dt.date.fromordinal, range(first.toordinal(), last.toordinal() + 1))

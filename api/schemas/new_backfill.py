@@ -13,6 +13,7 @@ from backfilld.api.schemas.ranges import refuse_list_and_range, refuse_reversed,
 from backfilld.daemon.engine.enqueue_request import EARLIEST, MOST_DATES
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Sources
+from backfilld.state.rules.date_range import dates_between
 
 Terms = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(max_length=1000, strict=False)
@@ -58,7 +59,7 @@ class NewBackfill(StrictModel):
             return tuple(sorted(set(self.dates)))
         first = self.start or EARLIEST
         last = self.end or first
-        return tuple(map(dt.date.fromordinal, range(first.toordinal(), last.toordinal() + 1)))
+        return tuple(dates_between(first, last))
 
     @property
     def digest(self) -> str:
