@@ -50,8 +50,8 @@ def history(house: BigQueryHouse) -> None:
     house.put(HISTORY, [entry("SomebodyElse", "x", "success", trigger_source="pubsub")], by="data_date")
 
 
-def phase_of(told: Validation, name: str) -> PhaseReport:
-    return next(one for one in told.phases if one.phase == name)
+def phase_of(report: Validation, name: str) -> PhaseReport:
+    return next(one for one in report.phases if one.phase == name)
 
 
 # ------------------------------------------------------------------------------------ the worked examples
@@ -105,25 +105,27 @@ def test_example_1_on_2021_10_15_there_is_1_source_of_5_and_by_the_schedule_noth
         (0, 0, "1 date in the season's bootstrap")
     }
     # By the schedule it was a preseason date
-    told = validated(GAME_DAYS, "2021-10-15", "2021-10-15")
-    assert told.off_dates == {day: "preseason: 2021-22 opens 2021-10-19"}
-    assert (told.expected_dates, told.ready) == (0, True)
-    assert {p.status for phase in told.phases for p in phase.processors} == {"nothing expected"}
+    report = validated(GAME_DAYS, "2021-10-15", "2021-10-15")
+    assert report.off_dates == {day: "preseason: 2021-22 opens 2021-10-19"}
+    assert (report.expected_dates, report.ready) == (0, True)
+    assert {p.status for phase in report.phases for p in phase.processors} == {"nothing expected"}
 
 
 def test_example_2_the_first_two_weeks_show_71_percent_of_phase_2_and_by_the_schedule_all_of_it(
     bigquery_house: BigQueryHouse,
 ) -> None:
     validated = validator(bigquery_house, dict.fromkeys(SOURCES, OPENING))
-    told = validated(EVERY_DAY, "2021-10-15", "2021-10-28")
-    assert phase_of(told, "phase2").percent == 71.4
-    assert {(p.complete, p.expected, p.bootstrap) for p in phase_of(told, "phase4").processors} == {(0, 7, 7)}
+    report = validated(EVERY_DAY, "2021-10-15", "2021-10-28")
+    assert phase_of(report, "phase2").percent == 71.4
+    assert {(p.complete, p.expected, p.bootstrap) for p in phase_of(report, "phase4").processors} == {
+        (0, 7, 7)
+    }
     # By the schedule, phase 2 was there from opening night
     bigquery_house.queries.clear()
-    told = validated(GAME_DAYS, "2021-10-15", "2021-10-28")
-    assert phase_of(told, "phase2").percent == 100.0
-    assert {(p.complete, p.expected, p.off) for p in phase_of(told, "phase2").processors} == {(10, 10, 4)}
-    assert {(p.expected, p.bootstrap) for p in phase_of(told, "phase4").processors} == {(3, 7)}
+    report = validated(GAME_DAYS, "2021-10-15", "2021-10-28")
+    assert phase_of(report, "phase2").percent == 100.0
+    assert {(p.complete, p.expected, p.off) for p in phase_of(report, "phase2").processors} == {(10, 10, 4)}
+    assert {(p.expected, p.bootstrap) for p in phase_of(report, "phase4").processors} == {(3, 7)}
     # And all of it took one question to each: the calendar, the history, and fourteen tables together
     assert Counter(purpose for purpose, _ in bigquery_house.queries) == {"calendar": 1, "validation": 2}
 
@@ -133,8 +135,8 @@ def test_example_3_the_test_window_has_phase_2_and_phases_3_and_4_are_to_be_fill
 ) -> None:
     validated = validator(bigquery_house, dict.fromkeys(SOURCES, WINDOW))
     for calendar in (EVERY_DAY, GAME_DAYS):
-        told = validated(calendar, "2024-01-15", "2024-01-28")
-        assert [(p.percent, p.ready, p.expected_dates) for p in told.phases] == [
+        report = validated(calendar, "2024-01-15", "2024-01-28")
+        assert [(p.percent, p.ready, p.expected_dates) for p in report.phases] == [
             (100.0, True, 14),
             (0.0, False, 14),
             (0.0, False, 14),
@@ -201,8 +203,8 @@ def test_in_november_2021_phase_4_is_refused_until_a_date_has_all_five_tables(
     bigquery_house: BigQueryHouse, tmp_path: Path
 ) -> None:
     pipeline = as_found(bigquery_house, tmp_path)
-    told = november_report(bigquery_house, pipeline)
-    phase2, phase3, phase4 = told.phases
+    report = november_report(bigquery_house, pipeline)
+    phase2, phase3, phase4 = report.phases
 
     # The sources are there; the gate before phase 4 is closed on every date with games
     assert phase2.ready
@@ -211,7 +213,7 @@ def test_in_november_2021_phase_4_is_refused_until_a_date_has_all_five_tables(
     assert phase4.ready_dates < phase4.expected_dates
 
     # Thanksgiving is not expected, although two tables have rows on it
-    assert told.off_dates[november(25)] == "no games on this date"
+    assert report.off_dates[november(25)] == "no games on this date"
 
     # And 88 team rows for 11 games are an excess
     offense = next(p for p in phase3.processors if p.processor == "team_offense_game_summary")
@@ -223,6 +225,6 @@ def test_in_november_2021_phase_4_is_refused_until_a_date_has_all_five_tables(
 
     # Given the 15th without its duplicates: the one date whose five tables had anything in them
     fill_targets(bigquery_house, pipeline, TEAMS, team_rows_on_the_15th=22)
-    told = november_report(bigquery_house, pipeline)
-    assert {date.day for date, how in told.phases[1].dates.items() if how is Readiness.READY} == {15}
-    assert told.phases[2].dates[november(15)] is Readiness.READY
+    report = november_report(bigquery_house, pipeline)
+    assert {date.day for date, how in report.phases[1].dates.items() if how is Readiness.READY} == {15}
+    assert report.phases[2].dates[november(15)] is Readiness.READY

@@ -22,24 +22,27 @@ def judged(evidence: Evidence, *, context: dict[str, object] | None = None, **ru
     return judge(evidence, expectation(check=CHECK, **rules), day(), about(**(context or {})))
 
 
-def told(run: CheckRun | None, **figures: object) -> tuple[str, str]:
+def verdict_of(run: CheckRun | None, **figures: object) -> tuple[str, str]:
     found = judged(seen(rows=9, check_run=run, **figures))
     return found.verdict.value, found.reason
 
 
 def test_only_an_exit_code_says_anything_about_the_output() -> None:
-    assert told(ran(0, "Done.")) == ("complete", "")
-    assert told(ran(1, "FAIL 2")) == ("degraded", f"{NAME} exited 1: FAIL 2")
-    assert told(ran(2)) == ("degraded", f"{NAME} exited 2")
-    assert told(ran(255, "lost")) == ("degraded", f"{NAME} exited 255: lost")
-    assert told(None) == ("unknown", f"{NAME} has not run yet")
+    assert verdict_of(ran(0, "Done.")) == ("complete", "")
+    assert verdict_of(ran(1, "FAIL 2")) == ("degraded", f"{NAME} exited 1: FAIL 2")
+    assert verdict_of(ran(2)) == ("degraded", f"{NAME} exited 2")
+    assert verdict_of(ran(255, "lost")) == ("degraded", f"{NAME} exited 255: lost")
+    assert verdict_of(None) == ("unknown", f"{NAME} has not run yet")
     waits = CheckRun(subject="", requested_at=1.0)
-    assert told(waits) == ("unknown", f"{NAME} has not run yet")
+    assert verdict_of(waits) == ("unknown", f"{NAME} has not run yet")
     runs = CheckRun(subject="", requested_at=1.0, started_at=2.0)
-    assert told(runs) == ("unknown", f"{NAME} is running")
-    assert told(ran(None, "did not end within 300 s")) == ("unknown", f"{NAME} did not end within 300 s")
-    assert told(ran(127, "sh: 1: dbt: not found"))[0] == "unknown"
-    assert told(ran(139)) == ("unknown", f"{NAME} was killed by signal 11")
+    assert verdict_of(runs) == ("unknown", f"{NAME} is running")
+    assert verdict_of(ran(None, "did not end within 300 s")) == (
+        "unknown",
+        f"{NAME} did not end within 300 s",
+    )
+    assert verdict_of(ran(127, "sh: 1: dbt: not found"))[0] == "unknown"
+    assert verdict_of(ran(139)) == ("unknown", f"{NAME} was killed by signal 11")
 
 
 @pytest.mark.parametrize("run", [None, ran(0), ran(1)])
@@ -67,8 +70,8 @@ def test_it_waits_for_the_reference_of_other_rules_and_hides_nothing_that_is_bro
 
 
 def test_what_it_rejects_waits_for_an_external_run_that_is_open() -> None:
-    assert told(ran(1), open=open_run())[0] == "running"
-    assert told(ran(0), open=open_run())[0] == "complete"
+    assert verdict_of(ran(1), open=open_run())[0] == "running"
+    assert verdict_of(ran(0), open=open_run())[0] == "complete"
 
 
 def test_a_report_judges_by_the_other_rules_and_says_that_it_did_not_run() -> None:
