@@ -117,12 +117,14 @@ class AttemptMonitor:
         status_messages = self._context.status_messages
         status_messages.clear()
         unreachable = {n: job.unreachable_at for n, job in jobs.items() if job.unreachable_at}
+        missing = {n: row for n, row in running.items() if row.executor not in self._executors}
+        unreachable |= {n: f"no [executor.{row.executor}]" for n, row in missing.items()}
+        # Not cleared first: the API reads it meanwhile.
         for number in self._context.unreachable.keys() - unreachable.keys():
             del self._context.unreachable[number]
         self._context.unreachable.update(unreachable)
         for number, row in running.items():
-            if row.executor not in self._executors:
-                self._context.unreachable[number] = f"no [executor.{row.executor}]"
+            if number in missing:
                 status_messages[number] = (
                     f"no executor supervises it: restore [executor.{row.executor}], or cancel its backfill;"
                     f" given up at {format_utc(self._given_up_at(row))}"
