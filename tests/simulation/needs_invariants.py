@@ -70,7 +70,7 @@ class NeedsInvariants:
                 continue
             for other, name in self.inputs(own, processor):
                 source = self._invariants.checks.get((str(other), name))
-                if not source or not _was_run(source) or self._was_left_unchanged(source):
+                if not source or not _was_run(source) or self._is_known_unwritten(source, output):
                     continue
                 if _began_before(output, source):
                     yield f"{processor.name} of {date} began before {name} of {other} ended, without a mark"
@@ -83,12 +83,15 @@ class NeedsInvariants:
         yield from self._same_date(own, processor)
         yield from ((own, name) for name in processor.after if siblings)
 
-    def _was_left_unchanged(self, source: Row) -> bool:
-        """Whether a refresh found nothing new: what was computed before it is as good as what comes after."""
-        processor = self._sim.pipeline.processors.get(source["processor"])
-        is_provisional = processor is not None and bool(processor.refresh)
-        stamp = source["write_stamp"]
-        return is_provisional and stamp is not None and source["stamp_before"] == stamp
+    def _is_known_unwritten(self, source: Row, output: Row) -> bool:
+        """Whether nothing was written since the output began, and its write stamp tells so.
+
+        Jobs that end without a write leave what was computed before them as good as what comes after.
+        """
+        pair = self._sim.warehouse.table(source["processor"]), day_of(source["date"])
+        began = output["last_attempt_started_at"]
+        written = any(at > began for at, _ in self._sim.warehouse.rows.changes[pair])
+        return source["write_stamp"] is not None and not written
 
     def _is_ours(self, output: Row) -> bool:
         foreign = self._invariants.pair(output) in self._sim.platform.foreign
