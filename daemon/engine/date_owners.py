@@ -13,8 +13,8 @@ from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Actor, AttemptStatus, BackfillRow, DateRow, RunMode
 from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import attempts, backfills, checks, dates, interests, sent_notifications
 from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
