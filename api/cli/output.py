@@ -26,6 +26,8 @@ _SIGN_COLOURS: Mapping[str, str] = {
     "△": "magenta",
 }
 """The colour of each sign of a verdict."""
+_HANG = 4
+"""Columns by which the continuation of a line is indented."""
 _UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Categories of characters that move the cursor, are invisible, or change the direction of writing."""
 STATE_COLOURS: Mapping[str, str] = {"done": "green", "failed": "red", "pending": "dim"}
@@ -73,6 +75,18 @@ def print_lines(lines: Iterable[Text]) -> None:
     for line in lines:
         line.plain = sanitize(line.plain)
         console.print(line)
+
+
+def print_wrapped(line: Text) -> None:
+    """Print a line; on a terminal its continuation is indented below it, elsewhere it is not wrapped."""
+    if not console.is_terminal:
+        console.print(line)
+        return
+    hang = len(line.plain) - len(line.plain.lstrip()) + _HANG
+    first, *others = line.wrap(console, max(console.width - hang, _HANG)) or [line]
+    console.print(first)
+    for other in others:
+        console.print(Text(" " * hang).append_text(other))
 
 
 def print_json_line(value: object) -> None:

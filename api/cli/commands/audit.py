@@ -14,7 +14,12 @@ from backfilld.state.records import Action
 
 @click.command(epilog=example('audit --target "backfill 7"', "audit --action accept --limit 10"))
 @click.option("--actor", help="Only changes by this name.")
-@click.option("--action", type=click.Choice([action.value for action in Action]), help="Only this change.")
+@click.option(
+    "--action",
+    type=click.Choice([action.value for action in Action]),
+    metavar="ACTION",
+    help=f"Only this change: {', '.join(Action)}.",
+)
 @click.option("--target", help="Only changes of this target: `backfill 7`, `2021-10-19`, `everything`.")
 @click.option("--start", type=DATE, help="From this day on (UTC).")
 @click.option("--end", type=DATE, help="Up to this day (UTC), included.")
