@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon.warehouses.sql.syntax import syntax_problem
+from backfilld.daemon.warehouses.sql.fragment_validation import syntax_problem
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import phase, pipeline, processor
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from backfilld.state.rules.stale_inputs import StaleInputs
+from backfilld.state.rules.staleness_propagation import StaleInputs
 from tests.factories import phase, pipeline, processor
 
 DAYS = [dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(6)]

@@ -18,7 +18,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from backfilld.daemon.executors.attempt_files import OpenLog, create
-from backfilld.daemon.executors.check_executor import CheckCommand, CheckEnd, Pair
+from backfilld.daemon.executors.check_command_executor import CheckCommand, CheckEnd, Pair
 from backfilld.daemon.executors.local.launcher import SHELL, passed_environment
 from backfilld.daemon.executors.process_identity import signal_group
 from backfilld.daemon.host_limits import restore_open_files
