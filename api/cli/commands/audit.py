@@ -9,7 +9,11 @@ import click
 from backfilld.api.cli.arguments import DATE
 from backfilld.api.cli.client import Client, Json
 from backfilld.api.cli.output import example, json_option, print_json, sanitize_line, table, url_option
+from backfilld.state.formatting import format_utc
 from backfilld.state.records import Action
+
+_TIMES = ("since", "until")
+"""Fields of a hold that are recorded in epoch seconds."""
 
 
 @click.command(epilog=example('audit --target "backfill 7"', "audit --action accept --limit 10"))
@@ -56,6 +60,8 @@ def _flattened(recorded: Json | None, prefix: str = "") -> dict[str, str]:
     for name, value in (recorded or {}).items():
         if isinstance(value, dict):
             values |= _flattened(value, f"{prefix}{name}.")
+        elif name in _TIMES and value is not None:
+            values[prefix + name] = format_utc(value)
         elif value not in (None, ""):
             values[prefix + name] = value if isinstance(value, str) else json.dumps(value)
     return values
