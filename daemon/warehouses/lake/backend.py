@@ -10,13 +10,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
+from backfilld.daemon.warehouses.lake.absent_columns import absent_columns
 from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted, quoted_text
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.layout import locate, read_layout
@@ -134,17 +135,41 @@ class Lake:
             self._connection = None
 
     def _answer(self, query: Query, purpose: Purpose) -> list[Row]:
-        plan = self._plan(query, self._files)
-        if not plan.selects:
-            return []
-        with _named_files(plan), self._connection_of(plan) as cursor:
-            return self._fetch(cursor, plan, purpose)
+        return self._send(query, self._files, lambda cursor, plan: self._fetch(cursor, plan, purpose)) or []
 
     def _explain(self, query: Query) -> None:
-        plan = self._plan(query, self._some_files)
-        if plan.selects:
-            with _named_files(plan), self._connection_of(plan) as cursor:
-                cursor.execute(f"EXPLAIN {plan.sql}", plan.params)
+        self._send(
+            query, self._some_files, lambda cursor, plan: cursor.execute(f"EXPLAIN {plan.sql}", plan.params)
+        )
+
+    def _send(
+        self,
+        query: Query,
+        files_of: Callable[[str, Select], TableFiles],
+        ask: Callable[[duckdb.DuckDBPyConnection, _Plan], _Answer],
+    ) -> _Answer | None:
+        """An answer of DuckDB; None where no table of the query has files.
+
+        A column that the files of a date do not have, and other files of their table have, is NULL: an
+        answer must not depend on which dates are queried together.
+        """
+        plan = self._plan(query, files_of)
+        if not plan.selects:
+            return None
+        with _named_files(plan):
+            try:
+                with self._connection_of(plan) as cursor:
+                    return ask(cursor, plan)
+            except duckdb.BinderException as error:
+                if "column" not in first_line(str(error)):
+                    raise
+                widened = self._plan(
+                    query, lambda table, select: self._widened(table, files_of(table, select))
+                )
+                if widened.selects == plan.selects:
+                    raise
+                with self._connection_of(widened) as cursor:
+                    return ask(cursor, widened)
 
     def _plan(self, query: Query, files_of: Callable[[str, Select], TableFiles]) -> _Plan:
         """The SQL for DuckDB: no SELECT of a table that has no files.
@@ -219,6 +244,10 @@ class Lake:
             return whole_table(directory)
         dates = read_layout(directory, part.column).dates
         return locate(directory, part.column, [max(dates)]) if dates else located
+
+    def _widened(self, table: str, located: TableFiles) -> TableFiles:
+        """The files, with the columns that other files of their table have."""
+        return replace(located, absent=absent_columns(self.root.joinpath(*table.split(".")), located))
 
     def _translate_error(self, error: Exception) -> Exception:
         """An error as a QueryError, or a WarehouseError where DuckDB itself failed."""
