@@ -9,6 +9,7 @@ import pytest
 from arro3.core import Table
 from deltalake import write_deltalake
 
+from backfilld.daemon.reports.validation import validation
 from backfilld.daemon.warehouses.lake.catalog import _delta_findings, _layout_findings
 from backfilld.state.rules.evidence import Evidence
 from tests.factories import Table as Keys
@@ -154,3 +155,15 @@ def test_a_delta_table_that_is_partitioned_by_times_is_an_error_and_never_an_abs
     checked = pipeline(phase("raw", box), history=None).processors["box"]
     (finding,) = _delta_findings(checked, lake_house.root / "nba" / "box")
     assert found.error.endswith(finding.line.removeprefix("nba.box: "))
+
+
+def test_the_next_action_counts_the_dates_that_cannot_be_judged_beside_those_that_run(
+    lake_house: LakeHouse, write: Callable[..., Path]
+) -> None:
+    write("date=2024-03-01/a.parquet")
+    write("date=2024-03-02/a.parquet").write_bytes(b"not parquet")
+    every_day: Keys = {"history": None, "calendar": {}}
+    report = validation(
+        lake_house.pipeline(PLAIN, **every_day), lake_house.open(PLAIN, **every_day), DAY, LAST, now=0.0
+    )
+    assert report.next_action == "run raw: 1 date lacks box; see the plan; 1 other date cannot be judged"

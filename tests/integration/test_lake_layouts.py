@@ -132,7 +132,9 @@ def test_files_without_directories_and_without_the_column_are_an_error(
     lake_house: LakeHouse, write: Callable[..., Path]
 ) -> None:
     write("part-0.parquet", 4)
-    assert 'Referenced column "date" not found' in evidence(lake_house)[DAY].error
+    error = evidence(lake_house)[DAY].error
+    assert 'Referenced column "date" not found' in error
+    assert error.endswith("No directory is named as date=2024-03-01 either")
 
 
 def test_directories_that_name_no_date_are_an_error_and_named_in_preflight(

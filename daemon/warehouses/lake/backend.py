@@ -40,6 +40,9 @@ _SETTINGS: Mapping[str, str | bool | int] = {
 _QUERY_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 """Errors that no file causes: a column or a function that does not exist."""
 
+_DAMAGED = (duckdb.IOException, duckdb.InvalidInputException)
+"""Errors that name a file which is missing, or is no whole Parquet file."""
+
 _TRIES = 3
 """A file may vanish between its listing and its reading, when a job replaces its partition."""
 
@@ -57,12 +60,16 @@ class _Plan:
     """The tables that SQL of the pipeline file reads, as (schema, name)."""
     files: list[Sequence[str]] = field(default_factory=list)
     """The files of each table."""
+    flat_columns: set[str] = field(default_factory=set)
+    """The date columns of tables whose directories name no dates."""
 
     def source(self, located: TableFiles, column: str) -> str:
         """The rows of a table's files, with the date column; their paths become a parameter."""
         number = sum(name.startswith("files") for name in self.params)
         if not located.schema:  # whose files may have other columns than each other
             self.files.append(located.files)
+        if located.kind == "column" and column:
+            self.flat_columns.add(column)
 
         def bind(name: str, values: Sequence[Any]) -> str:
             self.params[f"{name}{number}"] = list(values)
@@ -161,8 +168,13 @@ class Lake:
                 with self._connection_of(plan) as cursor:
                     return ask(cursor, plan)
             except duckdb.BinderException as error:
-                if "column" not in first_line(str(error)):
+                text = first_line(str(error))
+                if "column" not in text:
                     raise
+                if column := next(
+                    (name for name in plan.flat_columns if f'"{name}" not found' in text), None
+                ):
+                    raise QueryError(f"{text} No directory is named as {column}=2024-03-01 either") from error
                 widened = self._plan(
                     query, lambda table, select: self._widened(table, files_of(table, select))
                 )
@@ -260,7 +272,10 @@ class Lake:
             return WarehouseError(f"DuckDB gave up: {first_line(str(error))}")
         inaccessible = isinstance(error, PermissionError)
         file_scoped = not inaccessible and not isinstance(error, _QUERY_ERRORS)
-        return QueryError(str(error), inaccessible=inaccessible, date_scoped=True, file_scoped=file_scoped)
+        text = str(error)
+        if isinstance(error, _DAMAGED) and str(self.root) in text:
+            text = f"{first_line(text)}; write the file again, or remove it"
+        return QueryError(text, inaccessible=inaccessible, date_scoped=True, file_scoped=file_scoped)
 
 
 @contextmanager
