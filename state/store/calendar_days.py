@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Collection, Mapping
+from functools import cache
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Insert, bindparam, func, select
 
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.date_range import dates_between
 from backfilld.state.store.schema import calendar_days
-from backfilld.state.store.statements import fetch, select_by_dates, upsert
+from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert_in
 
 _IS_BETWEEN = calendar_days.c.date.between(bindparam("_start"), bindparam("_end"))
 _BETWEEN = select(calendar_days.c.date, calendar_days.c.counts).where(_IS_BETWEEN)
@@ -23,12 +24,15 @@ def save(tx: Connection, counts: Mapping[dt.date, Counts | None], now: float) ->
 
     None stands for a date of a calendar that does not count.
     """
-    if not counts:
-        return
     rows = [{"date": date, "counts": _dump(known), "asked_at": now} for date, known in counts.items()]
-    statement = upsert(tx, calendar_days)
+    execute(tx, _save(tx.dialect.name), rows)
+
+
+@cache
+def _save(dialect: str) -> Insert:
+    statement = upsert_in(dialect, calendar_days)
     fresh = {"counts": statement.excluded.counts, "asked_at": statement.excluded.asked_at}
-    tx.execute(statement.on_conflict_do_update(index_elements=["date"], set_=fresh), rows)
+    return statement.on_conflict_do_update(index_elements=["date"], set_=fresh)
 
 
 def between(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date, Counts | None]:

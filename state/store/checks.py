@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -107,8 +107,7 @@ def _update(tx: Connection, change: Update, pairs: Iterable[Pair], **beside: obj
     execute(tx, change, _pairs(pairs, **beside))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
+class CheckResult(NamedTuple):
     """The result of a query for the request `generation`; the query started at `asked_at`."""
 
     date: dt.date

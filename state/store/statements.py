@@ -133,7 +133,12 @@ def chunked(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
 
 def upsert(tx: Connection, table: Table) -> sqlite.Insert:
     """An INSERT of the dialect in use, with `on_conflict_do_update` and `on_conflict_do_nothing`."""
-    if tx.dialect.name == "postgresql":
+    return upsert_in(tx.dialect.name, table)
+
+
+def upsert_in(dialect: str, table: Table) -> sqlite.Insert:
+    """As `upsert`, of a dialect by its name, for statements that are built once."""
+    if dialect == "postgresql":
         # Both dialects have these clauses; only the names of the types differ.
         return postgresql.insert(table)  # type: ignore[return-value]
     return sqlite.insert(table)
