@@ -10,7 +10,7 @@ from pathlib import Path
 
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor, date_placeholders
-from backfilld.state.rules.expectations.check import CommandCheck
+from backfilld.state.rules.expectations.check_command import CommandCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

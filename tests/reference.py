@@ -42,7 +42,7 @@ from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.change import Measure
-from backfilld.state.rules.expectations.check import CommandCheck
+from backfilld.state.rules.expectations.check_command import CommandCheck
 from backfilld.state.rules.expectations.distinct import DistinctColumn
 from backfilld.state.rules.expectations.filled import Filled
 from backfilld.state.rules.expectations.keys import Keys

@@ -24,7 +24,7 @@ from backfilld.api.page import (
     attempt_timeline,
     backfill_view,
     filters,
-    grid_views,
+    grid_page,
     list_views,
     processor_view,
     view_models,
@@ -79,12 +79,12 @@ def blueprint(service: DaemonService) -> Blueprint:
     for error_type in problems.HANDLED:
         page.register_error_handler(error_type, _problem)
     page.add_url_rule("/", overview.__name__, partial(overview, service, styles))
-    page.add_url_rule("/grid", "grid", partial(grid_views.show, service))
+    page.add_url_rule("/grid", "grid", partial(grid_page.show, service))
     page.add_url_rule("/dates", "date_list", partial(list_views.date_list, service))
     page.add_url_rule("/dates", "change_dates", partial(list_views.change_dates, service), methods=["POST"])
     page.add_url_rule("/attempts", "attempt_list", partial(list_views.attempt_list, service))
-    page.add_url_rule("/grid/enqueue", "enqueue_marked", grid_views.enqueue_marked)
-    page.add_url_rule("/grid", "change_grid", partial(grid_views.change, service), methods=["POST"])
+    page.add_url_rule("/grid/enqueue", "enqueue_marked", grid_page.enqueue_marked)
+    page.add_url_rule("/grid", "change_grid", partial(grid_page.change, service), methods=["POST"])
     for route, view in _VIEWS.items():
         page.add_url_rule(route, view.__name__, partial(view, service))
     return page

@@ -7,7 +7,7 @@ from flask import Response
 from backfilld.api import job_log, serializers
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.dates_of_request import date_scope
+from backfilld.api.date_scope import date_scope
 from backfilld.api.endpoint_definition import Router
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses

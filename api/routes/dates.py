@@ -11,7 +11,7 @@ from flask import Response
 from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.dates_of_request import date_scope
+from backfilld.api.date_scope import date_scope
 from backfilld.api.endpoint_definition import Reply, Router
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses

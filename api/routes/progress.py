@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backfilld.api import current_activity, serializers
 from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.dates_of_request import date_scope
+from backfilld.api.date_scope import date_scope
 from backfilld.api.endpoint_definition import Router
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.activity import Activity, Job, WaitGroup

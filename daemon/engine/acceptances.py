@@ -6,7 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from backfilld.daemon.engine import compared_processors, regressed_dates, upstream
+from backfilld.daemon.engine import comparison_references, regressed_dates, upstream
 from backfilld.daemon.engine.audited_dates import recorded_dates
 from backfilld.daemon.engine.bulk_request import (
     BEING_CANCELLED,
@@ -134,7 +134,7 @@ def _accept(
     regressed_dates.update(tx, context, list(chosen))
     dates.make_dates_due(tx, list(chosen), now)
     upstream.wake_unblocked(tx, context, pairs)
-    compared = compared_processors.waiting_pairs(context.pipeline, pairs)
+    compared = comparison_references.waiting_pairs(context.pipeline, pairs)
     checks.request_check(tx, compared, now)
     return moves
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from backfilld.daemon.engine import (
-    compared_processors,
+    comparison_references,
     hold_placement,
     passed_state_checks,
     periods,
@@ -16,9 +16,10 @@ from backfilld.daemon.engine import (
     vanished_inputs,
 )
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.backfill_lifecycle import record_failure, settle
 from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners, record_failure, settle
+from backfilld.daemon.engine.date_owners import forced_pairs, read_owners
 from backfilld.daemon.engine.selected_processors import (
     mark_unselected_stale,
     needed_now,
@@ -31,6 +32,7 @@ from backfilld.daemon.events import Event, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.gates import (
     Advance,
     Decision,
@@ -43,7 +45,6 @@ from backfilld.state.rules.gates import (
     decide,
 )
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import calendar_days, check_resets, checks, dates, holds, interests, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
@@ -120,7 +121,7 @@ class Advancer:
         checks.set_runnable(tx, batch.startable)
         periods.create_checks(tx, self._context, (row.date for row in batch.admitted))
         upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
-        checks.request_check(tx, compared_processors.waiting_pairs(self._pipeline, batch.waived), now)
+        checks.request_check(tx, comparison_references.waiting_pairs(self._pipeline, batch.waived), now)
         for _, backfill in sorted(batch.failed_in.items()):
             batch.events += record_failure(tx, self._context, backfill)
 
@@ -297,9 +298,8 @@ class Advancer:
         if any(c.waived_by != WaivedBy.FALLBACK for c in waivers):
             return Outcome.WAIVED, reasons
         if walk.transitions[-1].trigger is Trigger.BYPASS:
-            return Outcome.BOOTSTRAP, f"day {day.season_day} of {day.season} is a bootstrap day" + (
-                f"; {reasons}" if reasons else ""
-            )
+            bootstrap = f"day {day.season_day} of {day.season} is a bootstrap day"
+            return Outcome.BOOTSTRAP, "; ".join(filter(None, [bootstrap, reasons]))
         return Outcome.COMPLETE, reasons
 
     def _wait(self, batch: AdvanceBatch, walk: DateWalk, decision: Start | Wait) -> None:
@@ -322,7 +322,7 @@ class Advancer:
         date_checks = batch.checks_by_date.get(walk.row.date, {})
         for name, waiver in wait.waivers.items():
             new = date_checks[name].waiver_reason != waiver.reason
-            if new and names.intersection(compared_processors.compared_with(self._pipeline, name)):
+            if new and names.intersection(comparison_references.compared_with(self._pipeline, name)):
                 checks.waive(batch.tx, walk.row.date, name, by=waiver.by, reason=waiver.reason)
                 batch.waived.append((walk.row.date, name))
 

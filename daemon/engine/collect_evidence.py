@@ -15,15 +15,15 @@ from backfilld.daemon.engine import (
     calendar_changes,
     check_runs,
     circuit_breaker,
-    compared_processors,
     comparison_dates,
+    comparison_references,
     foreign_writes,
     recovered_dates,
     regressed_dates,
     stale_dates,
     upstream,
 )
-from backfilld.daemon.engine.compared_processors import new_reference, stored_reference
+from backfilld.daemon.engine.comparison_references import new_reference, stored_reference
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
@@ -42,9 +42,9 @@ from backfilld.state.store import (
     calendar_days,
     checks,
     dates,
-    due_work,
     failed_date_rechecks,
     holds,
+    worker_wakeups,
 )
 from backfilld.state.store.checks import CheckResult
 
@@ -72,7 +72,7 @@ class Validator:
         """
         now, limit = self._context.now(), self._context.questions
         with self._context.db.read() as tx:
-            todo = due_work.due_queries(tx, now)
+            todo = worker_wakeups.due_queries(tx, now)
             if todo.held and holds.in_force(tx, holds.WAREHOUSE, now):
                 return 0
             without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR) if todo.without_calendar else None
@@ -229,7 +229,7 @@ class Validator:
                 if r.judgement.verdict.satisfied or r.judgement.verdict is not c.verdict
             }
             pipeline = self._context.pipeline
-            compared_processors.request_waiting(tx, pipeline, changed, saved_pairs, self._context.now())
+            comparison_references.request_waiting(tx, pipeline, changed, saved_pairs, self._context.now())
         self._context.emit_all([*moves, *incidents, *foreign_writes.events(saved, answers)])
 
     def _judge(
@@ -316,7 +316,7 @@ class Validator:
         """Query a reference again whose stored verdict rests on another row count than it has now."""
         stored = self._stored_references(due)
         queried = {(check.date, check.processor) for check in due}
-        pairs = compared_processors.outdated(self._context.pipeline, queried, stored, answers)
+        pairs = comparison_references.outdated(self._context.pipeline, queried, stored, answers)
         if pairs:
             with self._context.db.write() as tx:
                 checks.request_check(tx, pairs, self._context.now())

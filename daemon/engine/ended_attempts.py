@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.daemon.engine.compared_processors import compared_with
+from backfilld.daemon.engine.comparison_references import compared_with
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.formatting import last_line, matching_line
 from backfilld.state.pipeline.pipeline import Pipeline

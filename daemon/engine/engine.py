@@ -19,7 +19,7 @@ from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.daemon.engine.selected_processors import unselected_missing
 from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.adapter import Executor
-from backfilld.daemon.executors.check_executor import CheckExecutor
+from backfilld.daemon.executors.check_command_executor import CheckExecutor
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.records import DateRow
 from backfilld.state.rules.gates import WaitReason
@@ -28,10 +28,10 @@ from backfilld.state.store import (
     check_resets,
     checks,
     dates,
-    due_work,
     future_times,
     holds,
     pipeline_versions,
+    worker_wakeups,
 )
 from backfilld.state.store.database import Transaction
 
@@ -84,7 +84,7 @@ class Engine:
             self._shift_deadlines_back(-clock_step)
         checked = self.check_runs.run()
         with self.context.db.read() as tx:
-            todo = due_work.due_transitions(tx, self.context.now())
+            todo = worker_wakeups.due_transitions(tx, self.context.now())
             running = {row.id: row for row in attempts.running(tx)}
         # Even with none running: a job whose attempt another leader closed may still run here.
         ended = self.attempt_monitor.poll(running)
@@ -119,14 +119,14 @@ class Engine:
         Queries that are due already do not count: the warehouse thread is sending them or is on hold.
         """
         with self.context.db.read() as tx:
-            due = due_work.next_wakeup(tx, self.context.now())
+            due = worker_wakeups.next_wakeup(tx, self.context.now())
         return min((at for at in (due, self.launcher.retry_at) if at is not None), default=None)
 
     def has_due_query(self) -> bool:
         """Whether a query is due and may be sent, or the hold on queries has expired."""
         now = self.context.now()
         with self.context.db.read() as tx:
-            todo = due_work.due_queries(tx, now)
+            todo = worker_wakeups.due_queries(tx, now)
             return not holds.in_force(tx, holds.WAREHOUSE, now) if todo.held else todo.wanted
 
     def has_running_attempts(self) -> bool:

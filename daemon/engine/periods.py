@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from backfilld.daemon.engine.compared_processors import with_references
+from backfilld.daemon.engine.comparison_references import with_references
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.pipeline.pipeline import Pipeline

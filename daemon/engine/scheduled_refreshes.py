@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.owning_backfills import read_last_owners
+from backfilld.daemon.engine.date_owners import read_last_owners
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, RunMode
+from backfilld.state.rules.date_ownership import Ownership, source_may_run
 from backfilld.state.rules.refresh_schedule import missed_refresh, refresh_dates
-from backfilld.state.rules.shared_dates import Ownership, source_may_run
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, dates
 from backfilld.state.store.database import Transaction

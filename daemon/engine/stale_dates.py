@@ -34,7 +34,8 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Span
-from backfilld.state.rules.stale_inputs import StaleInputs, inputs_between
+from backfilld.state.rules.staleness_propagation import StaleInputs, inputs_between
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.checks import CheckResult, Pair
 from backfilld.state.store.database import Transaction
@@ -202,8 +203,8 @@ def _changed_at(check: CheckRow, result: CheckResult) -> float | None:
     judgement = result.judgement
     if result.foreign_write:
         return result.asked_at
-    if not judgement.rows and not judgement.verdict.satisfied:
-        return None
+    if judgement.verdict is Verdict.NOT_EXPECTED or not (judgement.rows or judgement.verdict.satisfied):
+        return None  # no rows were counted, or none are there
     if check.asked_at is not None and check.rows is not None and check.rows != judgement.rows:
         return check.last_attempt_ended_at if check.follows_attempt else result.asked_at
     if _left_unchanged(check, result):

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine import periods
-from backfilld.daemon.engine.compared_processors import with_references
+from backfilld.daemon.engine.comparison_references import with_references
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from backfilld.daemon import job_script
+from backfilld.daemon import job_program
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.preflight.python_source import option_settings
-from backfilld.daemon.preflight.scripts import Script
+from backfilld.daemon.preflight.script_options import Script
 from backfilld.daemon.preflight.subprocesses import compiles_elsewhere, job_environment
 from backfilld.state.formatting import join_truncated
 
@@ -38,7 +38,7 @@ def _check_programs(context: PreflightContext) -> Iterator[Finding]:
     commands = context.pipeline.check_commands
     for name, check in commands.items():
         as_job = context.pipeline.processors[name].model_copy(update={"command": check.command})
-        if problem := job_script.program(context.pipeline, as_job).problem:
+        if problem := job_program.program(context.pipeline, as_job).problem:
             yield failed(f"{name}: expect.check: {problem}", "correct command in expect.check, or cwd")
     if commands:
         yield passed(f"{len(commands)} processors have a check command")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from backfilld.daemon.job_script import find_module
+from backfilld.daemon.job_program import find_module
 from backfilld.state.errors import BackfilldError
 
 COMMAND_LINE_LIBRARIES = frozenset(

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine.check_runs import current_run
-from backfilld.daemon.engine.compared_processors import stored_reference, with_references
 from backfilld.daemon.engine.comparison_dates import CompleteDates
+from backfilld.daemon.engine.comparison_references import stored_reference, with_references
 from backfilld.daemon.engine.periods import period_key
 from backfilld.daemon.engine.upstream import calendar_span
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
@@ -174,7 +174,7 @@ def enters(pipeline: Pipeline, phase: Phase, day: Day) -> bool:
 
 def assume_complete(check: CheckRow) -> CheckRow:
     """The check as it will be if its job completes its output."""
-    return replace(check, verdict=Verdict.COMPLETE, satisfied=True, reason="", waiver_reason="")
+    return check._replace(verdict=Verdict.COMPLETE, satisfied=True, reason="", waiver_reason="")
 
 
 def _wanted(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO, TypeVar
 
 from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
-from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
+from backfilld.daemon.warehouses.sql.backend_protocol import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
 from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
 from backfilld.state.pipeline.fields import IDENTIFIER

@@ -31,7 +31,7 @@ from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.pipeline.warehouse_settings import DEFAULT_QUOTA_TIMEZONE
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
 from backfilld.state.rules.closed_hours import ClosedHours
-from backfilld.state.rules.expectations.check import CommandCheck
+from backfilld.state.rules.expectations.check_command import CommandCheck
 from backfilld.state.rules.judge import JudgeContext, outside
 from backfilld.state.rules.needs_graph import Need, NeedsGraph
 from backfilld.state.rules.recurring_days import RecurringDays

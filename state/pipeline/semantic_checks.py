@@ -21,7 +21,7 @@ from backfilld.state.pipeline.pool_checks import pool_problems
 from backfilld.state.pipeline.processor import PLACEHOLDERS, Processor
 from backfilld.state.pipeline.warehouse_settings import SqlKind
 from backfilld.state.rules.expectation import Expectation
-from backfilld.state.rules.expectations.check import PLACEHOLDERS as CHECK_PLACEHOLDERS
+from backfilld.state.rules.expectations.check_command import PLACEHOLDERS as CHECK_PLACEHOLDERS
 
 Location = tuple[int | str, ...]
 """A key's path, with numbers for the items of lists."""

@@ -16,7 +16,7 @@ from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.change import Change
-from backfilld.state.rules.expectations.check import CommandCheck
+from backfilld.state.rules.expectations.check_command import CommandCheck
 from backfilld.state.rules.expectations.distinct import Distinct
 from backfilld.state.rules.expectations.figures import Aggregate
 from backfilld.state.rules.expectations.filled import Filled

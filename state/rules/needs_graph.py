@@ -103,12 +103,15 @@ class NeedsGraph:
 
     def needed_by(self, processor: str, date: dt.date) -> Iterator[tuple[str, Span]]:
         """What needs a processor's date: processors, each with a span of dates that is not empty."""
+        return self.needed_by_any(processor, Span(date, date))
+
+    def needed_by_any(self, processor: str, dates: Span) -> Iterator[tuple[str, Span]]:
+        """What needs any of these dates of a processor: processors, each with the span of all its dates."""
         for name, need in self._needed_by.get(processor, ()):
-            end = self.end(need, date)
-            if need.same_date:
-                yield name, Span(date, end)
-            elif end > date:
-                yield name, Span(date + dt.timedelta(days=1), end)
+            first = dates.first if need.same_date else dates.first + dt.timedelta(days=1)
+            last = max(self.end(need, dates.first), self.end(need, dates.last), dates.last)
+            if first <= last:
+                yield name, Span(first, last)
 
     def downstream(self, processors: Iterable[str]) -> set[str]:
         """What needs one of these processors, on any date, directly or through another; without them."""

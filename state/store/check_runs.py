@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, func, select, update
@@ -61,7 +60,7 @@ _NEXT = (
 def attached(tx: Connection, wanted: Sequence[CheckRow], processors: Collection[str]) -> list[CheckRow]:
     """The checks, those of `processors` with the latest run of their check command."""
     runs = for_dates(tx, {check.date for check in wanted if check.processor in processors})
-    return [replace(check, check_run=runs.get((check.date, check.processor))) for check in wanted]
+    return [check._replace(check_run=runs.get((check.date, check.processor))) for check in wanted]
 
 
 def for_dates(tx: Connection, wanted: Collection[dt.date]) -> Mapping[Pair, CheckRun]:

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.lake import dialect, layout
+from backfilld.daemon.warehouses.lake import layout, sql_compiler
 from backfilld.daemon.warehouses.lake.backend import Lake
 from backfilld.state.rules.evidence import Evidence
 from tests.factories import phase, processor
@@ -216,14 +216,14 @@ def test_sql_is_carried_to_duckdb_once_for_all_dates(house: LakeHouse) -> None:
     # Given
     warehouse = house.open(BOX, history=None)
     warehouse.evidence({"box": [DAY]}, purpose="gate")
-    before = dialect.render.cache_info().misses
+    before = sql_compiler.render.cache_info().misses
 
     # When
     for number in range(5):
         warehouse.evidence({"box": [DAY + dt.timedelta(days=number)]}, purpose="gate")
 
     # Then
-    assert dialect.render.cache_info().misses == before
+    assert sql_compiler.render.cache_info().misses == before
 
 
 def test_an_answer_that_takes_too_long_is_no_answer(lake_house: LakeHouse) -> None:

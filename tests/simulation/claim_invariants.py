@@ -151,7 +151,9 @@ class ClaimInvariants:
             raise Violation("validation first", f"{told} by an old answer")
         if check["asked_at"] < self._sim.started_at and not self._sim.scenario.sets_clock:
             raise Violation("validation first", f"{told} by an answer from before the daemon's start")
-        pair, attempt_count = (date, processor.name), self._invariants.attempt_count[date, processor.name]
+        # An attempt counts for the table that it was made for.
+        key = date, processor.name, processor.table
+        attempt_count = self._invariants.attempt_count[key]
         rewrites = check["mode"] in ("force", "refresh") and (
             check["attempt_count"] == 1 or check["verdict"] in ("untouched", "failed")
         )
@@ -164,7 +166,7 @@ class ClaimInvariants:
         now = self._sim.time - min(self._sim.unnoticed, 0.0)  # by the clock as the engine has seen it
         if check["retry_at"] is not None and attempt_count and now < check["retry_at"]:
             raise Violation("backoff", f"{told} before {check['retry_at']}")
-        self._invariants.attempt_count[pair] += 1
+        self._invariants.attempt_count[key] += 1
 
     def _may_start(self, processor: Processor, attempt: Row) -> bool:
         """Whether no window concerns a processor, and its pool had a free slot before an attempt began."""

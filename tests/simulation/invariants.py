@@ -56,7 +56,7 @@ class Invariants:
         self._shown: dict[Pair, Evidence] = {}
         self._known_games: dict[dt.date, int] = {}
         """What the daemon knows of a calendar that changes."""
-        self.attempt_count: Counter[tuple[str, str]] = Counter()
+        self.attempt_count: Counter[tuple[str, str, str]] = Counter()
         self.spent = BudgetInvariants(sim, self)
         self._claims = ClaimInvariants(sim, self, self.spent)
         self._no_data = NoDataInvariants(sim, self)
@@ -223,8 +223,8 @@ class Invariants:
         if trigger is Trigger.ADMIT:
             self.admitted[date] = move["at"]
             self.rewrites.admitted(date)
-            for processor in self._sim.pipeline.processors:
-                self.attempt_count[date, processor] = 0
+            for processor in self._sim.pipeline.processors.values():
+                self.attempt_count[date, processor.name, processor.table] = 0
         if trigger in (Trigger.ADVANCE, Trigger.BYPASS):
             self._passed(date, self._sim.pipeline.stage[move["source"]], trigger)
             if self.dates[date]["outcome"] == "complete":

@@ -158,9 +158,12 @@ class Scenario:
 
     @property
     def edits_windows(self) -> bool:
-        """Whether an edit moves the season's opener, or changes a lookback."""
+        """Whether an edit moves the season's opener, changes a lookback, or the order of steps."""
         windows = {(f.opens, *(p.get("lookback") for p in f.phases)) for f in self.files}
-        return self.is_edited and len(windows) > 1
+        names = [[p["name"] for p in f.processors] for f in self.files]
+        kept = set(names[0]).intersection(*names)
+        orders = {tuple(name for name in of_file if name in kept) for of_file in names}
+        return self.is_edited and (len(windows) > 1 or len(orders) > 1)
 
     def processors(self, version: int) -> dict[str, Processor]:
         """Those of the file after so many edits; others as they were last, or will be."""

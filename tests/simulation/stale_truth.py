@@ -127,11 +127,16 @@ class StaleTruth:
         Infinity where others wrote them last: the daemon notices that some time after they did.
         """
         date, name = pair
-        table, day = self._sim.warehouse.table(name), day_of(date)
-        ends = [
-            job.ended for job in self._sim.launches if job.ended and job.table == table and day in job.dates
+        current, day = self._sim.warehouse.table(name), day_of(date)
+        # The pipeline file may have named another table when the job ran.
+        jobs = [
+            job
+            for job in self._sim.launches
+            if job.ended and day in job.dates and (job.processor == name or job.table == current)
         ]
-        writes = [at for at, _ in self._sim.warehouse.rows.changes[table, day]]
+        tables = {current, *(job.table for job in jobs)}
+        ends = [job.ended for job in jobs]
+        writes = sorted(at for table in tables for at, _ in self._sim.warehouse.rows.changes[table, day])
         if writes and writes[-1] not in ends:
             return math.inf
         return max([*writes, *ends], default=-1.0)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from backfilld.daemon.engine import commands, enqueue_store
 from backfilld.state.records import AttemptStatus
-from backfilld.state.rules.shared_dates import Ownership
+from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.store import attempts, transitions
 from backfilld.state.store.schema import backfill_dates, dates
 from tests.simulation.generators import generate

@@ -5,7 +5,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from backfilld.daemon.warehouses.sql.syntax import syntax_problem
+from backfilld.daemon.warehouses.sql.fragment_validation import syntax_problem
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import phase, pipeline, processor
 from tests.unit.test_from_bigquery import EXACT

@@ -9,7 +9,7 @@ import pytest
 
 from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
 from backfilld.daemon.warehouses.lake.catalog import LakeCatalog
-from backfilld.daemon.warehouses.sql.backend import Row
+from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.queries import Query
 from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient
 from backfilld.state.rules.evidence import Evidence

@@ -23,7 +23,7 @@ from backfilld.api.schemas import plans, reports
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import preflight as run_preflight
 from backfilld.daemon.preflight.checklist import with_sandbox
-from backfilld.daemon.preflight.scripts import refused_options
+from backfilld.daemon.preflight.script_options import refused_options
 from backfilld.daemon.preflight.subprocesses import run_attached
 from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.daemon.reports import quality as quality_reports

@@ -19,7 +19,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from backfilld.daemon.executors.attempt_files import OpenLog, create
-from backfilld.daemon.executors.check_executor import CheckCommand, CheckEnd, Pair
+from backfilld.daemon.executors.check_command_executor import CheckCommand, CheckEnd, Pair
 from backfilld.daemon.executors.local.launcher import SHELL, passed_environment
 from backfilld.daemon.executors.local.process_finder import Marks, ProcessFinder
 from backfilld.daemon.executors.process_identity import Identity, executor_id, signal_group

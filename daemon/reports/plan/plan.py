@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from backfilld.daemon.job_script import program
+from backfilld.daemon.job_program import program
 from backfilld.daemon.reports.backfill_options import DEFAULT_OPTIONS, RequestOptions
 from backfilld.daemon.reports.plan.estimates import Price, cost, wall_clock
 from backfilld.daemon.reports.plan.models import (

@@ -27,7 +27,7 @@ from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks,
 from backfilld.daemon.warehouses.bigquery.errors import translate_error
 from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
 from backfilld.daemon.warehouses.billing_budget import DailyBudget
-from backfilld.daemon.warehouses.sql.backend import Row, require_dates
+from backfilld.daemon.warehouses.sql.backend_protocol import Row, require_dates
 from backfilld.daemon.warehouses.sql.date_ranges import Param
 from backfilld.daemon.warehouses.sql.queries import Query
 

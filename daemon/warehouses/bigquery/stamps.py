@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
 from backfilld.daemon.warehouses.bigquery.backend import BigQuery
 from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog
-from backfilld.daemon.warehouses.sql.backend import Row
+from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
 from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
 

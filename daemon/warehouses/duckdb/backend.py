@@ -9,7 +9,7 @@ import duckdb
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.duckdb.snapshot import Snapshots
-from backfilld.daemon.warehouses.sql.backend import Row
+from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.date_ranges import as_list
 from backfilld.daemon.warehouses.sql.duckdb_session import fetch
 from backfilld.daemon.warehouses.sql.pipeline_sql import with_parameters, with_user_sql

@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 import duckdb
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
-from backfilld.daemon.warehouses.lake.dialect import render
 from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted, quoted_text
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.layout import locate, read_layout
 from backfilld.daemon.warehouses.lake.settings import Dialect
 from backfilld.daemon.warehouses.lake.sources import drifted_file, source_of, whole_table
+from backfilld.daemon.warehouses.lake.sql_compiler import render
 from backfilld.daemon.warehouses.lake.table_files import TableFiles
-from backfilld.daemon.warehouses.sql.backend import Row
+from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.date_ranges import as_list
 from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, fetch, restrict
 from backfilld.daemon.warehouses.sql.queries import PartitionFilter, Query, Select

@@ -14,10 +14,10 @@ from psycopg.rows import dict_row
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.postgresql.connections import Connection, Connections
-from backfilld.daemon.warehouses.postgresql.dialect import text_of
 from backfilld.daemon.warehouses.postgresql.errors import translate_error
 from backfilld.daemon.warehouses.postgresql.settings import PostgresqlSettings
-from backfilld.daemon.warehouses.sql.backend import Row, require_dates
+from backfilld.daemon.warehouses.postgresql.sql_compiler import text_of
+from backfilld.daemon.warehouses.sql.backend_protocol import Row, require_dates
 from backfilld.daemon.warehouses.sql.date_ranges import as_list
 from backfilld.daemon.warehouses.sql.queries import Query
 

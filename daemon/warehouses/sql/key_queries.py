@@ -10,7 +10,7 @@ from functools import lru_cache
 from sqlglot import exp
 
 from backfilld.daemon.warehouses.adapter import QueryError, Wanted
-from backfilld.daemon.warehouses.sql.backend import Row
+from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, DateRange
 from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
 from backfilld.daemon.warehouses.sql.queries import (

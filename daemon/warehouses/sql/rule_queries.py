@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backfilld.daemon.warehouses.adapter import QueryError
-from backfilld.daemon.warehouses.sql.backend import Row
+from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.queries import TableQuery
 from backfilld.state.rules.evidence import Evidence
 

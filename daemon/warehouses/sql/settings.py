@@ -20,6 +20,6 @@ class SqlWarehouseSettings(WarehouseSettings):
 
     def syntax_problem(self, text: str, kind: SqlKind) -> str:
         """Why a text of the file is not one condition, measure or query; empty where nothing shows it."""
-        from backfilld.daemon.warehouses.sql.syntax import syntax_problem  # noqa: PLC0415  slow to import
+        from backfilld.daemon.warehouses.sql.fragment_validation import syntax_problem  # noqa: PLC0415  slow to import
 
         return syntax_problem(text, self.file_dialect, kind)

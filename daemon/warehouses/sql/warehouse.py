@@ -19,10 +19,10 @@ from backfilld.daemon.warehouses.adapter import (
 )
 from backfilld.daemon.warehouses.calendar_counts import CalendarReader
 from backfilld.daemon.warehouses.sql import queries
-from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
+from backfilld.daemon.warehouses.sql.backend_protocol import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
+from backfilld.daemon.warehouses.sql.failure_isolation import Counts, RunHistory, TableQueries
 from backfilld.daemon.warehouses.sql.partitions import Partitions
-from backfilld.daemon.warehouses.sql.query_batches import Counts, RunHistory, TableQueries
 from backfilld.daemon.warehouses.sql.rule_figures import rule_queries, with_rule_figures
 from backfilld.daemon.warehouses.sql.rule_queries import whole
 from backfilld.daemon.warehouses.sql.run_history import Runs

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from backfilld.daemon.job_command import cwd_of
-from backfilld.daemon.job_script import JobProgram, program, words_of
+from backfilld.daemon.job_program import JobProgram, program, words_of
 from backfilld.daemon.preflight.python_source import NotPython, answers_help, parse, texts
 from backfilld.daemon.preflight.subprocesses import HELP_SECONDS, CommandResult, job_environment, run
 from backfilld.state.pipeline.adapters import LOCAL

@@ -1,55 +1,20 @@
-"""The owners of dates: the backfills that want them. What they let run, force, and stop."""
+"""Changes to backfills as their dates end: stops, retries, settled interests, attempts that are let go."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.date_owners import selected_when_done
 from backfilld.daemon.engine.requeue import lower_baselines, requeue
 from backfilld.daemon.events import DateMoved, Incident
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED
-from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Actor, AttemptStatus, BackfillRow, DateRow, RunMode
-from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.rules.shared_dates import Ownership
 from backfilld.state.store import attempts, backfills, checks, dates, interests, sent_notifications
-from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
-
-
-def read_owners(tx: Transaction, wanted: Collection[dt.date]) -> dict[dt.date, Ownership]:
-    """The owners of each of some dates; none of a date that no backfill wants any more."""
-    found = interests.owners(tx, wanted)
-    numbers = {interest.backfill_id for of_date in found.values() for interest in of_date}
-    rows = backfills.get_many(tx, sorted(numbers))
-    return {
-        date: Ownership(
-            owners=tuple(rows[interest.backfill_id] for interest in found[date]),
-            restarting=tuple(rows[i.backfill_id] for i in found[date] if i.awaits_admission),
-        )
-        for date in wanted
-    }
-
-
-def read_last_owners(tx: Transaction, ended: Sequence[DateRow]) -> dict[dt.date, Ownership]:
-    """The owners of ended dates when these ended. A date whose backfills were all cancelled is left out."""
-    found = interests.last_owners(tx, ended)
-    rows = backfills.get_many(tx, sorted({number for of_date in found.values() for number in of_date}))
-    return {date: Ownership(tuple(rows[number] for number in of_date)) for date, of_date in found.items()}
-
-
-def forced_pairs(
-    pipeline: Pipeline, admitted: Iterable[DateRow], owners: Mapping[dt.date, Ownership]
-) -> set[Pair]:
-    """The outputs that admitted dates rewrite once: what forcing backfills select that wait for admission."""
-    forced: set[Pair] = set()
-    for row in admitted:
-        forcing = [owner for owner in owners[row.date].restarting if owner.force]
-        forced |= {(row.date, n) for n in pipeline.processors if any(o.selects(n) for o in forcing)}
-    return forced
 
 
 def record_failure(tx: Transaction, context: EngineContext, backfill: BackfillRow) -> list[Incident]:
@@ -150,12 +115,3 @@ def _done_for_less(tx: Transaction, backfill: BackfillRow, done: Collection[Date
 
 def _covers(selected: frozenset[str], backfill: BackfillRow) -> bool:
     return backfill.selection is not None and selected.issuperset(backfill.selection)
-
-
-def selected_when_done(tx: Transaction, done: Collection[DateRow]) -> dict[dt.date, frozenset[str]]:
-    """The processors that were selected for each of the dates that are done as far as selected."""
-    partly = [row for row in done if row.outcome == Outcome.SELECTED]
-    owners = read_last_owners(tx, partly)
-    return {
-        row.date: (owners[row.date].selected if row.date in owners else None) or frozenset() for row in partly
-    }

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from backfilld.daemon.warehouses.adapter import Pair, Purpose, QueryError, Wanted
 from backfilld.daemon.warehouses.sql import queries, run_history
-from backfilld.daemon.warehouses.sql.backend import Row, SqlBackend
+from backfilld.daemon.warehouses.sql.backend_protocol import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
 from backfilld.daemon.warehouses.sql.queries import Query, TableQuery
 from backfilld.daemon.warehouses.sql.run_history import Runs
