@@ -21,7 +21,7 @@ from backfilld.daemon.host_limits import Shortage
 from backfilld.daemon.job_command import job_command, needs_dates_file
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, DateRow
-from backfilld.state.rules.batching import batches
+from backfilld.state.rules.batching import batches, period_attempts
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds, interests
 from backfilld.state.store.checks import Pair
@@ -179,13 +179,22 @@ class Launcher:
     def _batches(
         self, tx: Transaction, candidates: Sequence[RunnableCheck], date_rows: Mapping[dt.date, DateRow]
     ) -> list[list[RunnableCheck]]:
-        """The candidates as attempts; a batch takes only dates that the same backfills want."""
+        """The candidates as attempts.
+
+        A batch takes only dates that the same backfills want, and the same attempts of periods computed.
+        """
         owners = interests.owners(tx, date_rows)
+        has_periods = any(processor.period for processor in self._processors.values())
+        known = checks.for_dates(tx, list(date_rows)) if has_periods else {}
+        attempts = period_attempts(
+            self._context.pipeline,
+            lambda name, date: (check := known[date].get(name)) is not None and check.attempt_count > 0,
+        )
         return batches(
             candidates,
             self._processors,
             nothing_between=partial(self._nothing_between, tx),
-            owner=lambda candidate: tuple(interest.backfill_id for interest in owners[candidate.date]),
+            owner=lambda c: (attempts(c), *(interest.backfill_id for interest in owners[c.date])),
         )
 
     def _nothing_between(self, tx: Transaction, processor: Processor, first: dt.date, last: dt.date) -> bool:
