@@ -17,7 +17,7 @@ from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.calendar import Calendar
 from backfilld.api.schemas.fields import next_cursor
-from backfilld.daemon.engine.bulk_request import DateQuery
+from backfilld.daemon.engine.bulk_request import NEVER_ENQUEUED, DateQuery
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
@@ -194,7 +194,7 @@ def _date(service: DaemonService, date: dt.date) -> responses.DateDetail:
         row = dates.get(tx, date)
         checked = checks.for_dates(tx, [date])[date]
         if row is None and not checked:
-            raise NotFound(f"{date} was never enqueued")
+            raise NotFound(f"{date} {NEVER_ENQUEUED}")
         day = context.pipeline.seasons.day(date, calendar_days.between(tx, date, date).get(date))
         return responses.DateDetail(
             **_status(tx, context, row),

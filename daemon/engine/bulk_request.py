@@ -17,7 +17,7 @@ from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_filters import DateFilter
 from backfilld.state.suggestions import did_you_mean
 
-NEVER_ENQUEUED = "was never enqueued"
+NEVER_ENQUEUED = "was never enqueued; enqueue it"
 UNMATCHED = "does not match the filter"
 BEING_CANCELLED = "backfill {} is being cancelled; retry when its last date has ended"
 

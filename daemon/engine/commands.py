@@ -12,7 +12,7 @@ from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.acceptances import accept_dates
 from backfilld.daemon.engine.audited_change import Conflict as Conflict  # noqa: PLC0414 - a part of this interface
 from backfilld.daemon.engine.audited_change import NotFound as NotFound  # noqa: PLC0414 - a part of this interface
-from backfilld.daemon.engine.audited_change import Snapshotter, audited
+from backfilld.daemon.engine.audited_change import Snapshotter, audited, no_backfill
 from backfilld.daemon.engine.backfill_lifecycle import cancel_unwanted, retry_failed
 from backfilld.daemon.engine.bulk_request import BEING_CANCELLED, DateAnswers, DateQuery, raise_refusal
 from backfilld.daemon.engine.context import ACTOR, EngineContext
@@ -76,7 +76,7 @@ class Commands:
         hold_name = f"{kind} {key}".strip()
         with audited(self._context, by, Action.RELEASE, hold_name, self._hold_snapshot(kind, key)) as tx:
             if not holds.release(tx, kind, key):
-                raise NotFound(f"there is no hold of {hold_name}")
+                raise NotFound(f"there is no hold of {hold_name}; backfilld status lists the holds")
             if kind == "processor":
                 circuit_breaker.reset(tx, key)
             allowed = budgets.allow_more(tx, self._context, kind, key, extra)
@@ -229,7 +229,7 @@ class Commands:
     def _get_backfill(self, tx: Transaction, backfill_id: int) -> BackfillRow:
         row = backfills.get(tx, backfill_id)
         if row is None:
-            raise NotFound(f"there is no backfill {backfill_id}")
+            raise NotFound(no_backfill(backfill_id))
         return row
 
 

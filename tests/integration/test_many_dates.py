@@ -65,7 +65,7 @@ def test_a_range_retries_what_failed_and_says_of_every_other_date_why_it_did_not
         "2021-10-20": "",
         "2021-10-21": "is done and not regressed; a filter, a list, force or a processor includes it",
         "2021-10-22": "is in pending; only done and failed dates can be retried",
-        "2021-10-23": "was never enqueued",
+        "2021-10-23": "was never enqueued; enqueue it",
     }
     assert states(api) == ["pending", "pending", "done"]
     # And the whole request is one row of audit
@@ -120,7 +120,7 @@ def test_every_missing_output_of_a_range_is_accepted_with_one_reason(api):
         "2021-10-19": "box",
         "2021-10-20": "box",
         "2021-10-21": "there is no gap to accept",
-        "2021-10-22": "was never enqueued",
+        "2021-10-22": "was never enqueued; enqueue it",
     }
     (entry,) = api.get("/v1/audit?limit=1")["items"]
     assert (entry["action"], entry["target"]) == ("accept", "2021-10-19..2021-10-20")

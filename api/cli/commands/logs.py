@@ -96,5 +96,7 @@ def _latest(client: Client, date: str | int, processor: str) -> int:
     attempts = client.get(f"/v1/dates/{date}")["attempts"]
     numbers = [int(attempt["id"]) for attempt in attempts if attempt["processor"] == processor]
     if not numbers:
-        raise ApiError(f"{processor} has no attempt for {date}", 404)
+        raise ApiError(
+            f"{processor} has no attempt for {date}; backfilld status {date} lists those of it", 404
+        )
     return max(numbers)
