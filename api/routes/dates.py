@@ -103,10 +103,12 @@ def retry_date(
     With `processor` a backfill of its own runs that one alone, once.
     """
     if body.processor is not None:
-        service.commands.retry_processor(path.date, body.processor, by=current_actor())
+        withdrawn = service.commands.retry_processor(path.date, body.processor, by=current_actor())
     else:
-        service.commands.retry_date(path.date, by=current_actor(), force=body.force, cascades=body.cascade)
-    return _date(service, path.date)
+        withdrawn = service.commands.retry_date(
+            path.date, by=current_actor(), force=body.force, cascades=body.cascade
+        )
+    return _date(service, path.date).model_copy(update={"withdrawn": withdrawn or None})
 
 
 @section.post("/v1/dates/retry", responses.DateAnswers, body=requests.RetryDates, problems=(404, 409))
@@ -116,7 +118,7 @@ def retry_dates(service: DaemonService, *, body: requests.RetryDates) -> respons
     Regressed dates run what is missing. Dates with the mark `stale` run what is stale of them once, and then
     what becomes stale by that. A range without a filter is for its failed and regressed dates.
     """
-    how = Retry(force=body.force, cascades=body.cascade, processors=body.processors)
+    how = Retry(force=body.force, cascades=body.cascade, processors=body.processors, dry_run=body.dry_run)
     query = _query(service.context, body)
     return serializers.date_answers(service.commands.retry_dates(query, how, by=current_actor()))
 
