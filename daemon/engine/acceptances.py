@@ -25,8 +25,8 @@ from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import Action, Actor, CheckRow, DateRow, RunMode
 from backfilld.state.rules import acceptance
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import checks, dates, transitions
-from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 
 _NO_GAP = "there is no gap to accept"

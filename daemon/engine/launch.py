@@ -23,8 +23,8 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, DateRow
 from backfilld.state.rules.batching import batches, period_attempts
 from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import attempts, calendar_days, checks, dates, holds, interests
-from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.runnable_checks import RunnableCheck
