@@ -198,6 +198,7 @@ _DESCRIBERS: Mapping[str, Describer] = {
     WaitReason.HELD: _cause,
     WaitReason.EARLIER_DATE: _cause,
     WaitReason.PERIOD: _cause,
+    WaitReason.UNSELECTED: _cause,
 }
 
 

@@ -26,6 +26,7 @@ from backfilld.api.cli.output import (
 )
 from backfilld.state.formatting import format_date_ranges, pluralize
 from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.verdict import Verdict
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -36,7 +37,7 @@ _LISTS = ("state", "outcome", "verdict")
 def _filters(command: _Command) -> _Command:
     """The options that choose dates by what they are."""
     for option in (
-        terms_option("--dates", "DATES", "A list of dates, separated by commas, instead of a range."),
+        terms_option("--dates", "DATES", "A list of dates and ranges: 2021-10-19,2021-10-26..2021-10-31."),
         terms_option("--state", "STATES", "Only dates in these states, such as failed."),
         terms_option("--outcome", "OUTCOMES", f"Only dates that ended so: {', '.join(Outcome)}."),
         terms_option("--verdict", "VERDICTS", f"Only dates with these verdicts: {', '.join(Verdict)}."),
@@ -149,8 +150,23 @@ def accept(
 def _query(start: str | int | None, end: str | None, filters: Mapping[str, Any]) -> Json:
     """The dates of a request, as the API takes them, without what was not stated."""
     lists = {name: ",".join(filters[name]) for name in _LISTS}
-    values = {"dates": filters["dates"], "start": start, "end": end, **lists, "mark": filters.get("mark")}
+    listed = [date for term in filters["dates"] for date in _dates_of(term)]
+    values = {"dates": listed, "start": start, "end": end, **lists, "mark": filters.get("mark")}
     return {name: value for name, value in values.items() if value}
+
+
+def _dates_of(term: str) -> list[str]:
+    """The dates of a term of a list: one, or those of a range such as `2021-10-19..2021-10-31`."""
+    first, separator, last = term.partition("..")
+    if not separator:
+        return [term]
+    try:
+        dates = [str(d) for d in dates_between(dt.date.fromisoformat(first), dt.date.fromisoformat(last))]
+    except ValueError:
+        dates = []
+    if not dates:
+        raise click.UsageError(f"--dates: {term} is no range; write it like 2021-10-19..2021-10-31")
+    return dates
 
 
 def _retried_date(date: Json, processor: list[str]) -> str:
