@@ -274,6 +274,7 @@ class Launcher:
             pass_env=claim.processor.pass_env,
             processor=claim.processor.name,
             timeout=claim.processor.timeout,
+            grace_period=claim.processor.grace_period,
             resources=claim.processor.resources,
         )
 

@@ -38,6 +38,8 @@ class Job:
     processor: str = ""
     timeout: float = 30 * 60.0
     """Seconds until the daemon stops the job. An executor that outlives the daemon enforces it as well."""
+    grace_period: float = 10.0
+    """Seconds between SIGTERM and SIGKILL where the executor itself stops the job."""
     resources: Mapping[str, float | str] = field(default_factory=dict)
     """What the job needs of its executor, by keys that the kind of executor defines."""
 
