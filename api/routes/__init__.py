@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from backfilld.api.endpoint_definition import Router
-from backfilld.api.routes import attempts, auth, backfills, dates, grid, holds, probes, progress, reports
+from backfilld.api.routes import (
+    attempts,
+    audit,
+    auth,
+    backfills,
+    dates,
+    grid,
+    holds,
+    probes,
+    progress,
+    reports,
+)
 
 SECTIONS: tuple[Router, ...] = (
     backfills.section,
@@ -13,6 +24,7 @@ SECTIONS: tuple[Router, ...] = (
     holds.section,
     reports.section,
     auth.section,
+    audit.section,
     progress.section,
     probes.section,
 )

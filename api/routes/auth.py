@@ -1,19 +1,14 @@
-"""Authentication: the current identity, browser sessions, and the audit log."""
+"""Authentication: the current identity, and browser sessions."""
 
 from __future__ import annotations
-
-import datetime as dt
 
 from backfilld.api.auth import request_guard
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import Reply, Router
 from backfilld.api.schemas import requests
-from backfilld.api.schemas.auth import Audit, AuditEntry, Identity, LoggedOut
-from backfilld.api.schemas.fields import next_cursor
-from backfilld.state.store import audit
+from backfilld.api.schemas.auth import Identity, LoggedOut
 
-section = Router("auth", "Identity, browser sessions and the audit log")
-DAY = dt.timedelta(days=1)
+section = Router("auth", "Identity and browser sessions")
 
 
 @section.get("/v1/whoami", Identity)
@@ -41,27 +36,5 @@ def logout(service: DaemonService, *, body: requests.EmptyBody) -> Reply:
     return Reply(body=LoggedOut(logged_out=True), headers={"Set-Cookie": request_guard.current().log_out()})
 
 
-@section.get("/v1/audit", Audit, query=requests.AuditPage)
-def list_audit_entries(service: DaemonService, *, query: requests.AuditPage) -> Audit:
-    """Every requested change, newest first: actor, address, action, values before and after."""
-    with service.context.db.read() as tx:
-        rows = audit.page(
-            tx,
-            below=query.cursor,
-            limit=query.limit + 1,
-            actor=query.actor,
-            action=query.action,
-            target=query.target,
-            since=_midnight(query.start) if query.start else None,
-            until=_midnight(query.end + DAY) if query.end else None,
-        )
-    items = [AuditEntry.model_validate(row) for row in rows[: query.limit]]
-    return Audit(items=items, next_cursor=next_cursor("id", rows, query.limit))
-
-
 def _identity(who: request_guard.Principal) -> Identity:
     return Identity(name=who.name, scope=who.scope.value)
-
-
-def _midnight(date: dt.date) -> float:
-    return dt.datetime.combine(date, dt.time(), dt.UTC).timestamp()

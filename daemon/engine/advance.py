@@ -16,9 +16,10 @@ from backfilld.daemon.engine import (
     vanished_inputs,
 )
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.backfill_lifecycle import record_failure, settle
 from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.date_owners import forced_pairs, read_owners, record_failure, settle
+from backfilld.daemon.engine.date_owners import forced_pairs, read_owners
 from backfilld.daemon.engine.selected_processors import (
     mark_unselected_stale,
     needed_now,
@@ -297,9 +298,8 @@ class Advancer:
         if any(c.waived_by != WaivedBy.FALLBACK for c in waivers):
             return Outcome.WAIVED, reasons
         if walk.transitions[-1].trigger is Trigger.BYPASS:
-            return Outcome.BOOTSTRAP, f"day {day.season_day} of {day.season} is a bootstrap day" + (
-                f"; {reasons}" if reasons else ""
-            )
+            bootstrap = f"day {day.season_day} of {day.season} is a bootstrap day"
+            return Outcome.BOOTSTRAP, "; ".join(filter(None, [bootstrap, reasons]))
         return Outcome.COMPLETE, reasons
 
     def _wait(self, batch: AdvanceBatch, walk: DateWalk, decision: Start | Wait) -> None:

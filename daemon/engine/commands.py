@@ -13,9 +13,9 @@ from backfilld.daemon.engine.acceptances import accept_dates
 from backfilld.daemon.engine.audited_change import Conflict as Conflict  # noqa: PLC0414 - a part of this interface
 from backfilld.daemon.engine.audited_change import NotFound as NotFound  # noqa: PLC0414 - a part of this interface
 from backfilld.daemon.engine.audited_change import Snapshotter, audited
+from backfilld.daemon.engine.backfill_lifecycle import cancel_unwanted, retry_failed
 from backfilld.daemon.engine.bulk_request import BEING_CANCELLED, DateAnswers, DateQuery, raise_refusal
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.date_owners import cancel_unwanted, retry_failed
 from backfilld.daemon.engine.hold_placement import place_hold
 from backfilld.daemon.engine.retry_dates import Retry, retry_dates
 from backfilld.state.pipeline.phase import FAILED

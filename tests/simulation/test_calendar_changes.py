@@ -1,4 +1,4 @@
-"""The pipeline file or the calendar changes under dates: each waits for what they say now (cases T7, T8)."""
+"""The pipeline file or the calendar changes under dates: each waits for what they say now."""
 
 import datetime as dt
 

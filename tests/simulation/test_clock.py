@@ -228,7 +228,7 @@ def held_until_midnight(world):
 
 @pytest.mark.parametrize("while_down", [False, True])
 def test_a_hold_until_midnight_stays_until_midnight_though_the_clock_was_set_back(tmp_path, while_down):
-    # Given a table that is held until its quota begins anew (case T17)
+    # Given a table that is held until its quota begins anew
     shape = pipeline(phase("raw", processor("source")), jobs={"daily_attempts": 1, "backoff": "10s"})
     world = Settable(shape, dict.fromkeys(DATES, 2), tmp_path)
     hold = held_until_midnight(world)

@@ -1,4 +1,4 @@
-"""The engine judges a ratio only against a satisfied reference, and never waits for good (case T15)."""
+"""The engine judges a ratio only against a satisfied reference, and never waits for good."""
 
 import datetime as dt
 

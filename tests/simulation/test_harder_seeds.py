@@ -21,6 +21,7 @@ BROKEN_ONCE = {
     960944: "the season opens later while a job of an earlier date runs, and a later date waits for its end",
     5000020: "a new date is computed from the stale output of a date that was never enqueued",
     8000127: "a processor that is retried alone fails, and its fallback is not selected",
+    70001526: "the calendar loses an earlier date, whose rows stay as they are",
     125520994: "a refresh starts together with what needs its output",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
 }

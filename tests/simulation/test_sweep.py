@@ -243,7 +243,7 @@ def test_a_dry_run_answers_for_a_date_that_is_retried_while_it_queries(world):
 
 
 def test_a_date_that_could_not_be_asked_is_asked_again_soon_and_not_only_after_a_week(world):
-    # Given a table that cannot be asked when the sweep comes (case T11)
+    # Given a table that cannot be asked when the sweep comes
     world.warehouse.broken["box"] = "table is locked"
     world.time += WEEK
     assert world.engine.sweeper.run() == len(SEASON)

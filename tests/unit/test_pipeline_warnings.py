@@ -1,4 +1,4 @@
-"""`pipeline check` warns of rules that accept a silent zero (case T16)."""
+"""`pipeline check` warns of rules that accept a silent zero."""
 
 import json
 

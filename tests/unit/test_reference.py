@@ -1,4 +1,4 @@
-"""A ratio against a table that is itself not satisfied says nothing (case T15); `since` and `until`."""
+"""A ratio against a table that is itself not satisfied says nothing; `since` and `until`."""
 
 import datetime as dt
 
