@@ -75,6 +75,11 @@ class JobResult:
         return cls(code=None, ended_at=at, detail=f"cannot start: {why}")
 
     @classmethod
+    def out_of_memory(cls, why: str, *, at: float) -> JobResult:
+        """The end of a job that was killed for want of memory. It counts as an attempt."""
+        return cls(code=None, ended_at=at, detail=f"out of memory: {why}")
+
+    @classmethod
     def preempted(cls, why: str, *, at: float) -> JobResult:
         """The end of a job that its cluster or machine stopped in order. It does not count as an attempt."""
         return cls(code=None, ended_at=at, detail=f"preempted: {why}", counts_as_attempt=False)
