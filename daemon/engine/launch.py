@@ -204,7 +204,7 @@ class Launcher:
         known = checks.for_dates(tx, list(date_rows)) if has_periods else {}
         computed_by = period_attempts(
             self._context.pipeline,
-            lambda name, date: (check := known.get(date, {}).get(name)) is not None and check.attempt_count > 0,
+            lambda name, date: name in (of_date := known.get(date, {})) and of_date[name].attempt_count > 0,
         )
         return batches(
             candidates,
@@ -299,6 +299,7 @@ class Launcher:
             pass_env=claim.processor.pass_env,
             processor=claim.processor.name,
             timeout=claim.processor.timeout,
+            grace_period=claim.processor.grace_period,
             resources=claim.processor.resources,
         )
 
