@@ -11,6 +11,7 @@ from deltalake import write_deltalake
 
 from backfilld.daemon.reports.validation import validation
 from backfilld.daemon.warehouses.lake.catalog import _delta_findings, _layout_findings
+from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.evidence import Evidence
 from tests.factories import Table as Keys
 from tests.factories import phase, pipeline, processor
@@ -167,3 +168,23 @@ def test_the_next_action_counts_the_dates_that_cannot_be_judged_beside_those_tha
         lake_house.pipeline(PLAIN, **every_day), lake_house.open(PLAIN, **every_day), DAY, LAST, now=0.0
     )
     assert report.next_action == "run raw: 1 date lacks box; see the plan; 1 other date cannot be judged"
+
+
+def test_names_of_columns_have_letters_of_any_language(
+    lake_house: LakeHouse, write: Callable[..., Path]
+) -> None:
+    write("gebucht_für=2024-03-01/a.parquet", 'n AS "größe", 1 AS "表", \'x\' AS "select"')
+    write("gebucht_für=20240302/a.parquet", 'n + 1 AS "größe", n AS "表"')
+    expect = {"filled": {"columns": ["größe", "select"]}, "unique": {"columns": ["表"]}}
+    box = phase("raw", processor("box", date_column="gebucht_für", expect=expect))
+    (alone,) = evidence(lake_house, box, DAY)
+    assert (alone.error, alone.rows, alone.distinct_keys) == ("", 2, 1)
+    assert dict(alone.empty_counts) == {"größe": 1, "select": 0}
+    assert [found.distinct_keys for found in evidence(lake_house, box, DAY, NEXT)] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["two words", "a-b", "1st", 'a"b', "it's", "", "a.b"])
+def test_other_names_of_columns_are_refused_with_the_remedy(name: str) -> None:
+    expect = {"filled": {"columns": [name]}}
+    with pytest.raises(PipelineError, match="is not a column's name; write letters, digits and _, no digit"):
+        pipeline(phase("raw", processor("box", expect=expect)))
