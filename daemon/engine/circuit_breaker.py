@@ -12,9 +12,10 @@ from backfilld.daemon.events import Incident
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.attempt_limits import attempts_of, confirmation_due
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import attempt_verdicts, circuit_breaker
-from backfilld.state.store.checks import CheckResult, Pair
+from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
 _DIGITS = re.compile(r"\d+")

@@ -35,6 +35,7 @@ from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import UNCERTAIN
 from backfilld.state.store import (
     attempt_verdicts,
@@ -244,7 +245,7 @@ class Validator:
         pipeline = self._context.pipeline
         position = {name: number for number, name in enumerate(pipeline.judging_order)}
         stored = self._stored_references(due)
-        results: dict[checks.Pair, CheckResult] = {}
+        results: dict[Pair, CheckResult] = {}
         complete = self._complete_dates(due)
         for check in sorted(due, key=lambda check: (position.get(check.processor, -1), check.date)):
             pair = check.date, check.processor

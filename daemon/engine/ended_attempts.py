@@ -12,9 +12,10 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.formatting import last_line, matching_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import attempts, checks
 from backfilld.state.store.attempts import AttemptEnd
-from backfilld.state.store.checks import AttemptResult, Pair
+from backfilld.state.store.checks import AttemptResult
 from backfilld.state.store.database import Transaction
 
 _REFUSAL = re.compile(

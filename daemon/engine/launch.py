@@ -21,8 +21,9 @@ from backfilld.daemon.host_limits import Shortage
 from backfilld.daemon.job_command import job_command, needs_dates_file
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, DateRow, HoldRow
-from backfilld.state.rules.batching import batches
+from backfilld.state.rules.batching import batches, period_attempts
 from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import (
     attempts,
     calendar_days,
@@ -32,7 +33,6 @@ from backfilld.state.store import (
     interests,
     runnable_checks,
 )
-from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.runnable_checks import RunnableCheck
@@ -194,16 +194,23 @@ class Launcher:
     def _batches(
         self, tx: Transaction, candidates: Sequence[RunnableCheck], date_rows: Mapping[dt.date, DateRow]
     ) -> list[list[RunnableCheck]]:
-        """The candidates as attempts; a batch takes only dates that the same backfills want."""
+        """The candidates as attempts.
+
+        A batch takes only dates that the same backfills want, and the same attempts of periods computed.
+        """
         together = any(self._processors[c.processor].dates_per_attempt > 1 for c in candidates)
         owners = interests.owners(tx, date_rows) if together else {}
+        has_periods = together and any(processor.period for processor in self._processors.values())
+        known = checks.for_dates(tx, list(date_rows)) if has_periods else {}
+        computed_by = period_attempts(
+            self._context.pipeline,
+            lambda name, date: name in (of_date := known.get(date, {})) and of_date[name].attempt_count > 0,
+        )
         return batches(
             candidates,
             self._processors,
             nothing_between=partial(self._nothing_between, tx),
-            owner=lambda candidate: tuple(
-                interest.backfill_id for interest in owners.get(candidate.date, ())
-            ),
+            owner=lambda c: (computed_by(c), *(interest.backfill_id for interest in owners.get(c.date, ()))),
         )
 
     def _nothing_between(self, tx: Transaction, processor: Processor, first: dt.date, last: dt.date) -> bool:
@@ -292,6 +299,7 @@ class Launcher:
             pass_env=claim.processor.pass_env,
             processor=claim.processor.name,
             timeout=claim.processor.timeout,
+            grace_period=claim.processor.grace_period,
             resources=claim.processor.resources,
         )
 

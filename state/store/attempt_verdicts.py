@@ -10,8 +10,9 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, select, update
 
 from backfilld.state.records import CheckRow
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store.checks import CheckResult, Pair
+from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.index_conditions import ENDED_WELL
 from backfilld.state.store.schema import attempt_dates, attempts
 from backfilld.state.store.statements import execute

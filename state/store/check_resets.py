@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Insert, and_, case, select, update
 
 from backfilld.state.records import DateRow, RunMode
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store.checks import REQUESTED, Pair, request_check
+from backfilld.state.store.checks import REQUESTED, request_check
 from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.statements import execute, upsert, upsert_in
 
