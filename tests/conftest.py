@@ -87,8 +87,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def bigquery_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a BigQuery emulator of this session's own."""
-    with emulator.running(tmp_path_factory.mktemp("emulator")) as server:
-        yield server.address
+    with emulator.running(tmp_path_factory.mktemp("emulator")) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
