@@ -10,7 +10,7 @@ from pathlib import Path
 
 from distributed import Client, Scheduler, SchedulerPlugin
 
-from backfilld.daemon.executors.dask.client import connect
+from backfilld.daemon.executors.dask.connection import connect
 from backfilld.daemon.executors.dask.executor import DaskExecutor
 from backfilld.daemon.executors.dask.settings import DaskSettings
 from tests.fork_server import ForkedProcess
