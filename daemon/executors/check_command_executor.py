@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-Pair = tuple[dt.date, str]
-"""A date and a processor."""
+from backfilld.state.rules.needs_graph import Pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,7 @@ class CheckEnd:
     pair: Pair
     subject: str
     exit_code: int | None
-    """None where it timed out or could not start."""
+    """None where it timed out, or the host could not start it. 127: its program or `cwd` does not exist."""
     detail: str
     """The last line of its log, or why it has no exit code."""
 

@@ -1,11 +1,13 @@
 """Stuck backfills: active ones that cannot move by themselves.
 
-A backfill is stuck when each of its live dates waits for a failed date, for a hold without an end, or for an
-operator. That follows from the same facts as `waiting_on`, never from a timer.
+A backfill is stuck when each of its live dates waits for a failed date, for a hold without an end, for a
+check command that has no result however often it runs, or for an operator. That follows from the same facts
+as `waiting_on`, never from a timer.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 
@@ -26,6 +28,7 @@ _MAY_LAST = (
     WaitReason.PAUSED,
     WaitReason.UNSELECTED,
     WaitReason.PERIOD,
+    WaitReason.WAREHOUSE,
 )
 """Waits that only an operator may be able to end."""
 
@@ -60,12 +63,17 @@ def _stuck_on(tx: Transaction, context: EngineContext, number: int) -> str | Non
     for cause in causes_of_all(tx, context, active_holds, rows):
         if not cause.needs_operator:
             return None
-        found.append(cause.text)
+        found.append((row.date, cause.text))
     return _sentence(found)
 
 
-def _sentence(causes: Sequence[str]) -> str:
-    """The cause of the earliest date, and how many other causes there are."""
-    others = len(set(causes)) - 1
+def _sentence(causes: Sequence[tuple[dt.date, str]]) -> str:
+    """The cause of the earliest date, and how many other causes there are.
+
+    Causes that differ only in the date that waits are one.
+    """
+    first_date, first = causes[0]
+    without_date = {text.replace(str(date), "") for date, text in causes if text != first}
+    others = len(without_date - {first.replace(str(first_date), "")})
     more = f" (and {others} other {'cause' if others == 1 else 'causes'})" if others else ""
-    return f"{causes[0]}{more}"
+    return f"{first}{more}"
