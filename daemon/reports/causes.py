@@ -217,18 +217,22 @@ def causes_of_all(
     The engine has recorded what blocks a date that is not due. If that one is live or has failed, each date
     of the same state behind it has the same cause.
     """
-    first = {(row.state, row.waiting, row.waiting_text): row for row in reversed(rows)}
-    reader = CauseReader(tx, context, active_holds, list(first.values()))
-    shared: dict[tuple[str, str, str], Cause] = {}
+    behind = [row for row in rows if row.waiting == WaitReason.EARLIER_DATE]
+    first = {(row.state, row.waiting_text): row for row in reversed(behind)}
+    others = [row for row in rows if row.waiting != WaitReason.EARLIER_DATE]
+    reader = CauseReader(tx, context, active_holds, [*first.values(), *others])
+    shared: dict[tuple[str, str], Cause] = {}
     for row in rows:
-        key = (row.state, row.waiting, row.waiting_text)
-        if row.due_at is not None or key not in shared:
+        key = (row.state, row.waiting_text)
+        if row.waiting != WaitReason.EARLIER_DATE or row.due_at is not None:
+            yield reader.cause(row)
+        elif key in shared:
+            yield shared[key]
+        else:
             cause = reader.cause(row)
-            if row.due_at is None and reader.is_shared(row):
+            if reader.is_shared(row):
                 shared[key] = cause
             yield cause
-        else:
-            yield shared[key]
 
 
 def held_by_operator(active_holds: Sequence[HoldRow]) -> dict[WaitReason, str]:

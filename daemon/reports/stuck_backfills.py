@@ -60,7 +60,7 @@ def _stuck_on(tx: Transaction, context: EngineContext, number: int) -> str | Non
         return None
     rows = dates.wanted_by(tx, number)
     found = []
-    for cause in causes_of_all(tx, context, active_holds, rows):
+    for row, cause in zip(rows, causes_of_all(tx, context, active_holds, rows), strict=True):
         if not cause.needs_operator:
             return None
         found.append((row.date, cause.text))
