@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from backfilld.daemon.preflight.findings import Finding
-from backfilld.state.pipeline.executor_settings import ExecutorSettings
-from backfilld.state.pipeline.pipeline import Pipeline
+
+if TYPE_CHECKING:  # the process that guards one job on a Dask worker needs no pipeline
+    from backfilld.state.pipeline.executor_settings import ExecutorSettings
+    from backfilld.state.pipeline.pipeline import Pipeline
 
 Handle = str
 """What an executor needs to find a job after a restart. Only the executor that wrote the text parses it."""

@@ -19,7 +19,7 @@ from backfilld.daemon.executors.local import launcher
 from backfilld.daemon.executors.local.attempts import LocalAttempt
 from backfilld.daemon.executors.local.exit_notifier import ExitNotifier
 from backfilld.daemon.executors.local.out_of_memory import OutOfMemoryKills
-from backfilld.daemon.executors.local.process_finder import Marks, ProcessFinder, run_token
+from backfilld.daemon.executors.local.process_finder import Marks, ProcessFinder, processes, run_token
 from backfilld.daemon.executors.local.recovery import (
     exit_file,
     keep_left_running,
@@ -119,10 +119,11 @@ class LocalExecutor:
         with self._lock:
             self._close_ended_logs()
             self._kill_overdue()
-            over = ended(run.pidfd for run in self._running.values() if run.pidfd is not None)
-            for attempt, run in list(self._running.items()):
-                gone = not run.remote and (run.pidfd is None or run.pidfd in over)
-                if gone and self._kill_leftovers(attempt, run):
+            over = {None, *ended(run.pidfd for run in self._running.values() if run.pidfd is not None)}
+            gone = [n for n, run in self._running.items() if run.pidfd in over and not run.remote]
+            names = processes() if gone else set()
+            for attempt in gone:
+                if self._kill_leftovers(attempt, run := self._running[attempt], names):
                     self._finish(attempt, run)
             reap_orphans({run.identity.pid for run in self._running.values()})
             results, self._ended = self._ended, []
@@ -231,12 +232,13 @@ class LocalExecutor:
         output_at = facts.st_mtime if facts is not None else self._now()
         return JobStatus(attempt=attempt, output_at=output_at, result=result)
 
-    def _kill_leftovers(self, attempt: int, run: LocalAttempt) -> bool:
-        """Whether an ended job has no process left. Leftovers get the rest of its grace, then SIGKILL."""
+    def _kill_leftovers(self, attempt: int, run: LocalAttempt, names: set[str] | None) -> bool:
+        """Whether none of `names` is left of an ended job. Leftovers get the rest of its grace, then die."""
         in_grace = run.kill_at is not None and time.monotonic() < run.kill_at
         marks = Marks.of(run.identity, attempt)
         for _ in range(_KILL_ROUNDS):
-            left = self._finder.find(marks, excluding=run.identity.pid)
+            left = self._finder.find(marks, excluding=run.identity.pid, among=names)
+            names = None
             if not left:
                 return True
             if in_grace:
