@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 2000
+# The versions that the package claims to work with, beside the one of make test.
+PYTHONS ?= python3.12 python3.13
 # How many tests run at once, and what else pytest shall be told: make test T="tests/unit -k judge"
 # Two for each processor: many tests wait for processes.
 WORKERS ?= $(shell echo $$(($$(nproc) * 2)))
@@ -35,13 +37,14 @@ INTERPRETER = $(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-packages test-all test-hosts test-systemd check lint format docs docs-site simulate setup lock system-packages clean
+.PHONY: help demo test test-packages test-all test-pythons test-hosts test-systemd check lint format docs docs-site simulate setup lock system-packages clean
 
 help:
 	@echo "make demo             see three faults caught on real NBA dates (STAY=1 keeps the daemon running)"
 	@echo "make test             lint, format, types and the tests that need no root (T=\"tests/unit -k judge\" for some)"
 	@echo "make test-packages    the tests that need Debian packages ($(SYSTEM_PACKAGES)), which it installs"
 	@echo "make test-all         both"
+	@echo "make test-pythons     the unit tests with the other versions of Python: $(PYTHONS)"
 	@echo "make test-hosts       jobs on several hosts and in containers, which are namespaces: as root, with iproute2"
 	@echo "make test-systemd     the service on a machine that systemd boots: as root, with debootstrap; takes minutes"
 	@echo "make check            lint, format and types alone; make lint leaves out the types"
@@ -70,6 +73,13 @@ test-packages:
 	@$(PYTEST) -m "packages and not hosts and not boot" $(T)
 
 test-all: test test-packages
+
+# Apart from the others: each version gets an environment of its own, which takes a minute.
+test-pythons:
+	@for version in $(PYTHONS); do \
+	  $(MAKE) --no-print-directory VENV=.venv-$$version PYTHON=$$version setup && \
+	  .venv-$$version/bin/python -m pytest -n $(WORKERS) -m "not packages" tests/unit $(T) || exit $$?; \
+	done
 
 # Apart from the others: not every machine lets its user make network namespaces.
 test-hosts: $(READY_DEV)
