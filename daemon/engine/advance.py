@@ -198,7 +198,7 @@ class Advancer:
             return
         if missing := passed_state_checks.missing_again(self._pipeline, stage, date_checks):
             vanished_inputs.forget_attempts(batch, row.date, stage, date_checks)
-            self._readmit(batch, row, f"{missing.processor} is {missing.verdict}: {missing.reason}")
+            self._readmit(batch, row, passed_state_checks.readmission_reason(missing))
             return
         while walk.state not in FINAL:
             stage = self._pipeline.stage[walk.state]
