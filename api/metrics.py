@@ -88,8 +88,8 @@ RESULTS: Mapping[str, str] = {
     "lost": "No exit code: the host went down, the job was killed, or it could not be started.",
 }
 """Results of attempts."""
-DURATIONS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
-"""Buckets of attempt durations, in seconds."""
+DURATIONS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
+"""Buckets of attempt durations, in seconds: each at most 2.5 times the one before, or quantiles are vague."""
 
 
 class Metrics:

@@ -58,18 +58,16 @@ def measure(steps: int, dates: int, idle_seconds: float) -> tuple[list[float], f
         folder = Path(name)
         toml = PIPELINE + "".join(STEP.format(number=number) for number in range(steps))
         (folder / "pipeline.toml").write_text(toml)
-        daemon = subprocess.Popen(
-            [sys.executable, "-m", "bench.daemon_process", name, str(dates)], stdout=subprocess.PIPE
-        )
         database = folder / "state" / "state.db"
-        try:
-            _wait(lambda: _ended(database) == dates)
-            before = _cpu_seconds(daemon.pid)
-            time.sleep(idle_seconds)
-            return _gaps(database), (_cpu_seconds(daemon.pid) - before) / idle_seconds
-        finally:
-            daemon.terminate()
-            daemon.wait()
+        command = [sys.executable, "-m", "bench.daemon_process", name, str(dates)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
+            try:
+                _wait(lambda: _ended(database) == dates)
+                before = _cpu_seconds(daemon.pid)
+                time.sleep(idle_seconds)
+                return _gaps(database), (_cpu_seconds(daemon.pid) - before) / idle_seconds
+            finally:
+                daemon.terminate()
 
 
 def _wait(done: Callable[[], bool], seconds: float = 300.0) -> None:

@@ -1,11 +1,15 @@
-"""Rows of the state database as frozen values, passed between store, engine and API."""
+"""Rows of the state database as frozen values, passed between store, engine and API.
+
+Those that the engine reads for every job are named tuples, in the order of their columns: making a frozen
+dataclass of so many fields takes longer than reading the row.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from backfilld.state.rules.check_run import CheckRun
 from backfilld.state.rules.evidence import HistoryRun
@@ -147,8 +151,7 @@ class BackfillRow:
         return self.selection is None or processor in self.selection
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DateRow:
+class DateRow(NamedTuple):
     """One date's state machine."""
 
     date: dt.date
@@ -171,8 +174,7 @@ class DateRow:
     cascades: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckRow:
+class CheckRow(NamedTuple):
     """The latest evidence, verdict and attempt of one (processor, date)."""
 
     date: dt.date
@@ -201,16 +203,16 @@ class CheckRow:
     last_attempt_ended_at: float | None
     last_attempt_succeeded: bool
     last_attempt_detail: str
-    waived_by: str
-    waiver_reason: str
-    accepted_by: str
-    accepted_reason: str
     write_stamp: str | None = None
     """Of its partition when that was last queried; None: not known, or not since the last attempt began."""
     stamp_before: str | None = None
     """Of its partition when the latest attempt that was to rewrite it was claimed."""
     stale_at: float | None = None
     """When an input of its output was repaired after the output was computed; None: it was not."""
+    waived_by: str = ""
+    waiver_reason: str = ""
+    accepted_by: str = ""
+    accepted_reason: str = ""
     previous_attempts: tuple[HistoryRun, ...] = ()
     """All ended attempts, where `with_attempt_history` has attached them; else empty."""
     check_run: CheckRun | None = None
@@ -254,8 +256,7 @@ class CheckRow:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptRow:
+class AttemptRow(NamedTuple):
     """One execution of one processor's job."""
 
     id: int

@@ -15,7 +15,7 @@ from tests.simulation import seeds
 
 PACKAGED = frozenset({"chromium", "postgresql_server"})
 """Fixtures whose servers come from Debian packages."""
-COSTLY = frozenset({"cluster", "every_case", "filled", "opened", "wheel"})
+COSTLY = frozenset({"cluster", "every_case", "filled", "opened", "sizes", "wheel"})
 """Fixtures of a module that take seconds: tests that share one run in the same worker."""
 SHARED = {"calm": "dask", "chromium": "chromium"}
 """Fixtures of more than a module, and the group of tests that share one: each worker would start its own."""

@@ -6,6 +6,7 @@ A table stands between `<!-- table: NAME -->` and `<!-- /table -->`; the words a
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
 import tempfile
@@ -198,17 +199,20 @@ def _declared(kind: type) -> Iterator[tuple[ast.stmt, str]]:
         yield one, " ".join(after.value.value.split()) if said else ""
 
 
-def _fields(model: type[BaseModel]) -> Iterator[tuple[ast.AnnAssign, str]]:
-    """The fields that a model and its bases declare, each with its docstring."""
+@functools.cache
+def _fields(model: type[BaseModel]) -> list[tuple[str, str, str]]:
+    """The fields that a model and its bases declare: name, annotation and docstring of each."""
+    found = []
     for kind in reversed([c for c in model.__mro__ if c.__module__.startswith("backfilld.")]):
         for field, text in _declared(kind):
             if isinstance(field, ast.AnnAssign) and not ast.unparse(field.annotation).startswith("ClassVar"):
-                yield field, text
+                found.append((ast.unparse(field.target), ast.unparse(field.annotation), text))
+    return found
 
 
 def docstrings(model: type[BaseModel]) -> dict[str, str]:
     """What a model says of each of its fields."""
-    return {ast.unparse(field.target): text for field, text in _fields(model)}
+    return {name: text for name, _, text in _fields(model)}
 
 
 def meanings(kind: type[StrEnum]) -> dict[str, str]:
@@ -223,7 +227,7 @@ def words(told: Mapping[str, str]) -> str:
 
 
 def _annotation(model: type[BaseModel], key: str) -> str:
-    return {ast.unparse(field.target): ast.unparse(field.annotation) for field, _ in _fields(model)}[key]
+    return {name: annotation for name, annotation, _ in _fields(model)}[key]
 
 
 def _kind(model: type[BaseModel], key: str, field: FieldInfo) -> str:

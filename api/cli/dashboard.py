@@ -39,16 +39,27 @@ class _Row(NamedTuple):
         return f"{100 * self.done // self.total if self.total else 100} %"
 
 
-def picture(view: Snapshot, console: Console) -> Group:
-    """A picture that fits the console. If not all processors fit, the unfinished ones come first."""
+def picture(view: Snapshot, console: Console, *, whole: bool = False) -> Group:
+    """A picture that fits the console. If not all processors fit, the unfinished ones come first.
+
+    One that is redrawn cuts long lines; one that stays, `whole`, wraps them.
+    """
     details = list(_details(view))
+    if whole:
+        details = [(label, _foldable(text)) for label, text in details]
     phases, seasons = view.progress["phases"], view.progress["seasons"]
     room = console.height - len(details) - len(phases) - len(seasons) - 3
     return Group(
-        Text(title(view), style="bold", no_wrap=True, overflow="ellipsis"),
+        Text(title(view), style="bold", no_wrap=not whole, overflow="fold" if whole else "ellipsis"),
         _bars(list(_rows(view.progress, _fitting(phases, room))), console.width),
         _labelled(details),
     )
+
+
+def _foldable(text: Text) -> Text:
+    folded = text.copy()
+    folded.no_wrap, folded.overflow = False, "fold"
+    return folded
 
 
 def plain_lines(view: Snapshot) -> Iterator[str]:

@@ -71,7 +71,7 @@ def summarize(client: Client, seconds: float) -> bool:
         f"2. {_sentence(NO_DATA, no_data)}. The date failed, was accepted with a reason, and went on.",
         f"3. A rerun: {_sentence(UNTOUCHED, untouched[1:2])}. It ran again: {_result(untouched[-1:])}.",
         f"Every one of these jobs exited with 0. {total}.",
-        f"Look at {client.url}/dates/{PARTIAL.date} while `demo --stay` runs; `demo --clean` has no faults.",
+        f"Open {client.url}/dates/{PARTIAL.date} while a demo with --stay runs (make demo STAY=1).",
     ):
         console.print(line)
     caught = [

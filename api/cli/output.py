@@ -26,6 +26,10 @@ _SIGN_COLOURS: Mapping[str, str] = {
     "△": "magenta",
 }
 """The colour of each sign of a verdict."""
+_LEAST_LAST = 30
+"""Columns that the last column of a table needs beside the others."""
+_HANG = 4
+"""Columns by which the continuation of a line is indented."""
 _UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Categories of characters that move the cursor, are invisible, or change the direction of writing."""
 STATE_COLOURS: Mapping[str, str] = {"done": "green", "failed": "red", "pending": "dim"}
@@ -75,6 +79,19 @@ def print_lines(lines: Iterable[Text]) -> None:
         console.print(line)
 
 
+def print_wrapped(line: Text) -> None:
+    """Print a line; on a terminal its continuation is indented below it, elsewhere it is not wrapped."""
+    if not console.is_terminal:
+        console.print(line)
+        return
+    for part in line.split("\n", allow_blank=True):
+        hang = len(part.plain) - len(part.plain.lstrip()) + _HANG
+        first, *others = part.wrap(console, max(console.width - hang, _HANG)) or [part]
+        console.print(first)
+        for other in others:
+            console.print(Text(" " * hang).append_text(other))
+
+
 def print_json_line(value: object) -> None:
     """Print a value as JSON on one line, one of several documents."""
     click.echo(json.dumps(value, ensure_ascii=False))
@@ -93,16 +110,36 @@ def sign(symbol: str) -> tuple[str, str]:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-    """Print a table that fits a terminal; elsewhere aligned columns, unwrapped."""
+    """Print a table; elsewhere than on a terminal as aligned columns, unwrapped.
+
+    On a terminal the last column alone is wrapped, or goes below the others where it has too little room.
+    """
     if not console.is_terminal:
         _print_aligned(title, [columns, *([str(cell) for cell in row] for row in rows)])
         return
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)][:-1]
+    if console.width - sum(width + 2 for width in widths) < _LEAST_LAST:
+        _print_stacked(title, [columns, *rows], widths)
+        return
     fitted = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        fitted.add_column(column)
+        fitted.add_column(column, no_wrap=column != columns[-1], overflow="fold")
     for row in rows:
         fitted.add_row(*row)
     console.print(fitted)
+
+
+def _print_stacked(title: str, rows: Sequence[Sequence[str | Text]], widths: Sequence[int]) -> None:
+    """Print each row with its last cell below the others."""
+    if title:
+        console.print(Text(title, style="italic"))
+    for number, row in enumerate(rows):
+        style = "" if number else "bold"
+        cells = [
+            Text.assemble(cell, " " * (width - len(cell))) for cell, width in zip(row, widths, strict=False)
+        ]
+        print_wrapped(Text("  ", style).join(cells))
+        print_wrapped(Text.assemble("  ", row[-1], style=style))
 
 
 def _print_aligned(title: str, rows: Sequence[Sequence[str]]) -> None:

@@ -122,7 +122,7 @@ class LivePicture:
 
     def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
         """Redraw the picture."""
-        self._live.update(dashboard.picture(view, console), refresh=True)
+        self._live.update(dashboard.picture(view, console, whole=last), refresh=True)
 
     def show_unavailable(self, error: ApiError) -> None:
         """Replace the picture until the daemon answers again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -33,6 +34,11 @@ def utc(at: float) -> str:
 def day(date: dt.date) -> str:
     """A date with its weekday: `Tuesday, 19 October 2021`."""
     return f"{date:%A}, {date.day} {date:%B %Y}"
+
+
+def grouped(text: str) -> str:
+    """A text with commas in its large numbers: `3,600 to 10,800`."""
+    return re.sub(r"\d{4,}", lambda number: f"{int(number[0]):,}", text)
 
 
 def pluralize(n: float, noun: str) -> str:
@@ -77,6 +83,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "day": day,
     "duration": format_duration,
     "format_bytes": format_bytes,
+    "grouped": grouped,
     "in_zone": in_zone,
     "iso": iso,
     "pluralize": pluralize,

@@ -91,7 +91,7 @@ def _retry(span: Sequence[dt.date], rows: Mapping[dt.date, DateRow], cells: Sequ
         elif row.state not in FINAL:
             skipped["still live"] += 1
         elif date not in missing:
-            skipped["nothing is missing"] += 1
+            skipped["with nothing missing"] += 1
         else:
             changes[date] = missing[date]
     return Preview(changes=changes, skipped=skipped)

@@ -115,7 +115,7 @@ def _chart(buckets: Sequence[Bucket], width: int) -> PaceChart:
     axis = Axis(start, max(buckets[-1].start + width, start + FEWEST_ON_AXIS * width))
     most = max(bucket.ended for bucket in buckets)
     known = [(bucket.at, bucket.eta - bucket.at) for bucket in buckets if bucket.eta is not None]
-    longest = max((seconds for _, seconds in known), default=None)
+    longest = max(seconds for _, seconds in known) if len(known) > 1 else None
     points = [(axis.position(at), round(HEIGHT * (1 - seconds / (longest or 1)))) for at, seconds in known]
     return PaceChart(
         axis=axis,

@@ -18,7 +18,8 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.store import calendar_days, grid
 from backfilld.state.suggestions import did_you_mean
 
-SPAN = dt.timedelta(days=26 * 7)
+SPAN, SHORTEST = dt.timedelta(days=26 * 7), dt.timedelta(days=4 * 7)
+"""How many dates a chart has at most, and at least: it ends with the last date that is known."""
 DAY = dt.timedelta(days=1)
 
 
@@ -27,8 +28,7 @@ def processor(service: DaemonService, name: str) -> str:
     known = service.pipeline.processors
     if name not in known:
         raise NotFound(f"there is no processor '{name}'; {did_you_mean(name, known)}")
-    start = _start(service)
-    end = start + SPAN - DAY
+    start, end = _window(service)
     with service.context.db.read() as tx:
         figures = grid.figures(tx, name, start, end)
         counts = calendar_days.between(tx, start, end)
@@ -46,15 +46,15 @@ def processor(service: DaemonService, name: str) -> str:
     )
 
 
-def _start(service: DaemonService) -> dt.date:
+def _window(service: DaemonService) -> tuple[dt.date, dt.date]:
+    """The first and the last date of the charts."""
     fields = query_fields("start")
-    if fields:
-        return parse(ByDate, {"date": fields["start"]}).date
     with service.context.db.read() as tx:
         span = grid.span(tx)
-    if span is None:
-        return dt.datetime.fromtimestamp(service.context.now(), dt.UTC).date()
-    return max(span[0], span[1] - SPAN + DAY)
+    today = dt.datetime.fromtimestamp(service.context.now(), dt.UTC).date()
+    first, last = span or (today, today)
+    start = parse(ByDate, {"date": fields["start"]}).date if fields else max(first, last - SPAN + DAY)
+    return start, min(start + SPAN - DAY, max(last, start + SHORTEST - DAY))
 
 
 def _bounds(

@@ -16,8 +16,9 @@ from backfilld.daemon.engine import retry_processors
 from backfilld.daemon.engine.acceptances import acceptances
 from backfilld.daemon.engine.withdrawn_waivers import withdrawal
 from backfilld.daemon.reports.plan.models import Step
-from backfilld.state.pipeline.phase import PENDING
+from backfilld.state.pipeline.phase import FAILED, PENDING
 from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import attempts, checks, reporting
 
 
@@ -67,9 +68,21 @@ def passed_states(date: DateDetail) -> set[str]:
 
 
 def by_phase(date: DateDetail) -> list[tuple[str, list[Check]]]:
-    """The verdicts of a date by phase, in the order of the pipeline."""
-    groups = groupby(date.processors, lambda check: check.phase or "")
+    """The verdicts of a date by phase, in the order of the pipeline; `running` where an attempt runs."""
+    groups = groupby(map(_with_running_attempt, date.processors), lambda check: check.phase or "")
     return [(phase, list(checks)) for phase, checks in groups]
+
+
+def _with_running_attempt(check: Check) -> Check:
+    """The verdict as the grid shows it."""
+    if check.attempt_id is None:
+        return check
+    now = {
+        "verdict": Verdict.RUNNING,
+        "symbol": Verdict.RUNNING.symbol,
+        "reason": f"attempt {check.attempt_id}",
+    }
+    return check.model_copy(update=now)
 
 
 def acceptable(service: DaemonService, date: dt.date) -> set[str]:
@@ -91,13 +104,21 @@ def withdrawals(service: DaemonService, date: dt.date) -> dict[str, str]:
 
 
 def rerunnable(service: DaemonService, date: DateDetail) -> set[str]:
-    """The processors that can run alone for a date: it has ended, and expects something of them."""
+    """The processors that it helps to run alone for a date: it has ended, and expects something of them.
+
+    What a failed date never came to is not among them: it would wait for what is missing before it.
+    """
     if date.state not in FINAL:
         return set()
-    names = service.pipeline.processors
+    waits = {check.processor for check in date.processors if date.state == FAILED and _never_tried(check)}
+    names = [name for name in service.pipeline.processors if name not in waits]
     with service.context.db.read() as tx:
         off = retry_processors.off_by_processor(tx, service.context, [date.date], names)
     return {name for name in names if not off.get(date.date, {}).get(name)}
+
+
+def _never_tried(check: Check) -> bool:
+    return check.verdict is Verdict.NEVER_RAN and not check.attempts
 
 
 def summarize_plan(plan: Plan) -> Iterator[tuple[str, list[PlannedJobs]]]:

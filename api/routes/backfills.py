@@ -15,11 +15,11 @@ from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.withdrawn_waivers import withdrawn
+from backfilld.daemon.reports.stale_debt import becomes_stale
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
 from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.rules.processor_selection import downstream
 from backfilld.state.store import backfills, dates
 from backfilld.state.store.backfills import BackfillDateRow
 
@@ -56,7 +56,7 @@ def create_backfill(service: DaemonService, *, body: NewBackfill, header: reques
             dry_run=body.dry_run,
         )
     )
-    answer = _enqueue_result(service, result)
+    answer = _enqueue_result(service, result, force=body.force)
     if result.id is None:
         return Reply(body=answer)
     return Reply(body=answer, status=201, headers={"Location": f"/v1/backfills/{result.id}"})
@@ -175,18 +175,20 @@ def _backfill(service: DaemonService, number: int, **more: Any) -> responses.Bac
         return serializers.backfill(tx, service.context, row, **more)
 
 
-def _becomes_stale(service: DaemonService, result: EnqueueResult) -> dict[str, Any]:
-    """The debt of a selection: what is computed from it and not selected, by processor."""
-    wanted = (EnqueueOutcome.ENQUEUED, EnqueueOutcome.JOINED)
-    n = sum(detail.outcome in wanted for detail in result.details)
-    if result.selection is None or not n:
+def _becomes_stale(service: DaemonService, result: EnqueueResult, *, force: bool) -> dict[str, Any]:
+    """The debt of a request that selects or forces, by processor; no field where there is none."""
+    if result.selection is None and not force:
         return {}
-    left = downstream(service.pipeline, result.selection).difference(result.selection)
-    debt = {name: n for name in service.pipeline.processors if name in left}
+    wanted = (EnqueueOutcome.ENQUEUED, EnqueueOutcome.JOINED)
+    running = [detail.date for detail in result.details if detail.outcome in wanted]
+    with service.context.db.read() as tx:
+        debt = becomes_stale(tx, service.pipeline, result.selection, running)
     return {"becomes_stale": debt} if debt else {}
 
 
-def _enqueue_result(service: DaemonService, result: EnqueueResult) -> enqueue_result.EnqueueResult:
+def _enqueue_result(
+    service: DaemonService, result: EnqueueResult, *, force: bool
+) -> enqueue_result.EnqueueResult:
     return enqueue_result.EnqueueResult(
         id=result.id,
         start=result.start,
@@ -194,7 +196,7 @@ def _enqueue_result(service: DaemonService, result: EnqueueResult) -> enqueue_re
         dates=len(result.details),
         select=None if result.selection is None else list(result.selection),
         outcomes=result.outcomes,
-        **_becomes_stale(service, result),
+        **_becomes_stale(service, result, force=force),
         details=[_detail(detail) for detail in result.details],
     )
 

@@ -31,6 +31,6 @@ class EnqueueResult(ResponseModel):
     outcomes: Counts
     becomes_stale: Counts = Field(
         default={},
-        description="dates, at most, on which an unselected processor becomes stale",
+        description="by processor: on how many dates, at most, its output becomes stale; also later ones",
     )
     details: list[DateResult]

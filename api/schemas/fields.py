@@ -45,7 +45,7 @@ class BackfillStatus(StrEnum):
     ACTIVE = "active"
     """Its dates are processed."""
     STUCK = "stuck"
-    """It cannot move by itself: each live date waits for a failed date, a hold or an operator."""
+    """It cannot move by itself: each live date waits for a failed date, a hold, a check or an operator."""
     PAUSING = "pausing"
     """Paused, with jobs that still run to their end."""
     PAUSED = "paused"

@@ -42,8 +42,18 @@ def with_runs(
         pair = check.processor, check.date
         if check.processor in names and pair in answers:
             run = current_run(context.pipeline, check, answers[pair], context.now())
-            completed[pair] = replace(answers[pair], check_run=run)
+            completed[pair] = replace(
+                answers[pair], check_run=run or _repeated(context, check, answers[pair])
+            )
     return due, completed
+
+
+def _repeated(context: EngineContext, check: CheckRow, evidence: Evidence) -> CheckRun | None:
+    """The run that is due after one without a result about the same output; None where that had one."""
+    run = check.check_run
+    if run is None or not run.failures or run.subject != _subject(context.pipeline, check, evidence):
+        return None
+    return replace(run, started_at=None, ended_at=None)
 
 
 def current_run(pipeline: Pipeline, check: CheckRow, evidence: Evidence, now: float) -> CheckRun | None:
@@ -70,7 +80,9 @@ def request(context: EngineContext, judged: Iterable[tuple[CheckRow, CheckResult
     unneeded: list[Pair] = []
     for check, result in judged:
         evidence = answers.get((check.processor, check.date))
-        if check.processor not in context.pipeline.check_commands or evidence is None or evidence.check_run:
+        if check.processor not in context.pipeline.check_commands or evidence is None:
+            continue
+        if evidence.check_run is not None and evidence.check_run == check.check_run:
             continue
         if result.judgement.awaits_check:
             wanted[check.date, check.processor] = _subject(context.pipeline, check, evidence)
@@ -128,15 +140,16 @@ class CheckRuns:
             if not self._startable(tx):
                 return []
         with self._context.db.write() as tx:
-            subjects = self._startable(tx)
-            commands = [self._command(pair, subject) for pair, subject in subjects.items()]
-            reasons = {
-                (date, name): f"{self._commands[name].name(date)} is running" for date, name in subjects
+            runs, now = self._startable(tx), self._context.now()
+            commands = [self._command(pair, run.subject) for pair, run in runs.items()]
+            started = {
+                (date, name): self._commands[name].judge_run(replace(run, started_at=now), date)
+                for (date, name), run in runs.items()
             }
-            check_runs.start(tx, reasons, self._context.now())
+            check_runs.start(tx, {pair: found[1] for pair, found in started.items() if found}, now)
         return commands
 
-    def _startable(self, tx: Transaction) -> Mapping[Pair, str]:
+    def _startable(self, tx: Transaction) -> Mapping[Pair, CheckRun]:
         """The requests that may start: within `check_slots` and pools, while the warehouse is not on hold."""
         pipeline, running = self._context.pipeline, self._executor.running
         slots = pipeline.engine.check_slots - len(running)
@@ -147,12 +160,12 @@ class CheckRuns:
             return {}
         free = FreeSlots(pipeline, attempts.running(tx) if pipeline.pool else [], running)
         names = [name for name in self._commands if free.has_room_for_check(pipeline.processors[name])]
-        startable: dict[Pair, str] = {}
-        for pair, subject in check_runs.next_requests(tx, names, slots + len(running)).items():
+        startable: dict[Pair, CheckRun] = {}
+        for pair, run in check_runs.next_requests(tx, names, slots + len(running)).items():
             processor = pipeline.processors[pair[1]]
             if pair not in running and len(startable) < slots and free.has_room_for_check(processor):
                 free.take_for_check(processor)
-                startable[pair] = subject
+                startable[pair] = run
         return startable
 
     def _command(self, pair: Pair, subject: str) -> CheckCommand:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 
 from backfilld.daemon.engine import hold_placement
 from backfilld.daemon.engine.context import EngineContext
@@ -79,7 +78,7 @@ def _first_after_check(
 def _is_counted(processor: Processor, check: CheckRow, result: CheckResult, first: bool) -> bool:
     if result.judgement.verdict is not Verdict.NO_DATA:
         return first
-    attempts, limit = attempts_of(processor, replace(check, verdict=Verdict.NO_DATA))
+    attempts, limit = attempts_of(processor, check._replace(verdict=Verdict.NO_DATA))
     due_at = confirmation_due(processor, check)
     return attempts >= limit and due_at is not None and result.asked_at >= due_at
 

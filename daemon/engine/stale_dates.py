@@ -34,7 +34,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Span
-from backfilld.state.rules.staleness_propagation import StaleInputs
+from backfilld.state.rules.staleness_propagation import StaleInputs, inputs_between
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.checks import CheckResult, Pair
@@ -141,35 +141,39 @@ def settle(
     `checks_by_date` are the checks of the dates.
     """
     done = {row.date: checks_by_date.get(row.date, {}) for row in ended}
-    stale = stale_marks.stale_pairs(tx, max(done)) if done else set()
-    if stale:
-        _mark_computed_from(tx, context, stale, done)
-    was_marked = any(row.stale_at is not None for row in ended) or any(
-        check.stale_at is not None for of_date in done.values() for check in of_date.values()
-    )
-    if stale or was_marked:
+    first = stale_marks.first_marked(tx) if done else None
+    if first is not None and first <= max(done):
+        causes = _computed_from_stale(tx, context, done, first)
+        stale_marks.mark_computed_from_stale(tx, causes)
+    was_marked = any(row.stale_at is not None for row in ended)
+    if first is not None or was_marked:
         stale_marks.settle(tx, list(done), list(context.pipeline.processors))
 
 
-def _mark_computed_from(
+def _computed_from_stale(
     tx: Transaction,
     context: EngineContext,
-    stale: set[Pair],
     done: Mapping[dt.date, Mapping[str, CheckRow]],
-) -> None:
-    """Mark the outputs of done dates that were computed from stale ones, and are not stale by themselves."""
-    outputs = stale_marks.outputs(tx, min(stale)[0], max(done))
-    inputs = StaleInputs(upstream.needs_graph(tx, context.pipeline), stale, outputs)
+    since: dt.date,
+) -> dict[Pair, list[StaleCause]]:
+    """The outputs of done dates that were computed from stale ones, and are not stale by themselves.
+
+    `since` is the first date with a stale output. Only what done dates may be computed from is read.
+    """
+    graph = upstream.needs_graph(tx, context.pipeline)
+    stale = stale_marks.stale_pairs(tx, graph.earliest_input(min(done), since), max(done))
+    if not stale:
+        return {}
+    theirs = {(date, name) for date, by_name in done.items() for name in by_name} - stale
+    outputs = stale_marks.existing(tx, inputs_between(graph, stale, theirs))
+    inputs = StaleInputs(graph, stale, outputs)
     causes: dict[Pair, list[StaleCause]] = {}
-    for date, name in outputs - stale:
-        check = done.get(date, {}).get(name)
-        if check is None or name not in context.pipeline.processors:
-            continue
-        started = check.last_attempt_started_at
+    for date, name in outputs & theirs:
+        started = done[date][name].last_attempt_started_at
         at = context.now() if started is None else started + _JUST_AFTER
         if pairs := inputs.of(name, date):
             causes[date, name] = [StaleCause(day, of, at, was_stale=True) for day, of in pairs]
-    stale_marks.mark_computed_from_stale(tx, causes)
+    return causes
 
 
 def requeue_stale(

@@ -30,7 +30,7 @@ _KINDS = {
 
 def attempt_file(root: Path, attempt: int, kind: str) -> Path:
     """The path of a file about an attempt, such as its `log`. A folder holds a thousand attempts."""
-    return root / f"{attempt // 1000:03d}" / f"{attempt}.{kind}"
+    return root / f"{attempt // 1000:03d}/{attempt}.{kind}"
 
 
 def private_opener(path: str, flags: int) -> int:
@@ -63,8 +63,11 @@ def open_plain(path: Path) -> int:
 
 def create(path: Path) -> int:
     """A descriptor for appending to a new file in the place of whatever was there. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = _open_folder(path.parent)
+    try:
+        folder = _open_folder(path.parent)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = _open_folder(path.parent)
     try:
         with suppress(FileNotFoundError):
             os.unlink(path.name, dir_fd=folder)

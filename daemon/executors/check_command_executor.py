@@ -39,7 +39,7 @@ class CheckEnd:
     pair: Pair
     subject: str
     exit_code: int | None
-    """None where it timed out or could not start."""
+    """None where it timed out, or the host could not start it. 127: its program or `cwd` does not exist."""
     detail: str
     """The last line of its log, or why it has no exit code."""
 

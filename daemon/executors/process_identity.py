@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from errno import EINVAL, ENOENT
 from pathlib import Path
 
@@ -124,13 +124,18 @@ class Identity:
             raise ValueError(f"not a process handle: {text!r}") from error
 
     @property
-    def root(self) -> Path:
+    def folder(self) -> str:
         """The directory of its executor, when it was started."""
-        return Path(self.executor.partition(":")[2])
+        return self.executor.partition(":")[2]
+
+    @property
+    def root(self) -> Path:
+        """The directory of its executor, as a path."""
+        return Path(self.folder)
 
     def text(self) -> str:
         """The identity as JSON."""
-        return json.dumps(asdict(self))
+        return json.dumps({field.name: getattr(self, field.name) for field in fields(self)})
 
     @property
     def visible(self) -> bool:

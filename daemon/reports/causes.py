@@ -15,16 +15,17 @@ from backfilld.daemon.engine.selected_processors import needed_now, selected_now
 from backfilld.daemon.engine.upstream import Missing, UpstreamReader
 from backfilld.daemon.reports.cause import Cause
 from backfilld.daemon.reports.period_causes import PeriodCauses
-from backfilld.daemon.reports.remedies import helpful_command
+from backfilld.daemon.reports.remedies import accept_command, helpful_command
 from backfilld.daemon.reports.upstream_remedy import fill_command
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.check_run import CheckRun
 from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
-from backfilld.state.store import calendar_days, checks, dates, holds
+from backfilld.state.store import calendar_days, check_runs, checks, dates, holds
 from backfilld.state.store.database import Transaction
 
 _FOR_OPERATOR = (WaitReason.PAUSED, WaitReason.UNSELECTED)
@@ -66,6 +67,8 @@ class CauseReader:
         self._causes: dict[Missing, Cause] = {}
         self._periods = PeriodCauses(tx, context, self.cause, self._is_decided)
         self._blockers = self._read_blockers(rows)
+        self._check_runs: dict[dt.date, dict[str, CheckRun]] = {}
+        self._read_check_runs(rows)
 
     def cause(self, row: DateRow) -> Cause:
         """The cause of a live date's wait."""
@@ -77,6 +80,8 @@ class CauseReader:
             cause = self._behind(row)
         elif row.waiting == WaitReason.PERIOD:
             cause = self._periods.cause(row.date)
+        elif row.waiting == WaitReason.WAREHOUSE:
+            cause = self._unanswered(row)
         else:
             never_opens = row.waiting == WaitReason.WINDOW and row.due_at is None
             cause = Cause(row.waiting_text, row.waiting in _FOR_OPERATOR or never_opens)
@@ -89,6 +94,27 @@ class CauseReader:
         hold = next((h for h in self._holds if h.text == row.waiting_text and h.until is None), None)
         command = f"; backfilld release {hold.kind} {hold.key}" if hold and hold.key else ""
         return Cause(f"{row.waiting_text}{command}", hold is not None)
+
+    def _unanswered(self, row: DateRow) -> Cause:
+        """What an output without a verdict waits for: an operator, if its check never has a result."""
+        if row.date not in self._check_runs:
+            self._read_check_runs([row])
+        for name, run in self._check_runs[row.date].items():
+            command = self._context.pipeline.check_commands[name]
+            judged = command.judge_run(run, row.date)
+            if run.needs_operator and judged == (Verdict.UNKNOWN, row.waiting_text):
+                text = f"{command.name(row.date)} {run.latest_failure}; or {accept_command(row.date, name)}"
+                return Cause(text, needs_operator=row.due_at is None)
+        return Cause(row.waiting_text, needs_operator=False)
+
+    def _read_check_runs(self, rows: Sequence[DateRow]) -> None:
+        """Read the runs of the check commands of dates whose outputs have no verdict."""
+        names = self._context.pipeline.check_commands
+        unanswered = [row.date for row in rows if row.waiting == WaitReason.WAREHOUSE]
+        self._check_runs |= {date: {} for date in unanswered}
+        for (date, name), run in check_runs.for_dates(self._tx, unanswered if names else ()).items():
+            if date in self._check_runs and name in names:
+                self._check_runs[date][name] = run
 
     def _behind(self, row: DateRow) -> Cause:
         """The cause of the date that blocks this one. A chain of blocked dates is read from its end."""

@@ -1,11 +1,13 @@
 """Stuck backfills: active ones that cannot move by themselves.
 
-A backfill is stuck when each of its live dates waits for a failed date, for a hold without an end, or for an
-operator. That follows from the same facts as `waiting_on`, never from a timer.
+A backfill is stuck when each of its live dates waits for a failed date, for a hold without an end, for a
+check command that has no result however often it runs, or for an operator. That follows from the same facts
+as `waiting_on`, never from a timer.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 
@@ -26,6 +28,7 @@ _MAY_LAST = (
     WaitReason.PAUSED,
     WaitReason.UNSELECTED,
     WaitReason.PERIOD,
+    WaitReason.WAREHOUSE,
 )
 """Waits that only an operator may be able to end."""
 
@@ -62,12 +65,15 @@ def _stuck_on(tx: Transaction, context: EngineContext, number: int) -> str | Non
         cause = reader.cause(row)
         if not cause.needs_operator:
             return None
-        found.append(cause.text)
+        found.append((row.date, cause.text))
     return _sentence(found)
 
 
-def _sentence(causes: Sequence[str]) -> str:
-    """The cause of the earliest date, and how many other causes there are."""
-    others = len(set(causes)) - 1
+def _sentence(causes: Sequence[tuple[dt.date, str]]) -> str:
+    """The cause of the earliest date, and how many other causes there are.
+
+    Causes that differ only in the date that waits are one.
+    """
+    others = len({text.replace(str(date), "") for date, text in causes}) - 1
     more = f" (and {others} other {'cause' if others == 1 else 'causes'})" if others else ""
-    return f"{causes[0]}{more}"
+    return f"{causes[0][1]}{more}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import checks_in_pool, in_pool
@@ -77,7 +77,7 @@ def with_pause(tx: Transaction, rows: Sequence[DateRow]) -> list[DateRow]:
     """
     active_holds = holds.all_holds(tx)
     return [
-        replace(row, waiting=WaitReason.PAUSED) if is_stopped(row.waiting, active_holds) else row
+        row._replace(waiting=WaitReason.PAUSED) if is_stopped(row.waiting, active_holds) else row
         for row in rows
     ]
 

@@ -174,7 +174,7 @@ def enters(pipeline: Pipeline, phase: Phase, day: Day) -> bool:
 
 def assume_complete(check: CheckRow) -> CheckRow:
     """The check as it will be if its job completes its output."""
-    return replace(check, verdict=Verdict.COMPLETE, satisfied=True, reason="", waiver_reason="")
+    return check._replace(verdict=Verdict.COMPLETE, satisfied=True, reason="", waiver_reason="")
 
 
 def _wanted(

@@ -12,8 +12,8 @@ from backfilld.state.pipeline.strict_model import StrictModel
 DEFAULT_QUOTA_TIMEZONE = "America/Los_Angeles"
 """BigQuery's daily quotas begin anew at midnight Pacific time (its quota documentation)."""
 
-SqlKind = Literal["expression", "query"]
-"""What SQL of the pipeline file is: a part of a query, such as a condition on a row, or a whole query."""
+SqlKind = Literal["condition", "measure", "query"]
+"""What SQL of the pipeline file is: a condition on a row, an aggregate over rows, or a whole query."""
 
 
 class WarehouseSettings(StrictModel):
@@ -35,7 +35,7 @@ class WarehouseSettings(StrictModel):
         return ""
 
     def syntax_problem(self, text: str, kind: SqlKind) -> str:
-        """Why a text of the file is not one expression or one query; empty where only a query can show it."""
+        """Why a text of the file is not what it has to be; empty where only a query can show it."""
         del text, kind
         return ""
 

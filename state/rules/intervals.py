@@ -21,6 +21,24 @@ def merged(intervals: Iterable[Interval], gap: float = 0.0) -> list[Interval]:
     return joined
 
 
+def without(intervals: Iterable[Interval], removed: Sequence[Interval]) -> list[Interval]:
+    """The parts of some intervals that lie outside of `removed`, which is `merged`."""
+    ends = [end for _, end in removed]
+    parts: list[Interval] = []
+    for start, end in intervals:
+        at = start
+        for index in range(bisect_right(ends, start), len(removed)):
+            hole_start, hole_end = removed[index]
+            if hole_start >= end:
+                break
+            if hole_start > at:
+                parts.append((at, hole_start))
+            at = hole_end
+        if at < end:
+            parts.append((at, end))
+    return parts
+
+
 class CoveredTime:
     """A clock that runs only inside of some intervals."""
 

@@ -66,6 +66,11 @@ class NeedsGraph:
         """Whether a need reaches back to the first date that is known."""
         return any(need.lookback == "past" for need in self.all_earlier)
 
+    @cached_property
+    def latest_first(self) -> tuple[str, ...]:
+        """The processors, each before those that it needs."""
+        return tuple(reversed(self._needs))
+
     def direct(self, processor: str) -> tuple[Need, ...]:
         """The needs of a processor itself."""
         return self._needs.get(processor, ())
@@ -98,12 +103,15 @@ class NeedsGraph:
 
     def needed_by(self, processor: str, date: dt.date) -> Iterator[tuple[str, Span]]:
         """What needs a processor's date: processors, each with a span of dates that is not empty."""
+        return self.needed_by_any(processor, Span(date, date))
+
+    def needed_by_any(self, processor: str, dates: Span) -> Iterator[tuple[str, Span]]:
+        """What needs any of these dates of a processor: processors, each with the span of all its dates."""
         for name, need in self._needed_by.get(processor, ()):
-            end = self.end(need, date)
-            if need.same_date:
-                yield name, Span(date, end)
-            elif end > date:
-                yield name, Span(date + dt.timedelta(days=1), end)
+            first = dates.first if need.same_date else dates.first + dt.timedelta(days=1)
+            last = max(self.end(need, dates.first), self.end(need, dates.last), dates.last)
+            if first <= last:
+                yield name, Span(first, last)
 
     def downstream(self, processors: Iterable[str]) -> set[str]:
         """What needs one of these processors, on any date, directly or through another; without them."""
@@ -118,22 +126,46 @@ class NeedsGraph:
         need of a processor's own dates by a number of days has no beginning and is followed once.
         """
         found: dict[str, set[dt.date]] = defaultdict(set)
-        for name in reversed(self._needs):
+        for name in self.latest_first:
             first = {date} if name in processors else set()
             for need in sorted(self._needs[name], key=lambda need: name not in need.of):
-                window = self._window(need, sorted(first | found[name]))
+                window = self.window(need, sorted(first | found[name]))
                 for upstream in need.of:
                     found[upstream] |= {day for day in window if is_missing(upstream, day)}
         return {name: dates for name, dates in found.items() if dates}
 
-    def _window(self, need: Need, sorted_dates: Sequence[dt.date]) -> list[dt.date]:
-        """The dates that a need of some dates includes, oldest first."""
+    def window(
+        self, need: Need, sorted_dates: Sequence[dt.date], since: dt.date = dt.date.min
+    ) -> list[dt.date]:
+        """The dates from `since` on that a need of some dates includes, oldest first."""
         window: list[dt.date] = []
         for date in sorted_dates:
             last = date.toordinal() - (not need.same_date)
-            first = max(self.start(need, date).toordinal(), window[-1].toordinal() + 1 if window else 0)
+            first = max(self.start(need, date), since).toordinal()
+            first = max(first, window[-1].toordinal() + 1 if window else 0)
             window += map(dt.date.fromordinal, range(first, last + 1))
         return window
+
+    def earliest_input(self, date: dt.date, since: dt.date) -> dt.date:
+        """No output of a date or a later one is computed from a date before this one, or before `since`.
+
+        A processor that needs its own dates by a number of days may reach back to any: `since` then.
+        """
+        first = date
+        for _ in self._needs:
+            first = min((first, *(self.start(need, first) for need in self.all_earlier)))
+            if first <= since:
+                return since
+        return since if self._reaches_back else first
+
+    @cached_property
+    def _reaches_back(self) -> bool:
+        """Whether a processor needs its own dates by a number of days: those of each by another number."""
+        return any(
+            name in need.of and isinstance(need.lookback, int) and need.lookback
+            for name, of_one in self._needs.items()
+            for need in of_one
+        )
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from backfilld.state.rules.needs_graph import NeedsGraph
 
@@ -13,11 +13,57 @@ Pair = tuple[dt.date, str]
 """A date and a processor."""
 
 
+def inputs_between(graph: NeedsGraph, stale: Collection[Pair], outputs: Iterable[Pair]) -> set[Pair]:
+    """What must be known to exist to say which of `outputs` are computed from stale ones.
+
+    Beside `outputs`, these are the outputs through which they may be. What needs a stale one itself is not
+    followed further.
+    """
+    since = min((date for date, _ in stale), default=dt.date.max)
+    stale_dates = _by_processor(stale)
+    origins = stale_dates.keys() | graph.downstream(stale_dates)
+    between = {name for name in graph.names if any(origins.intersection(n.of) for n in graph.direct(name))}
+    found: dict[str, set[dt.date]] = defaultdict(set)
+    for date, name in outputs:
+        if name in between:
+            found[name].add(date)
+    for name in graph.latest_first:
+        todo = found[name]
+        while todo:
+            followed = sorted(day for day in todo if not _reaches(graph, stale_dates, name, day))
+            todo = set()
+            for need in graph.direct(name):
+                for of in between.intersection(need.of):
+                    new = {*graph.window(need, followed, since)} - found[of]
+                    found[of] |= new
+                    todo |= new if of == name else set()
+    return {(day, name) for name, days in found.items() for day in days}
+
+
+def _by_processor(pairs: Iterable[Pair]) -> Mapping[str, Sequence[dt.date]]:
+    """The dates of each processor, sorted."""
+    found: dict[str, list[dt.date]] = defaultdict(list)
+    for date, name in sorted(pairs):
+        found[name].append(date)
+    return found
+
+
+def _reaches(
+    graph: NeedsGraph, dates: Mapping[str, Sequence[dt.date]], processor: str, date: dt.date
+) -> bool:
+    """Whether an output needs one of these dates of their processors."""
+    return any(
+        bisect.bisect_left(dates[name], span.first) < bisect.bisect_right(dates[name], span.last)
+        for name, span in graph.needs(processor, date)
+        if name in dates
+    )
+
+
 class StaleInputs:
     """The inputs of outputs that are stale, or that were computed from stale ones themselves."""
 
     def __init__(self, graph: NeedsGraph, stale: Collection[Pair], outputs: Iterable[Pair]) -> None:
-        """`outputs` are those that exist, from the first stale date on: nothing else is computed from."""
+        """`outputs` are those that exist among what may lie between: nothing else is computed from."""
         self._graph = graph
         self._stale = frozenset(stale)
         self._affected: dict[str, list[dt.date]] = defaultdict(list)
@@ -26,7 +72,9 @@ class StaleInputs:
         for date, name in {*outputs, *self._stale}:
             names_by_date[date].add(name)
         for date, names in sorted(names_by_date.items()):
-            while new := [n for n in names if (date, n) in self._stale or self._is_affected(n, date)]:
+            while new := [
+                n for n in names if (date, n) in self._stale or _reaches(graph, self._affected, n, date)
+            ]:
                 names.difference_update(new)
                 for name in new:
                     self._affected[name].append(date)
@@ -38,19 +86,13 @@ class StaleInputs:
         are those that an input is computed from.
         """
         found = sorted(self._affecting(processor, date))
-        if direct := [pair for pair in found if pair in self._stale]:
-            first = {name: day for day, name in reversed(direct)}
-            last = {name: day for day, name in direct}
-            return sorted({(day, name) for ends in (first, last) for name, day in ends.items()})
-        return [cause for day, name in found[:1] for cause in self.of(name, day)]
-
-    def _is_affected(self, processor: str, date: dt.date) -> bool:
-        """Whether an input of an output is stale, or is computed from stale ones."""
-        return any(
-            bisect.bisect_left(self._affected[name], span.first)
-            < bisect.bisect_right(self._affected[name], span.last)
-            for name, span in self._graph.needs(processor, date)
-        )
+        while found and not any(pair in self._stale for pair in found):
+            day, name = found[0]
+            found = sorted(self._affecting(name, day))
+        direct = [pair for pair in found if pair in self._stale]
+        first = {name: day for day, name in reversed(direct)}
+        last = {name: day for day, name in direct}
+        return sorted({(day, name) for ends in (first, last) for name, day in ends.items()})
 
     def _affecting(self, processor: str, date: dt.date) -> list[Pair]:
         """The inputs of an output that are stale, or are computed from stale ones."""

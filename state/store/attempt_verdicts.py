@@ -95,10 +95,11 @@ def _follows_attempt(check: CheckRow) -> bool:
 
 
 def describe(verdict: Verdict, rows: int | None, reason: str) -> str:
-    """The reason of a verdict; the row count for one without a reason."""
-    if reason or rows is None or not verdict.satisfied:
+    """The reason of a verdict; before it the row count, where the rows are as they should be."""
+    if rows is None or not verdict.satisfied or (reason and not rows):
         return reason
-    return f"{rows:,} row" if rows == 1 else f"{rows:,} rows"
+    counted = f"{rows:,} row" if rows == 1 else f"{rows:,} rows"
+    return "; ".join(filter(None, (counted, reason)))
 
 
 def by_attempt(tx: Connection, numbers: Collection[int]) -> Mapping[int, dict[dt.date, AttemptVerdict]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -209,7 +209,7 @@ def with_attempt_history(tx: Connection, known: Sequence[CheckRow]) -> list[Chec
         run = HistoryRun(succeeded=row.exit_code == 0, started_at=row.started_at, ended_at=row.ended_at)
         if (row.day, row.processor) in tried:
             runs[row.day, row.processor] += (run,)
-    return [replace(check, previous_attempts=runs[check.date, check.processor]) for check in known]
+    return [check._replace(previous_attempts=runs[check.date, check.processor]) for check in known]
 
 
 def typical_seconds(tx: Connection, processor: str, sample: int = 20) -> float | None:

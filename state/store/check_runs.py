@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, case, func, select, update
 
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.check_run import CheckRun
+from backfilld.state.rules.check_run import CheckRun, has_result
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.checks import Pair
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
@@ -18,8 +17,10 @@ from backfilld.state.store.index_conditions import IS_UNENDED
 from backfilld.state.store.schema import check_runs, checks, dates
 from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert
 
-_FIELDS = ("subject", "requested_at", "started_at", "ended_at", "exit_code", "detail")
-_NEW: dict[str, Any] = {"started_at": None, "ended_at": None, "exit_code": None, "detail": ""}
+_FIELDS = ("subject", "requested_at", "started_at", "ended_at", "exit_code", "detail", "failures")
+_OF_SUBJECT = ("exit_code", "detail", "failures")
+"""What the latest run about a subject left, and what stays until the next one about it ends."""
+_NEW: dict[str, Any] = {"started_at": None, "ended_at": None, "exit_code": None, "detail": "", "failures": 0}
 _THIS = (check_runs.c.date == bindparam("_date"), check_runs.c.processor == bindparam("_processor"))
 _START = update(check_runs).where(*_THIS).values(started_at=bindparam("_at"))
 _EXPLAIN = (
@@ -34,11 +35,16 @@ _EXPLAIN = (
 _END = (
     update(check_runs)
     .where(*_THIS, check_runs.c.subject == bindparam("_subject"), IS_UNENDED)
-    .values(ended_at=bindparam("_at"), exit_code=bindparam("_code"), detail=bindparam("_detail"))
+    .values(
+        ended_at=bindparam("_at"),
+        exit_code=bindparam("_code"),
+        detail=bindparam("_detail"),
+        failures=case((bindparam("_has_result") == 1, 0), else_=check_runs.c.failures + 1),
+    )
 )
 # Done dates come last: the sweep asks for many at once, and live dates wait for theirs.
 _NEXT = (
-    select(check_runs.c.date, check_runs.c.processor, check_runs.c.subject)
+    select(check_runs)
     .outerjoin(dates, dates.c.date == check_runs.c.date)
     .outerjoin(checks, (checks.c.date == check_runs.c.date) & (checks.c.processor == check_runs.c.processor))
     .where(
@@ -54,15 +60,17 @@ _NEXT = (
 def attached(tx: Connection, wanted: Sequence[CheckRow], processors: Collection[str]) -> list[CheckRow]:
     """The checks, those of `processors` with the latest run of their check command."""
     runs = for_dates(tx, {check.date for check in wanted if check.processor in processors})
-    return [replace(check, check_run=runs.get((check.date, check.processor))) for check in wanted]
+    return [check._replace(check_run=runs.get((check.date, check.processor))) for check in wanted]
 
 
 def for_dates(tx: Connection, wanted: Collection[dt.date]) -> Mapping[Pair, CheckRun]:
     """The latest runs of some dates, by date and processor."""
     rows = select_by_dates(tx, check_runs, wanted)
-    return {
-        (row.date, row.processor): CheckRun(**{name: getattr(row, name) for name in _FIELDS}) for row in rows
-    }
+    return {(row.date, row.processor): _run(row) for row in rows}
+
+
+def _run(row: Row[Any]) -> CheckRun:
+    return CheckRun(**{name: getattr(row, name) for name in _FIELDS})
 
 
 def running(tx: Connection, processors: Collection[str]) -> Mapping[Pair, float]:
@@ -74,7 +82,7 @@ def running(tx: Connection, processors: Collection[str]) -> Mapping[Pair, float]
 
 
 def request(tx: Connection, subjects: Mapping[Pair, str], now: float) -> None:
-    """Request a run about each subject, in place of what is known of the pair."""
+    """Request a run about each subject, in place of what is known of the pair about another one."""
     if not subjects:
         return
     values = [
@@ -82,7 +90,9 @@ def request(tx: Connection, subjects: Mapping[Pair, str], now: float) -> None:
         for (date, name), subject in subjects.items()
     ]
     statement = upsert(tx, check_runs)
-    fresh = {name: statement.excluded[name] for name in _FIELDS}
+    fresh: dict[str, Any] = {name: statement.excluded[name] for name in _FIELDS}
+    same = check_runs.c.subject == statement.excluded["subject"]
+    fresh |= {name: case((same, check_runs.c[name]), else_=fresh[name]) for name in _OF_SUBJECT}
     tx.execute(statement.on_conflict_do_update(index_elements=["date", "processor"], set_=fresh), values)
 
 
@@ -93,15 +103,15 @@ def withdraw(tx: Connection, pairs: Iterable[Pair]) -> None:
         tx.execute(check_runs.delete().where(*here))
 
 
-def next_requests(tx: Connection, processors: Collection[str], limit: int) -> Mapping[Pair, str]:
-    """The subjects of the first requests of some processors, in the order in which they are to run.
+def next_requests(tx: Connection, processors: Collection[str], limit: int) -> Mapping[Pair, CheckRun]:
+    """The first requests of some processors, in the order in which they are to run.
 
     Live dates first, by priority and date. An output that an attempt is writing is left out.
     """
     if not processors:
         return {}
     rows = fetch(tx, _NEXT, {"_processors": list(processors), "_limit": limit})
-    return {(row.date, row.processor): row.subject for row in rows}
+    return {(row.date, row.processor): _run(row) for row in rows}
 
 
 def start(tx: Connection, reasons: Mapping[Pair, str], now: float) -> None:
@@ -120,4 +130,5 @@ def end(tx: Connection, pair: Pair, subject: str, *, exit_code: int | None, deta
     """Record the end of a run; whether its subject is still the one that is requested."""
     date, name = pair
     values = {"_date": date, "_processor": name, "_subject": subject}
-    return bool(execute(tx, _END, [{**values, "_at": now, "_code": exit_code, "_detail": detail}]))
+    result = {"_code": exit_code, "_detail": detail, "_has_result": int(has_result(exit_code))}
+    return bool(execute(tx, _END, [{**values, **result, "_at": now}]))

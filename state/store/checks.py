@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -129,7 +129,7 @@ class CheckResult:
         """The check of a done date as it would be stored with this result."""
         verdict = self.judgement.verdict
         satisfied = bool(check.accepted_reason or check.waived_by) or verdict.satisfied
-        return replace(check, verdict=verdict, satisfied=satisfied, reason=self.judgement.reason)
+        return check._replace(verdict=verdict, satisfied=satisfied, reason=self.judgement.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

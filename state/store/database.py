@@ -14,13 +14,12 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from backfilld.state.store import postgresql
+from backfilld.state.store import postgresql, sqlite
 from backfilld.state.store.errors import DatabaseUnavailable, translate
 from backfilld.state.store.integrity import damaged_schema, damaged_values
 from backfilld.state.store.schema_creation import create_schema
@@ -48,17 +47,13 @@ class Database:
         self._fence: Callable[[Connection], None] = lambda tx: None
         self._writer = threading.Lock()
         self._files: dict[str, int] = {}
+        self._transactions: sqlite.Transactions | postgresql.Transactions
         if self.sqlite:
-            self._engine = create_engine(self.url)
-            _tune_sqlite(self._engine, lock_wait)
-            self._begin_writing, self._begin_reading = _begin_immediate, _begin
-            self._reader = self._engine
+            self._engine = sqlite.engine(self.url, lock_wait)
+            self._transactions = sqlite.Transactions(self._engine)
         else:
             self._engine = postgresql.engine(self.url, lock_wait)
-            self._begin_writing, self._begin_reading = postgresql.wait_for_writers, _driver_begins
-            self._reader = self._engine.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
+            self._transactions = postgresql.Transactions(self._engine)
 
     @property
     def sqlite(self) -> bool:
@@ -119,8 +114,7 @@ class Database:
             DatabaseUnavailable: it is locked, full, damaged or unreachable; nothing was changed.
             NotLeader: another daemon leads; nothing was changed.
         """
-        with self._serialize_writers(), self.translate_errors(), self._engine.begin() as connection:
-            self._begin_writing(connection)
+        with self._serialize_writers(), self.translate_errors(), self._transactions.write() as connection:
             if fenced:
                 self._fence(connection)
             yield connection
@@ -132,8 +126,7 @@ class Database:
         Raises:
             DatabaseUnavailable: it is damaged or unreachable.
         """
-        with self.translate_errors(), self._reader.begin() as connection:
-            self._begin_reading(connection)
+        with self.translate_errors(), self._transactions.read() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -151,12 +144,13 @@ class Database:
 
         Each statement is a transaction of its own.
         """
-        connection = self._reader.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         connection.detach()
         return connection
 
     def close(self) -> None:
         """Close all connections."""
+        self._transactions.close()
         self._engine.dispose()
         self._files.clear()
 
@@ -253,9 +247,8 @@ class Database:
             with (
                 self._failed_statements_as_damage(),  # as of tables without a version
                 self.translate_errors(),
-                self._engine.begin() as connection,
+                self._transactions.write() as connection,
             ):
-                self._begin_writing(connection)
                 create_schema(connection, version.newest)
             return
         from alembic import command  # noqa: PLC0415  only an upgrade needs it
@@ -263,8 +256,7 @@ class Database:
 
         config = Config()
         config.set_main_option("script_location", str(migrations))
-        with self._engine.begin() as connection:
-            self._begin_writing(connection)
+        with self._transactions.write() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -312,29 +304,3 @@ def _copy(source: Path, target: Path) -> None:
         (result,) = copy.execute("PRAGMA quick_check(1)").fetchone()
         if result != "ok":
             raise DatabaseUnavailable(f"{source} is damaged ({result}): no backup of it is kept")
-
-
-def _tune_sqlite(engine: Engine, lock_wait: float) -> None:
-    @event.listens_for(engine, "connect")
-    def connected(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        for setting in (
-            f"busy_timeout = {round(lock_wait * 1000)}",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-        ):
-            connection.execute(f"PRAGMA {setting}")
-
-
-# Not in a listener for "begin": with any such listener, SQLAlchemy prepares events for every statement.
-def _begin(connection: Connection) -> None:
-    connection.connection.cursor().execute("BEGIN")
-
-
-def _begin_immediate(connection: Connection) -> None:
-    connection.connection.cursor().execute("BEGIN IMMEDIATE")
-
-
-def _driver_begins(connection: Connection) -> None:
-    """The PostgreSQL driver begins a transaction with the first statement."""

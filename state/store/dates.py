@@ -39,6 +39,7 @@ _WAITS = dates.c.waiting == bindparam("_waiting")
 _LATER = dates.c.date > bindparam("_after")
 _FIRST_WAITING = select(dates).where(_WAITS, _LATER).order_by(dates.c.date).limit(1)
 _FIRST = select(func.min(dates.c.date))
+_LAST = select(func.max(dates.c.date))
 _SPAN_WAITING = select(func.min(dates.c.date), func.max(dates.c.date)).where(_WAITS)
 _PARK = (
     update(dates)
@@ -171,6 +172,13 @@ def first(tx: Connection) -> dt.date | None:
     """The first date that was ever enqueued; None without any."""
     (earliest,) = fetch(tx, _FIRST)
     found: dt.date | None = earliest[0]
+    return found
+
+
+def last(tx: Connection) -> dt.date | None:
+    """The last date that was ever enqueued; None without any."""
+    (latest,) = fetch(tx, _LAST)
+    found: dt.date | None = latest[0]
     return found
 
 

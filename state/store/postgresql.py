@@ -7,6 +7,8 @@ now and then, so that every writer had to be able to run again.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -56,6 +58,26 @@ def engine(url: URL, lock_wait: float) -> Engine:
     return made
 
 
-def wait_for_writers(connection: Connection) -> None:
-    """Wait until no other transaction writes; first of all, so as to see what the one before committed."""
-    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, %s)", WRITER)
+class Transactions:
+    """Transactions on connections of a pool. The driver begins one with its first statement."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may change rows, once no other one writes.
+
+        It waits first of all, so as to see what the one before committed.
+        """
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, %s)", WRITER)
+            yield connection
+
+    def read(self) -> contextlib.AbstractContextManager[Connection]:
+        """A transaction that sees one snapshot."""
+        return self._reader.begin()
+
+    def close(self) -> None:
+        """The pool has all connections."""

@@ -22,6 +22,10 @@ from backfilld.state.records import (
 )
 from backfilld.state.rules.verdict import Verdict
 
+_VERDICT, _SATISFIED, _SUCCEEDED = map(
+    CheckRow._fields.index, ("verdict", "satisfied", "last_attempt_succeeded")
+)
+
 
 def _values(row: Any) -> dict[str, Any]:
     return dict(zip(row._fields, row, strict=True))
@@ -39,26 +43,23 @@ def backfill(row: Row[Any]) -> BackfillRow:
 
 def date(row: Row[Any]) -> DateRow:
     """A row of `dates`."""
-    values = _values(row)
-    values["mode"] = RunMode(values["mode"])
-    values["cascades"] = bool(values["cascades"])
-    return DateRow(**values)
+    found = DateRow._make(row)
+    return found._replace(mode=RunMode(found.mode), cascades=bool(found.cascades))
 
 
 def check(row: Row[Any]) -> CheckRow:
     """A row of `checks`."""
-    values = _values(row)
-    values["verdict"] = Verdict(values["verdict"])
-    for name in ("satisfied", "last_attempt_succeeded"):
-        values[name] = bool(values[name])
-    return CheckRow(**values)
+    values = list(row)
+    values[_VERDICT] = Verdict(values[_VERDICT])
+    values[_SATISFIED] = bool(values[_SATISFIED])
+    values[_SUCCEEDED] = bool(values[_SUCCEEDED])
+    return CheckRow(*values)
 
 
 def attempt(row: Row[Any]) -> AttemptRow:
     """A row of `attempts`."""
-    values = _values(row)
-    values["status"] = AttemptStatus(values["status"])
-    return AttemptRow(**values)
+    found = AttemptRow._make(row)
+    return found._replace(status=AttemptStatus(found.status))
 
 
 def transition(row: Row[Any]) -> TransitionRow:

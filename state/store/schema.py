@@ -250,6 +250,8 @@ check_runs = Table(
     *(Column(name, Double) for name in ("started_at", "ended_at")),
     Column("exit_code", Integer),
     text_column("detail"),
+    # How many runs about the subject ended without a result since the last one that had one.
+    count("failures"),
     partial_index("check_runs_open", "processor", "date", where="ended_at IS NULL"),
 )
 

@@ -89,12 +89,16 @@ _KEY = _COLUMNS[:4]
 _OF_DATES = checks.c.date.in_(bindparam("_dates", expanding=True))
 _OUTPUTS = (
     select(checks.c.date, checks.c.processor)
-    .where(checks.c.date.between(bindparam("_first"), bindparam("_last")))
+    .where(checks.c.date.between(bindparam("_first"), bindparam("_last")), _THEIRS)
     .where(checks.c.verdict != Verdict.NOT_EXPECTED.value, text(f"({HAS_OUTPUT})"))
 )
+_GAP_DAYS = 31
+"""Dates further apart are read by separate queries."""
+_FIRST_MARKED = select(checks.c.date).where(_IS_MARKED).order_by(checks.c.date).limit(1)
 _STALE = (
     select(checks.c.date, checks.c.processor)
-    .where(_IS_MARKED, checks.c.date <= bindparam("_last"), _older(checks.c.stale_at))
+    .where(_IS_MARKED, checks.c.date.between(bindparam("_first"), bindparam("_last")))
+    .where(_older(checks.c.stale_at))
     .where(exists().where(dates.c.date == checks.c.date))
 )
 _OF_OUTPUT = and_(stale_causes.c.date == checks.c.date, stale_causes.c.processor == checks.c.processor)
@@ -192,17 +196,39 @@ def join_cascade(tx: Connection, date: dt.date, names: Collection[str]) -> None:
     tx.execute(_JOIN_CASCADE, {"_date": date, "_names": list(names)})
 
 
-def stale_pairs(tx: Connection, last: dt.date) -> set[Pair]:
-    """The stale outputs up to a date that no attempt has computed since.
+def first_marked(tx: Connection) -> dt.date | None:
+    """The first date with a marked output; None without any."""
+    row = next(iter(fetch(tx, _FIRST_MARKED, {})), None)
+    return row.date if row else None
+
+
+def stale_pairs(tx: Connection, first: dt.date, last: dt.date) -> set[Pair]:
+    """The stale outputs from `first` to `last`, both included, that no attempt has computed since.
 
     Dates that were never enqueued are left out: no retry could compute theirs.
     """
-    return {(row.date, row.processor) for row in fetch(tx, _STALE, {"_last": last})}
+    return {(row.date, row.processor) for row in fetch(tx, _STALE, {"_first": first, "_last": last})}
 
 
-def outputs(tx: Connection, first: dt.date, last: dt.date) -> set[Pair]:
-    """The expected outputs from `first` to `last`, both included, that exist or may exist."""
-    return {(row.date, row.processor) for row in tx.execute(_OUTPUTS, {"_first": first, "_last": last})}
+def existing(tx: Connection, wanted: Collection[Pair]) -> set[Pair]:
+    """Those of some outputs that are expected, and exist or may exist."""
+    names = sorted({name for _, name in wanted})
+    found: set[Pair] = set()
+    for first, last in _dense_spans(sorted({date for date, _ in wanted})):
+        span = {"_first": first, "_last": last, "_processors": names}
+        found |= {(row.date, row.processor) for row in fetch(tx, _OUTPUTS, span)}
+    return found.intersection(wanted)
+
+
+def _dense_spans(sorted_dates: Iterable[dt.date]) -> list[list[dt.date]]:
+    """The first and the last date of spans that cover the dates and few others."""
+    spans: list[list[dt.date]] = []
+    for date in sorted_dates:
+        if spans and (date - spans[-1][1]).days <= _GAP_DAYS:
+            spans[-1][1] = date
+        else:
+            spans.append([date, date])
+    return spans
 
 
 def stale_outputs(tx: Connection, marked: Collection[dt.date]) -> dict[dt.date, dict[str, list[StaleCause]]]:

@@ -17,10 +17,13 @@ import requests
 
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.demo import environment
+from tests.fork_server import ForkedProcess
 from tests.ports import free_port
 from tests.timeouts import PATIENCE
 
 T = TypeVar("T")
+
+PROGRAM = ("-m", "backfilld")
 
 PATIENT = {'timeout = "60s"': 'timeout = "15m"', 'idle_timeout = "20s"': 'idle_timeout = "5m"'}
 """No job of the demo is ended for its time, however slow the machine is."""
@@ -53,10 +56,12 @@ class Daemon:
         self.options = options
         self.before: tuple[str, ...] = ()
         """Words before its command line, of a program that executes it."""
-        self.program: tuple[str, ...] = ("-m", "backfilld")
+        self.program: tuple[str, ...] = PROGRAM
+        self.forked = True
+        """Whether its interpreter may be that of the fork server, with the product imported."""
         self.port = free_port()
         self.client = Client(f"http://127.0.0.1:{self.port}")
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self.more_environment: dict[str, str] = {"BACKFILLD_DATABASE": database} if database else {}
         self.database = database or f"sqlite:///{self.state / 'state.db'}"
 
@@ -67,14 +72,20 @@ class Daemon:
 
     def launch(self) -> None:
         """Start it, and wait for nothing."""
-        with (self.folder / "daemon.log").open("ab") as log:
-            self.process = subprocess.Popen(self.words, stdout=log, stderr=log, env=self.environment)
+        self.process = self._started(self.folder / "daemon.log", *self.before)
+
+    def _started(self, output: Path, *before: str) -> subprocess.Popen[bytes] | ForkedProcess:
+        """A process of its command line, forked where that makes no difference."""
+        if self.forked and not before and self.program == PROGRAM:
+            return ForkedProcess(self.words[2:], self.environment, output)
+        with output.open("ab") as file:
+            return subprocess.Popen([*before, *self.words], stdout=file, stderr=file, env=self.environment)
 
     @property
     def words(self) -> list[str]:
         """The command line that starts it."""
         serve = ["serve", "--pipeline", str(self.pipeline), "--state-dir", str(self.state), *self.options]
-        return [*self.before, sys.executable, *self.program, *serve, "--listen", f"127.0.0.1:{self.port}"]
+        return [sys.executable, *self.program, *serve, "--listen", f"127.0.0.1:{self.port}"]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -84,11 +95,12 @@ class Daemon:
 
     def refusal(self, *before: str) -> str:
         """What it says when it cannot start: a line or two with the remedy, and exit code 2."""
-        words = [*before, *self.words]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, env=self.environment)
-        assert done.returncode == 2, done.stderr
-        assert "Traceback" not in done.stderr, done.stderr
-        return done.stderr
+        output = self.folder / "refusal.log"
+        output.unlink(missing_ok=True)
+        code, text = self._started(output, *before).wait(), output.read_text()
+        assert code == 2, text
+        assert "Traceback" not in text, text
+        return text
 
     def ready(self) -> str:
         """What /readyz says, well or not."""

@@ -33,11 +33,17 @@ def firing(name):
 
 
 def test_dashboard_and_rules_read_what_a_daemon_really_exposes(tmp_path):
+    shown = {hasten(query) for query in queries()}
     with daemon(tmp_path / "d", pace="2") as one, prometheus(tmp_path / "p", one.port) as seen:
+        # Given a daemon that has nothing to do: no panel of faults has a series
+        seen.wait_for('up{job="backfilld"} == 1')
+        only_if_positive = [query for query in shown if query.endswith(" > 0")]
+        assert len(only_if_positive) == 8
+        assert not [query for query in only_if_positive if seen.query(query)]
         break_down(one, seen)
         # Then everything that the dashboard and the rules ask for is there
-        for query in {hasten(query) for query in queries()}:
-            seen.wait_for(query)
+        for query in shown:
+            seen.wait_for(query.removesuffix(" > 0"))
         for name in [rule["record"] for rule in rules() if "record" in rule]:
             seen.wait_for(name)
         run("promtool", "check", "metrics", text=one.client.text("/metrics")[0])

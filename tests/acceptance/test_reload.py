@@ -50,6 +50,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Daemon, Listener]]:
     """A daemon under a service manager, with a job that waits for the file `go`."""
     listener = Listener(tmp_path / "notify")
     with daemon(tmp_path / "d", start=False) as one:
+        one.forked = False  # it starts anew by its own command line
         one.more_environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "60000000"}
         one.pipeline.write_text(PIPELINE)
         (one.folder / "job.sh").write_text(JOB)

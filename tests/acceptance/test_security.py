@@ -95,7 +95,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         before = os.umask(0)
         try:
             options = ("--tokens", str(file))
-            with daemon(folder / "d", pace="0.5", processors=FEW, options=options) as one:
+            with daemon(folder / "d", pace="0.5", processors=FEW, options=options, start=False) as one:
+                one.forked = False  # its command line is looked at
+                one.start()
                 os.umask(before)
                 one.client = Client(one.client.url, token)
                 stage = Stage(one, token, folder, [], [])

@@ -11,6 +11,8 @@ from backfilld.api.formatting import format_attempt_result
 from backfilld.api.notifications import digests
 from backfilld.daemon.executors.adapter import Job
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store.attempt_verdicts import describe
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import GAMES, Api, make_api
 from tests.simulation.world import Work, World
@@ -65,6 +67,27 @@ def test_a_job_that_exits_1_after_writing_everything_left_everything(api: Api) -
     api.enqueue(str(DATE))
     api.world.run()
     assert results(api) == ["exit 1 · 14 rows"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "rows", "reason", "said"),
+    [
+        ("complete", 8160, "", "8,160 rows"),
+        (
+            "complete",
+            8160,
+            "volume not judged: 3 complete dates",
+            "8,160 rows; volume not judged: 3 complete dates",
+        ),
+        ("complete", 1, "rewrite not provable here", "1 row; rewrite not provable here"),
+        ("complete", 0, "no rows, and the partition exists", "no rows, and the partition exists"),
+        ("partial", 2, "2 of 14 rows", "2 of 14 rows"),
+    ],
+)
+def test_rows_that_are_as_they_should_be_are_counted_before_any_remark(
+    verdict: str, rows: int, reason: str, said: str
+) -> None:
+    assert describe(Verdict(verdict), rows, reason) == said
 
 
 def test_an_attempt_has_no_verdict_before_the_warehouse_was_queried(api: Api) -> None:

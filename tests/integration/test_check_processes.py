@@ -69,24 +69,38 @@ def test_the_error_pattern_of_the_job_chooses_the_line_of_a_failure(checks, tmp_
     [
         (("no-such-program", "x"), {}, "the program no-such-program does not exist or cannot be executed"),
         (("./check.sh", "x"), {}, "the program ./check.sh does not exist or cannot be executed"),
-        (("true", "x"), {"cwd": "gone"}, "No such file or directory"),
+        (("true", "\0"), {}, "embedded null byte"),
+        (("true", "x"), {"cwd": "gone"}, "its cwd {cwd} is not a folder"),
     ],
 )
-def test_a_check_that_cannot_start_says_why(checks, tmp_path, argv, keys, reason):
+def test_a_check_that_cannot_run_says_why(checks, tmp_path, argv, keys, reason):
     keys = {name: tmp_path / path for name, path in keys.items()}
-    assert result(checks, command(tmp_path, *argv, **keys)) == (None, f"cannot start: {reason}")
+    assert result(checks, command(tmp_path, *argv, **keys)) == (127, reason.format(**keys))
+
+
+def test_a_check_that_the_host_cannot_start_now_has_no_exit_code(checks, tmp_path):
+    (tmp_path / "checks").write_text("a file where the folder of logs belongs")
+    assert result(checks, command(tmp_path, "true")) == (None, "could not start: Not a directory")
 
 
 def test_a_check_that_takes_too_long_is_ended_with_its_children(checks, tmp_path):
     # Given a check that ignores SIGTERM and starts a child
-    script = "trap '' TERM; sleep 600 & echo $! > child; wait; wait"
-    code, reason = result(checks, command(tmp_path, script, timeout=0.5))
-    assert (code, reason) == (None, "did not end within 0.5 s; raise its timeout, or run it by hand")
+    script = "trap '' TERM; sleep 600 & echo $! > child; {}wait; wait"
+    for prints, printed in (("echo 1 of 2 START; ", ": 1 of 2 START"), ("", " and printed nothing")):
+        code, reason = result(checks, command(tmp_path, script.format(prints), timeout=0.3))
+        remedy = "raise its timeout, or run it by hand"
+        assert (code, reason) == (None, f"did not end within 0.3 s{printed}; {remedy}")
+        checks.ended.clear()
     until(lambda: not lives(int((tmp_path / "child").read_text())))
 
 
-def test_what_a_check_leaves_behind_is_ended_with_it(checks, tmp_path):
-    assert result(checks, command(tmp_path, "sleep 600 & echo $! > child; exit 0")) == (0, "")
+@pytest.mark.parametrize(
+    "escape", ["", "setsid", "setsid env -i PATH=$PATH", "env -i PATH=$PATH nohup setsid"]
+)
+def test_what_a_check_leaves_behind_is_ended_with_it(checks, tmp_path, escape):
+    script = f"{escape} sh -c 'echo $$ > child.new; mv child.new child; exec sleep 600' >/dev/null 2>&1 &"
+    wait = "until test -e child; do sleep 0.01; done; exit 0"
+    assert result(checks, command(tmp_path, f"{script} {wait}")) == (0, "")
     until(lambda: not lives(int((tmp_path / "child").read_text())))
 
 

@@ -69,3 +69,11 @@ def test_a_log_is_never_held_whole(command, monkeypatch, long_log):
     # Then little of it was in memory at any time
     assert sum(printed) == 24 << 20
     assert most < 8 << 20
+
+
+def test_a_log_of_a_misspelt_processor_names_the_nearest_one(command, api):
+    api.enqueue("2021-10-19")
+    api.world.run()
+    assert (
+        "boxx has no attempt for 2021-10-19; did you mean 'box'?" in command("logs", "2021-10-19", "boxx").err
+    )

@@ -178,6 +178,10 @@ def test_status_of_a_date_shows_all_of_it(command, api, on_terminal):
         "0 of at least 1",
     ):
         assert words in shown, shown
+    # And what is longer than a line goes on below it, indented
+    assert max(map(len, shown.splitlines())) <= 80
+    moved = next(n for n, line in enumerate(shown.splitlines()) if "→ failed" in line)
+    assert shown.splitlines()[moved + 1].startswith("      ")
 
 
 @pytest.mark.parametrize("size", [(40, 12), (80, 24), (140, 45)])
@@ -197,6 +201,12 @@ def test_a_picture_keeps_to_the_terminal_it_is_shown_on(command, api, size):
     assert max(map(len, lines)) <= width
     for words in ("0 of 3 dates done", "phase2", "phase4", "season", "▷ 2021-10-27", "→ backfilld resume"):
         assert any(words in line for line in lines), lines
+    # A picture that stays cuts off nothing of what dates wait for
+    with console.capture() as captured:
+        console.print(
+            dashboard.picture(take_snapshot(Client(os.environ["BACKFILLD_URL"])), console, whole=True)
+        )
+    assert "…" not in captured.get().partition("pace")[2]
 
 
 def test_on_a_terminal_failures_scroll_by_above_the_picture(command, api, on_terminal):

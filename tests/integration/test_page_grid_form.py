@@ -36,7 +36,7 @@ def test_the_grid_shows_the_weeks_of_the_last_dates_and_moves_by_its_url(api: Ap
 def test_a_retry_is_shown_before_it_is_done(api: Api) -> None:
     shown = api.client.get("/grid", query_string={**MARKED, "do": "retry"}).text
     assert "Retry 2 dates" in shown
-    assert "1 never enqueued, 1 nothing is missing" in shown
+    assert "1 never enqueued, 1 with nothing missing" in shown
     assert api.get("/v1/dates/2021-10-19")["state"] == "failed"
     # When the form is sent
     done = api.client.post("/grid?start=2021-10-18", data={**MARKED, "do": "retry"})

@@ -25,24 +25,6 @@ def _ignore(name: str, *, free: bool = True) -> None:
     """A point at which nothing happens."""
 
 
-class _OneConnection:
-    """In place of a pool, which would reset the connection after each transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.raw: Any = connection.connection.driver_connection
-
-    @contextlib.contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """Commit at the end, roll back on an exception; the database itself sends BEGIN."""
-        try:
-            yield self._connection
-        except BaseException:
-            self.raw.rollback()
-            raise
-        self.raw.commit()
-
-
 class CrashingDatabase(Database):
     """The real database in memory, with named points around its transactions.
 
@@ -56,9 +38,8 @@ class CrashingDatabase(Database):
         self.point: Point = _ignore
         self.on_commit: Callable[[], None] = lambda: None
         self.upgrade()
-        connection = _OneConnection(self._engine.connect())
-        self.raw = connection.raw
-        self._engine = self._reader = connection  # type: ignore[assignment]
+        with self.read() as tx:
+            self.raw: Any = tx.connection.driver_connection
         self._empty: bytes = self.raw.serialize()
 
     def clear(self) -> None:

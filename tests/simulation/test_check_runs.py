@@ -96,7 +96,7 @@ def test_a_check_that_never_passes_fails_the_date_with_its_last_line(world):
             f"{NAME} could not run its program, exit 127: sh: no dbt;"
             " correct expect.check.command, and reload",
         ),
-        (CheckResult(137), f"{NAME} was killed by signal 9"),
+        (CheckResult(137), f"{NAME} was killed by signal 9; run it by hand"),
     ],
 )
 def test_a_check_without_a_result_is_unknown_and_tried_again_after_recheck_interval(world, result, reason):

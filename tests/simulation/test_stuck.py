@@ -8,6 +8,8 @@ from backfilld.api.notifications import digests
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import backfills, sent_notifications
+from tests.factories import phase, pipeline, processor
+from tests.simulation.check_fakes import CheckResult
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, Work, World
 
@@ -104,6 +106,80 @@ def test_a_date_that_was_never_enqueued_and_lacks_data_is_what_later_dates_are_s
     assert name == "stuck"
     assert "which was never enqueued" in stuck_on
     assert f"backfilld enqueue {stuck_on.split()[2].rstrip(',')}" in stuck_on
+
+
+def checked(folder):
+    """A world in which a source has a check command."""
+    check = {"check": {"command": ["dbt", "test"]}}
+    return World(
+        pipeline(phase("raw", processor("box", expect=check)), phase("derived", processor("team"))),
+        SEASON,
+        folder,
+    )
+
+
+def run_checks(world, times):
+    """Go on until so many check commands have ended."""
+    world.settle()
+    while len(world.checks.started) < times or world.checks.running:
+        assert world.step()
+        world.settle()
+
+
+def test_a_check_command_that_can_never_run_is_stuck_and_says_what_helps(tmp_path):
+    world = checked(tmp_path)
+    world.checks.script = lambda pair: CheckResult(127, detail="the program dbt does not exist")
+    receipt = world.enqueue(DAY, NEXT)
+    run_checks(world, 2)
+    # Then both dates wait for one cause, and it is named with what helps
+    assert status(world, receipt) == (
+        "stuck",
+        'check "dbt test" could not run its program, exit 127: the program dbt does not exist;'
+        f" correct expect.check.command, and reload; or backfilld accept {DAY} box --reason TEXT",
+    )
+    # And it stays so while the command runs again
+    seen = set()
+    while len(world.checks.started) < 4 or world.checks.running:
+        world.step()
+        world.settle()
+        seen.add(status(world, receipt)[0])
+    assert seen == {"stuck"}
+    # When it can run, then the backfill goes on by itself
+    world.checks.script = lambda pair: CheckResult(0)
+    world.run()
+    assert status(world, receipt) == ("finished", None)
+
+
+def test_a_check_command_that_timed_out_once_may_still_pass_and_one_that_always_does_is_stuck(tmp_path):
+    world = checked(tmp_path)
+    world.checks.script = lambda pair: CheckResult(None, detail="did not end within 300 s; raise its timeout")
+    receipt = world.enqueue(DAY, DAY)
+    run_checks(world, 1)
+    assert status(world, receipt) == ("active", None)
+    run_checks(world, 2)
+    name, stuck_on = status(world, receipt)
+    assert (name, "did not end within 300 s; raise its timeout" in stuck_on) == ("stuck", True)
+    # When somebody writes the output anew, then what is known of it counts no more
+    world.fill("box", DAY, rows=2)
+    run_checks(world, 3)
+    assert status(world, receipt) == ("active", None)
+    # And a waiver ends the wait
+    world.commands.accept(DAY, "box", by=ME, reason="its check hangs")
+    world.run()
+    assert status(world, receipt) == ("finished", None)
+
+
+def test_a_check_command_that_fails_for_one_date_leaves_the_others_active_and_is_stuck_after_them(tmp_path):
+    world = checked(tmp_path)
+    world.checks.script = lambda pair: CheckResult(127 if pair[0] == DAY else 0)
+    receipt = world.enqueue(DAY, NEXT)
+    seen = []
+    while world.dates()[NEXT].state != "done":
+        seen.append(status(world, receipt)[0])
+        world.step()
+    assert set(seen) == {"active"}
+    world.settle()
+    assert status(world, receipt)[0] == "stuck"
 
 
 def test_the_wait_of_each_date_behind_names_the_root_and_not_the_date_before_it(world):

@@ -4,6 +4,7 @@ import ast
 import re
 import statistics
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -31,16 +32,34 @@ def text(path: Path) -> str:
     return (ROOT / path).read_text(encoding="utf-8")
 
 
-def tree(path: Path) -> ast.Module:
-    return ast.parse(text(path))
+@dataclass(frozen=True)
+class Sizes:
+    """What one module has."""
+
+    documented: bool
+    functions: dict[str, int]
+    """The length of each function, from `def` to its last line."""
+    broad_excepts: list[str]
 
 
-def functions(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and length of each function, from `def` to its last line."""
-    for node in ast.walk(tree(path)):
-        if isinstance(node, Function):
-            assert node.end_lineno is not None
-            yield f"{path}:{node.lineno} {node.name}", node.end_lineno - node.lineno + 1
+@pytest.fixture(scope="module")
+def sizes() -> dict[str, Sizes]:
+    """Each module of the product, which is parsed once for all tests."""
+    return {str(path): sizes_of(str(path), ast.parse(text(path))) for path in MODULES}
+
+
+def sizes_of(path: str, tree: ast.Module) -> Sizes:
+    found = [node for node in ast.walk(tree) if isinstance(node, Function)]
+    return Sizes(
+        documented=bool(ast.get_docstring(tree)),
+        functions={f"{path}:{node.lineno} {node.name}": length(node) for node in found},
+        broad_excepts=[f"{path}:{line}" for line in broad_excepts(tree)],
+    )
+
+
+def length(node: Function) -> int:
+    assert node.end_lineno is not None
+    return node.end_lineno - node.lineno + 1
 
 
 def broad_excepts(module: ast.AST) -> Iterator[int]:
@@ -57,8 +76,8 @@ def _is_broad(caught: ast.expr) -> bool:
     return any(ast.unparse(kind).split(".")[-1] in ("Exception", "BaseException") for kind in kinds)
 
 
-def test_every_module_says_what_it_is_for() -> None:
-    silent = [str(path) for path in MODULES if not ast.get_docstring(tree(path))]
+def test_every_module_says_what_it_is_for(sizes: dict[str, Sizes]) -> None:
+    silent = [path for path, module in sizes.items() if not module.documented]
     assert not silent, f"open these with a docstring: {silent}"
 
 
@@ -74,18 +93,19 @@ def test_no_module_has_loose_ends() -> None:
     assert not loose, f"do it, or write it down where work is planned: {loose}"
 
 
-def test_no_function_is_too_long() -> None:
-    long = [f"{name}: {n} lines" for path in MODULES for name, n in functions(path) if n > FUNCTION_LINES]
+def test_no_function_is_too_long(sizes: dict[str, Sizes]) -> None:
+    lengths = {name: lines for module in sizes.values() for name, lines in module.functions.items()}
+    long = [f"{name}: {lines} lines" for name, lines in lengths.items() if lines > FUNCTION_LINES]
     assert not long, f"at most {FUNCTION_LINES} lines may be: split {long}"
 
 
-def test_most_functions_are_short() -> None:
-    median = statistics.median(length for path in MODULES for _, length in functions(path))
+def test_most_functions_are_short(sizes: dict[str, Sizes]) -> None:
+    median = statistics.median(lines for module in sizes.values() for lines in module.functions.values())
     assert median <= MEDIAN_FUNCTION_LINES
 
 
-def test_hardly_anything_catches_everything() -> None:
-    broad = [f"{path}:{line}" for path in MODULES for line in broad_excepts(tree(path))]
+def test_hardly_anything_catches_everything(sizes: dict[str, Sizes]) -> None:
+    broad = [place for module in sizes.values() for place in module.broad_excepts]
     assert len(broad) <= BROAD_EXCEPTS, f"at most {BROAD_EXCEPTS} may be, at the edges of threads: {broad}"
 
 

@@ -67,6 +67,14 @@ def test_the_help_of_a_verb_has_an_example_of_it(words):
     assert f"  backfilld {words}" in CliRunner().invoke(cli, [*words.split(), "--help"]).output
 
 
+def test_no_help_is_wider_than_a_terminal_or_cut():
+    for words in ("", *VERBS, *commands()):
+        shown = CliRunner().invoke(cli, [*words.split(), "--help"], terminal_width=80).output
+        lines = shown.splitlines()[1:]
+        assert [line for line in lines if len(line) > 80 or line.endswith("...")] == [], words
+        assert not words or f"    backfilld {words}" in shown
+
+
 @pytest.mark.parametrize("width", [64, 80, 100])
 def test_the_list_of_verbs_is_grouped_and_no_summary_is_cut_or_wrapped(width):
     shown = CliRunner().invoke(cli, ["--help"], terminal_width=width, max_content_width=width).output

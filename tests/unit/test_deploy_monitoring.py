@@ -79,7 +79,16 @@ def test_no_panel_lies_on_another_and_each_says_what_it_shows():
         beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
         above = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
         assert beside or above, (one, other)
-    assert all(panel["title"] and panel["fieldConfig"] for panel in panels())
+    assert all(panel["title"] and panel["description"] and panel["fieldConfig"] for panel in panels())
+    titles = [panel["title"] for panel in shown]
+    assert len(set(titles)) == len(titles)
+
+
+def test_every_series_of_the_dashboard_names_its_daemon_or_sums_all_daemons():
+    for target in (target for panel in panels() for target in panel["targets"]):
+        by = re.match(r"sum by \(([^)]*)\)", target["expr"])
+        summed = by is not None and "instance" not in by.group(1)
+        assert summed != ("{{instance}}" in target["legendFormat"]), target["expr"]
 
 
 def test_provisioning_keeps_what_is_in_the_files():

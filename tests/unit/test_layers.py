@@ -5,6 +5,7 @@ A new dependency gets a line in FENCES, with the folder that uses it.
 """
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,8 +89,10 @@ def sources(root: Path) -> Iterator[Path]:
         yield from sorted((root / layer).rglob("*.py"))
 
 
-def imports(root: Path, path: Path) -> Iterator[Import]:
-    """All imports of a module, lazy and conditional ones too."""
+@functools.cache
+def imports(root: Path, path: Path) -> list[Import]:
+    """All imports of a module, lazy and conditional ones too; parsed once for all rules."""
+    found: list[Import] = []
     relative = path.relative_to(root)
     package = relative.parts[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -102,7 +105,8 @@ def imports(root: Path, path: Path) -> Iterator[Import]:
             modules = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        yield from (Import(str(relative), node.lineno, module) for module in modules)
+        found += [Import(str(relative), node.lineno, module) for module in modules]
+    return found
 
 
 def complaints(root: Path) -> list[str]:
@@ -156,6 +160,7 @@ def _loads(name: str) -> list[str]:
     return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
 
 
+@pytest.mark.xdist_group("imports")
 def test_no_module_imports_itself_through_others() -> None:
     assert cycle(ROOT) == []
 
@@ -184,6 +189,7 @@ def test_an_import_cycle_is_found(tmp_path: Path, files: dict[str, str]) -> None
     assert cycle(tmp_path)
 
 
+@pytest.mark.xdist_group("imports")
 def test_nobody_imports_what_is_not_for_him() -> None:
     assert complaints(ROOT) == []
 

@@ -6,13 +6,14 @@ import datetime as dt
 import math
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from backfilld import __version__
-from backfilld.api.metrics import Metrics
+from backfilld.api.metrics import DURATIONS, Metrics
 from backfilld.daemon.events import (
     AttemptEnded,
     AttemptStarted,
@@ -117,6 +118,15 @@ def test_counters_hear_what_the_engine_does(api: Api) -> None:
     assert samples['backfilld_transitions_total{to="failed"}'] == 1
     assert samples['backfilld_gate_evaluations_total{phase="phase2",result="fail"}'] == 1
     assert samples['backfilld_gate_evaluations_total{phase="phase4",result="advance"}'] == 2
+
+
+def test_durations_from_a_tenth_of_a_second_to_an_hour_have_narrow_buckets() -> None:
+    assert DURATIONS[0] <= 0.1
+    assert DURATIONS[-1] >= 3600
+    assert all(after <= 2.5 * before for before, after in pairwise(DURATIONS))
+    # A quantile lies between the bounds of its bucket
+    lower, upper = next(pair for pair in pairwise(DURATIONS) if pair[0] < 1.6 <= pair[1])
+    assert 1 <= lower < upper <= 2.5
 
 
 def test_moves_that_people_ask_for_are_counted_as_the_engine_s_are(api: Api) -> None:

@@ -65,3 +65,9 @@ def test_years_of_dates_are_few_buckets():
 
 def test_before_the_first_date_has_ended_there_is_nothing_to_draw():
     assert pace_chart.draw([], left=5) == []
+
+
+def test_a_single_estimate_draws_no_line():
+    (chart,) = pace_chart.draw([0.0, 60.0], left=5)
+    assert len([bucket for bucket in chart.buckets if bucket.eta is not None]) == 1
+    assert chart.longest is None

@@ -1,7 +1,6 @@
 """The validation report: the brief's worked examples, and what a range lacks and why."""
 
 import datetime as dt
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -213,7 +212,7 @@ def test_what_the_daemon_runs_now_is_waited_for() -> None:
     before = validated(small_nba, facts, "2021-10-26")
     check = before.snapshot.checks[day]["nbac_team_boxscore"]
     # Given a daemon that has an attempt under way
-    known = {day: {"nbac_team_boxscore": replace(check, attempt_id=31)}}
+    known = {day: {"nbac_team_boxscore": check._replace(attempt_id=31)}}
     facts.fill(["bigdataball_play_by_play"], [day])
     report = validation(small_nba, facts, day, day, now=NOW, known=known)
     # Then the report says so, and no plan starts it twice
@@ -231,8 +230,7 @@ def test_our_own_attempt_explains_rows_that_never_came() -> None:
     small_nba, facts = small()
     day = date("2021-10-26")
     check = validated(small_nba, facts, "2021-10-26").snapshot.checks[day]["nbac_team_boxscore"]
-    ended = replace(
-        check,
+    ended = check._replace(
         output="nba.nbac_team_boxscore",
         last_attempt_started_at=NOW - 60,
         last_attempt_ended_at=NOW - 30,
@@ -242,7 +240,7 @@ def test_our_own_attempt_explains_rows_that_never_came() -> None:
     report = validation(small_nba, facts, day, day, now=NOW, known=known)
     assert processor_of(report, "nbac_team_boxscore").status == "ran but no data"
     # But not those of another table, which the file named before
-    known = {day: {"nbac_team_boxscore": replace(ended, output="nba.boxscore_v1")}}
+    known = {day: {"nbac_team_boxscore": ended._replace(output="nba.boxscore_v1")}}
     report = validation(small_nba, facts, day, day, now=NOW, known=known)
     assert processor_of(report, "nbac_team_boxscore").status == "never ran"
 
@@ -252,7 +250,7 @@ def test_what_an_operator_accepted_opens_the_gate_and_is_told() -> None:
     day = date("2021-10-26")
     facts.fill(["bigdataball_play_by_play"], [day])
     check = validated(small_nba, facts, "2021-10-26").snapshot.checks[day]["nbac_team_boxscore"]
-    accepted = replace(check, accepted_by="ann", accepted_reason="never recorded")
+    accepted = check._replace(accepted_by="ann", accepted_reason="never recorded")
     known = {day: {"nbac_team_boxscore": accepted}}
     report = validation(small_nba, facts, day, day, now=NOW, known=known)
     assert phase_of(report, "phase2").ready

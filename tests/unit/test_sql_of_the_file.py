@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import duckdb
 import pytest
 
 from backfilld.daemon.warehouses.sql.fragment_validation import syntax_problem
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import phase, pipeline, processor
+from tests.unit.test_from_bigquery import EXACT
 
 DIALECTS = ["bigquery", "duckdb", "postgres"]
 
@@ -35,7 +37,7 @@ ESCAPES = [
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(("text", "problem"), ESCAPES)
 def test_what_would_change_the_query_around_it_is_refused(text: str, problem: str, dialect: str) -> None:
-    assert syntax_problem(text, dialect, "expression").startswith(problem)
+    assert syntax_problem(text, dialect, "condition").startswith(problem)
 
 
 EVERYWHERE = [
@@ -45,7 +47,6 @@ EVERYWHERE = [
     "(SELECT COUNT(*) FROM shop.orders) > 3",
     "CASE WHEN a THEN b ELSE c END",
     "\n  day BETWEEN @start AND @end\n",
-    "SUM(amount) / NULLIF(COUNT(DISTINCT name), 0)",
 ]
 OF_ONE_DIALECT = {
     "bigquery": ["REGEXP_CONTAINS(a, r'\\(')", "'''it's''' = a", "`odd (name` > 1", "'it\\'s' = a"],
@@ -62,10 +63,71 @@ OF_ONE_DIALECT = {
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_expressions_that_are_legal_are_taken(dialect: str) -> None:
-    problems = {
-        text: syntax_problem(text, dialect, "expression") for text in EVERYWHERE + OF_ONE_DIALECT[dialect]
-    }
+    texts = [*EVERYWHERE, *OF_ONE_DIALECT[dialect], *(EXACT if dialect == "bigquery" else ())]
+    problems = {text: syntax_problem(text, dialect, "condition") for text in texts}
+    problems |= {text: syntax_problem(text, dialect, "measure") for text in MEASURES}
     assert {text: problem for text, problem in problems.items() if problem} == {}
+
+
+NOT_OF_ONE_ROW = [
+    ("SUM(v) > 0", "has the aggregate SUM(v), and it is a condition on one row: write one, or expect.change"),
+    ("v > AVG(v)", "has the aggregate AVG(v)"),
+    ("COUNT(*) > 1", "has the aggregate COUNT(*)"),
+    ("v > 0 AND NOT (MAX(v) IS NULL)", "has the aggregate MAX(v)"),
+    ("(SELECT SUM(v)) > 0", "has the aggregate SUM(v) of no table"),
+    ("ROW_NUMBER() OVER (ORDER BY id) = 1", "has the window function ROW_NUMBER() OVER (ORDER BY id"),
+    ("SUM(v) OVER () > 0", "has the window function SUM(v) OVER ()"),
+    ("v > (SELECT n, id FROM shop.orders)", "compares v with a subquery of 2 columns; select one"),
+    ("id IN (SELECT id, n FROM shop.orders)", "compares id with a subquery of 2 columns; select one"),
+    ("UNNEST(l) > 1", "has UNNEST(l), which gives several rows"),
+]
+MEASURES = ["SUM(v)", "COUNT(*)", "SUM(v) / NULLIF(COUNT(DISTINCT name), 0)", "1", "my_aggregate(v)"]
+CONDITIONS = [*EVERYWHERE[:1], "id IN (SELECT id FROM shop.orders)", "(SELECT MAX(n) FROM shop.orders) > v"]
+CONDITIONS += ["EXISTS (SELECT 1 FROM shop.orders AS o WHERE o.id = t.id)", "v > 0 OR v IS NULL"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("text", "problem"), NOT_OF_ONE_ROW)
+def test_a_condition_that_needs_more_than_one_row_is_refused(text: str, problem: str, dialect: str) -> None:
+    assert syntax_problem(text, dialect, "condition").startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text"),
+    [
+        ("bigquery", "COUNTIF(v > 1) > 0"),
+        ("bigquery", "LOGICAL_AND(v > 1)"),
+        ("duckdb", "arg_max(v, id) = 1"),
+        ("duckdb", "fsum(v) > 1"),
+        ("postgres", "every(v > 1)"),
+        ("postgres", "COUNT(*) FILTER (WHERE v > 1) > 0"),
+        ("postgres", "mode() WITHIN GROUP (ORDER BY v) = 1"),
+    ],
+)
+def test_the_aggregates_of_each_dialect_are_known(dialect: str, text: str) -> None:
+    assert syntax_problem(text, dialect, "condition").startswith("has the aggregate ")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("text", ["v", "ROUND(v * 2)", "SUM(v) OVER ()"])
+def test_a_measure_that_is_no_aggregate_is_refused(text: str, dialect: str) -> None:
+    problem = syntax_problem(text, dialect, "measure")
+    assert problem.endswith("write an aggregate over the rows of a date, such as SUM(amount)")
+
+
+def test_what_is_refused_and_taken_is_what_a_query_refuses_and_takes() -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            "CREATE SCHEMA shop; CREATE TABLE shop.orders(id INT, n INT);"
+            "CREATE TABLE t(id INT, v DOUBLE, note TEXT, name TEXT, l INT[]); INSERT INTO t (id) VALUES (1)"
+        )
+        for text in [*CONDITIONS, *(text for text, _ in NOT_OF_ONE_ROW)]:
+            try:
+                connection.execute(f"SELECT COUNT(CASE WHEN (\n{text}\n) THEN 1 END) FROM t GROUP BY id")
+                runs = True
+            except duckdb.Error:
+                runs = False
+            assert runs is not bool(syntax_problem(text, "duckdb", "condition")), text
 
 
 def test_a_whole_query_may_have_comments_commas_and_a_semicolon_at_its_end() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from backfilld.state.pipeline.loading import PipelineError
-from backfilld.state.rules.check_run import CheckRun
+from backfilld.state.rules.check_run import CheckRun, has_result
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.judge import Judgement, Reference, judge
@@ -15,7 +15,8 @@ NAME = "check \"dbt test --vars '{'\"'\"'day'\"'\"': '\"'\"'2021-10-26'\"'\"'}'\
 
 
 def ran(code: int | None = 0, detail: str = "") -> CheckRun:
-    return CheckRun(subject="", requested_at=1.0, started_at=2.0, ended_at=3.0, exit_code=code, detail=detail)
+    at = {"requested_at": 1.0, "started_at": 2.0, "ended_at": 3.0}
+    return CheckRun(subject="", **at, exit_code=code, detail=detail, failures=0 if has_result(code) else 1)
 
 
 def judged(evidence: Evidence, *, context: dict[str, object] | None = None, **rules: object) -> Judgement:
@@ -42,7 +43,27 @@ def test_only_an_exit_code_says_anything_about_the_output() -> None:
         f"{NAME} did not end within 300 s",
     )
     assert verdict_of(ran(127, "sh: 1: dbt: not found"))[0] == "unknown"
-    assert verdict_of(ran(139)) == ("unknown", f"{NAME} was killed by signal 11")
+    assert verdict_of(ran(139)) == ("unknown", f"{NAME} was killed by signal 11; run it by hand")
+
+
+def test_while_it_runs_again_it_says_why_the_run_before_had_no_result() -> None:
+    before = {"subject": "", "requested_at": 1.0, "detail": "did not end within 300 s", "failures": 1}
+    waits, runs = CheckRun(**before), CheckRun(**before, started_at=2.0)
+    assert verdict_of(waits)[1] == f"{NAME} has not run yet; before, it did not end within 300 s"
+    assert verdict_of(runs)[1] == f"{NAME} is running; before, it did not end within 300 s"
+    # One that passed says nothing while it runs again
+    assert verdict_of(CheckRun(subject="", requested_at=1.0, exit_code=0, detail="PASS=1"))[1].endswith("yet")
+
+
+@pytest.mark.parametrize(
+    ("code", "failures", "needed"),
+    [(None, 1, False), (137, 1, False), (127, 1, True), (126, 1, True), (None, 2, True), (0, 0, False)],
+)
+def test_an_operator_is_needed_where_its_program_cannot_run_or_two_runs_had_no_result(
+    code: int | None, failures: int, needed: bool
+) -> None:
+    run = CheckRun(subject="", requested_at=1.0, exit_code=code, failures=failures)
+    assert run.needs_operator is needed
 
 
 @pytest.mark.parametrize("run", [None, ran(0), ran(1)])

@@ -9,12 +9,21 @@ import click
 from backfilld.api.cli.arguments import DATE
 from backfilld.api.cli.client import Client, Json
 from backfilld.api.cli.output import example, json_option, print_json, sanitize_line, table, url_option
+from backfilld.state.formatting import format_utc
 from backfilld.state.records import Action
+
+_TIMES = ("since", "until")
+"""Fields of a hold that are recorded in epoch seconds."""
 
 
 @click.command(epilog=example('audit --target "backfill 7"', "audit --action accept --limit 10"))
 @click.option("--actor", help="Only changes by this name.")
-@click.option("--action", type=click.Choice([action.value for action in Action]), help="Only this change.")
+@click.option(
+    "--action",
+    type=click.Choice([action.value for action in Action]),
+    metavar="ACTION",
+    help=f"Only this change: {', '.join(Action)}.",
+)
 @click.option("--target", help="Only changes of this target: `backfill 7`, `2021-10-19`, `everything`.")
 @click.option("--start", type=DATE, help="From this day on (UTC).")
 @click.option("--end", type=DATE, help="Up to this day (UTC), included.")
@@ -51,6 +60,8 @@ def _flattened(recorded: Json | None, prefix: str = "") -> dict[str, str]:
     for name, value in (recorded or {}).items():
         if isinstance(value, dict):
             values |= _flattened(value, f"{prefix}{name}.")
+        elif name in _TIMES and value is not None:
+            values[prefix + name] = format_utc(value)
         elif value not in (None, ""):
             values[prefix + name] = value if isinstance(value, str) else json.dumps(value)
     return values

@@ -37,7 +37,7 @@ from backfilld.state.formatting import format_date_ranges, pluralize
     default="all",
     help="Which sources may run.",
 )
-@terms_option("--select", "TERM", "Run only these processors; see below.")
+@terms_option("--select", "TERM", "Run only these processors; see above.")
 @terms_option("--exclude", "TERM", "Do not run these processors.")
 @click.option("--with-upstream", is_flag=True, help="Also run what the selected ones are computed from.")
 @click.option("--force", is_flag=True, help="Run every selected processor once, complete or not.")

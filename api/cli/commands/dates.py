@@ -104,7 +104,7 @@ def retry(
 @click.command(
     epilog=example(
         'accept 2021-10-26 nbac_team_boxscore --reason "the source lost it"',
-        'accept 2021-10-19 2021-10-31 --verdict no_data --reason "the source lost it"',
+        'accept 2021-10-19 2021-10-31 --verdict no_data --reason "no games"',
     )
 )
 @click.argument("what", type=DATE_OR_PROCESSOR, nargs=-1, metavar="[START [END]] [PROCESSOR]")

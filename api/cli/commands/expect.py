@@ -14,7 +14,7 @@ from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports import expectation_blindness, suggestions
 
 
-@click.group()
+@click.group(epilog=example("expect blind 2024-01-01 2024-03-31", "expect suggest 2023-10-24 2024-03-31"))
 def expect() -> None:
     """Show what the rules miss, and propose rules."""
 
@@ -28,7 +28,7 @@ def expect() -> None:
 )
 @json_option
 def blind(scope: ReportRange, fail_above: float | None, as_json: bool) -> None:
-    """Show how much damage of complete dates the rules would not see.
+    """Show how much damage the rules would not see.
 
     Nothing is changed: the figures of complete dates are damaged in memory, and judged.
     """

@@ -12,6 +12,7 @@ from backfilld.api.cli.arguments import DATE_OR_ATTEMPT, PROCESSOR
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.output import console, example, json_option, print_json, sanitize, url_option
 from backfilld.api.cli.watch_view import POLL_SECONDS
+from backfilld.state.suggestions import did_you_mean
 
 PART_BYTES = 8 << 20
 """Bytes of a log per request: small for the memory, large enough for the rate limit."""
@@ -93,8 +94,10 @@ def _log_writer() -> Callable[[bytes], None]:
 
 
 def _latest(client: Client, date: str | int, processor: str) -> int:
-    attempts = client.get(f"/v1/dates/{date}")["attempts"]
-    numbers = [int(attempt["id"]) for attempt in attempts if attempt["processor"] == processor]
+    known = client.get(f"/v1/dates/{date}")
+    numbers = [int(attempt["id"]) for attempt in known["attempts"] if attempt["processor"] == processor]
     if not numbers:
-        raise ApiError(f"{processor} has no attempt for {date}", 404)
+        names = [check["processor"] for check in known["processors"]]
+        unknown = "" if processor in names or not names else f"; {did_you_mean(processor, names)}"
+        raise ApiError(f"{processor} has no attempt for {date}{unknown}", 404)
     return max(numbers)

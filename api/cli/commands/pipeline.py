@@ -29,7 +29,7 @@ def chosen_pipeline(path: str | None) -> Path:
     return Path(chosen)
 
 
-@click.group()
+@click.group(epilog=example("pipeline check --pipeline my.toml", "pipeline diagram"))
 def pipeline() -> None:
     """Check the pipeline file, or draw its states."""
 
@@ -38,7 +38,10 @@ def pipeline() -> None:
 @pipeline_option
 @json_option
 def check(path: str | None, as_json: bool) -> None:
-    """Report every mistake in the file with its key and remedy; without one, print the states."""
+    """Report every mistake in the file, or print the states.
+
+    Each mistake is named with its key and remedy.
+    """
     try:
         loaded = load_pipeline(chosen_pipeline(path))
     except PipelineError as error:
@@ -65,7 +68,7 @@ def check(path: str | None, as_json: bool) -> None:
 @pipeline_option
 @json_option
 def diagram(path: str | None, as_json: bool) -> None:
-    """Print the states of a date and their transitions as a Mermaid diagram."""
+    """Print the states and their transitions as a Mermaid diagram."""
     machine = Machine(load_pipeline(chosen_pipeline(path)))
     if as_json:
         print_json({"states": machine.states, "diagram": machine.diagram()})

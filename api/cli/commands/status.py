@@ -19,6 +19,7 @@ from backfilld.api.cli.output import (
     example,
     json_option,
     print_json,
+    print_wrapped,
     sanitize_line,
     table,
     url_option,
@@ -56,7 +57,7 @@ def status(date: str | None, as_json: bool, url: str | None) -> None:
 def print_date(date: Json) -> None:
     """Print one date: its state, processors, attempts and history; wrapped on a terminal only."""
     for line in show_date.lines(date, dt.datetime.now(dt.UTC)):
-        console.print(line, soft_wrap=not console.is_terminal)
+        print_wrapped(line)
 
 
 def _print_everything(client: Client, as_json: bool) -> None:
@@ -95,7 +96,7 @@ def _print_backfills(backfills: list[Json]) -> None:
 def _print_snapshot(view: Snapshot) -> None:
     """Print a picture on a terminal, plain lines elsewhere."""
     if console.is_terminal:
-        console.print(dashboard.picture(view, console), soft_wrap=False)
+        console.print(dashboard.picture(view, console, whole=True), soft_wrap=False)
     else:
         for line in dashboard.plain_lines(view):
             click.echo(line)
@@ -159,7 +160,12 @@ def _watch_command(scope: WatchScope, failures_only: bool) -> str:
 
 @click.command("list", epilog=example("list --state failed", "list --mark stale --since 2021-11-01 --csv"))
 @click.option("--state", metavar="STATE[,STATE]", help="Only dates in these states.")
-@click.option("--outcome", type=click.Choice([one.value for one in Outcome]), help="Only ended dates.")
+@click.option(
+    "--outcome",
+    type=click.Choice([one.value for one in Outcome]),
+    metavar="OUTCOME",
+    help=f"Only dates that ended so: {', '.join(Outcome)}.",
+)
 @click.option("--mark", type=click.Choice([one.value for one in Mark]), help="Only dates with this mark.")
 @click.option("--since", type=DATE, help="From this date on.")
 @click.option("--until", type=DATE, help="Up to this date, included.")

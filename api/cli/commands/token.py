@@ -8,7 +8,7 @@ from backfilld.api.auth.tokens import Scope, mint
 from backfilld.api.cli.output import example, json_option, print_json
 
 
-@click.group()
+@click.group(epilog=example("token new grafana --scope read"))
 def token() -> None:
     """Make tokens for the API."""
 

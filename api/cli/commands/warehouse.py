@@ -12,7 +12,7 @@ from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports.warehouse_conformance import warehouse_check
 
 
-@click.group()
+@click.group(epilog=example("warehouse check 2021-10-19 2021-10-31"))
 def warehouse() -> None:
     """Check that the warehouse answers as it should."""
 
@@ -21,10 +21,11 @@ def warehouse() -> None:
 @range_arguments
 @json_option
 def check(scope: ReportRange, as_json: bool) -> None:
-    """Query up to five dates of START to END in several ways, which must agree.
+    """Query a few dates in several ways, which must agree.
 
-    It is the part of the adapters' test suite that only reads. Choose dates that have rows, and a time at
-    which no job writes them. Exit codes: 0 good, 1 something differs, 2 warnings.
+    They are up to five of START to END. It is the part of the adapters' test suite that only reads. Choose
+    dates that have rows, and a time at which no job writes them. Exit codes: 0 good, 1 something differs, 2
+    warnings.
     """
     pipeline = load_pipeline(scope.path)
     with spinner("querying the warehouse") as show_step:

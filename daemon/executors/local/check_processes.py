@@ -1,7 +1,8 @@
 """Runs check commands (`expect.check`) as processes of this host that end with the daemon.
 
-Each has its own process group, a time limit and a log of bounded size. A daemon that is killed leaves none
-behind: the wrapper of each ends its group when the pipe from the daemon closes.
+Each has its own process group, a time limit and a log of bounded size. Whatever it starts is ended with it,
+also in another session. When the daemon is killed, the wrapper of each ends its group, as the pipe from the
+daemon closes.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from pathlib import Path
 from backfilld.daemon.executors.attempt_files import OpenLog, create
 from backfilld.daemon.executors.check_command_executor import CheckCommand, CheckEnd, Pair
 from backfilld.daemon.executors.local.launcher import SHELL, passed_environment
-from backfilld.daemon.executors.process_identity import signal_group
+from backfilld.daemon.executors.local.process_finder import Marks, ProcessFinder
+from backfilld.daemon.executors.process_identity import Identity, executor_id, signal_group
 from backfilld.daemon.host_limits import restore_open_files
 from backfilld.state.formatting import last_line, matching_line
+from backfilld.state.rules.check_run import NOT_FOUND
 
 FOLDER = "checks"
 """The folder of logs in the state directory."""
@@ -32,15 +35,20 @@ _TAIL_BYTES = 2000
 """How much of the log's end is searched for the line that a verdict shows."""
 _SIGNALLED = 128
 """Shells report the end by a signal with its number above this."""
+_KILL_ROUNDS = 50
+_KILL_ROUND_SECONDS = 0.02
+_BEGIN = b"go\n"
 _POLL_SECONDS = 1.0
 """How often the size of the log is checked."""
 
 # The shell never parses a word of the command: the words arrive as arguments.
 # - Descriptor 3 is a pipe whose other end only the daemon holds: end of file means that the daemon is gone.
+# - The command begins once the daemon has marked the shell, as its children inherit the mark.
 # - Traps instead of ignored signals: the shell outlives SIGTERM and reports the code of its command.
 # - The reader of the pipe is ended and reaped, as the daemon may be gone.
 _SCRIPT = """\
 exec 3<&0 </dev/null
+read -r backfilld_begin <&3 || exit 1
 trap : HUP INT QUIT TERM USR1 USR2
 { read -r backfilld_end; kill -KILL 0; } <&3 >/dev/null 2>&1 &
 backfilld_reader=$!
@@ -105,12 +113,14 @@ class CheckProcesses:
             thread.join(max(deadline - time.monotonic(), 0.0))
 
     def _run(self, command: CheckCommand) -> None:
-        exit_code, detail = None, "could not start"
+        exit_code: int | None = None
+        detail = "could not start"
         try:
             exit_code, detail = self._result(command)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            detail = f"cannot start: {reason}"
+        except ValueError as error:
+            exit_code, detail = NOT_FOUND, str(error)
+        except OSError as error:  # such as too little memory or disk, which may end
+            detail = f"could not start: {error.strerror or error}"
         finally:
             end = CheckEnd(pair=command.pair, subject=command.subject, exit_code=exit_code, detail=detail)
             with self._lock:
@@ -129,17 +139,24 @@ class CheckProcesses:
                 starting.callback(os.close, stdin)
                 process = _started(command, stdin, output)
             restore_open_files(process.pid)
-            in_time = self._wait(command, process, log)
-            if not in_time:
-                return None, f"did not end within {command.timeout:g} s; raise its timeout, or run it by hand"
-            size = os.fstat(output).st_size
-            tail = (log.read(max(size - _TAIL_BYTES, 0), _TAIL_BYTES) or b"").decode("utf-8", "replace")
+            marks = Marks.of(Identity.of(process.pid, at=0.0, executor=executor_id(self._state_dir)), 0)
+            marks.put_on(process.pid)
+            with suppress(BrokenPipeError):  # the shell is dead, which the wait shows
+                os.write(lifeline, _BEGIN)
+            in_time, tail = self._wait(command, process, log)
+            _kill_escaped(marks, process.pid)
+        if not in_time:
+            printed = f": {last_line(tail)}" if last_line(tail) else " and printed nothing"
+            remedy = "raise its timeout, or run it by hand"
+            return None, f"did not end within {command.timeout:g} s{printed}; {remedy}"
         pattern, code = command.error_pattern, process.returncode
         line = matching_line(tail, pattern) if pattern and code else ""
         return code if code >= 0 else _SIGNALLED - code, line or last_line(tail)
 
-    def _wait(self, command: CheckCommand, process: subprocess.Popen[bytes], log: OpenLog) -> bool:
-        """Wait for the end of a process group; whether its leader ended within the time limit."""
+    def _wait(
+        self, command: CheckCommand, process: subprocess.Popen[bytes], log: OpenLog
+    ) -> tuple[bool, str]:
+        """Wait for the end of a process group: whether its leader ended in time, and its log's end then."""
         with self._lock:
             self._groups[command.pair] = process.pid
             if self._closed:
@@ -147,6 +164,7 @@ class CheckProcesses:
         pidfd = os.pidfd_open(process.pid)
         try:
             in_time = _ends_within(pidfd, command.timeout, log)
+            tail = _tail(log)  # the shell adds a line about SIGTERM
             if not in_time:
                 signal_group(process.pid, signal.SIGTERM)
                 _ends_within(pidfd, command.grace_period, log)
@@ -156,14 +174,41 @@ class CheckProcesses:
             signal_group(process.pid, signal.SIGKILL)  # before the wait, which frees the group's id
             process.wait()
             os.close(pidfd)
-        return in_time
+        return in_time, tail
+
+
+def _tail(log: OpenLog) -> str:
+    """The end of a log; empty where it cannot be read."""
+    facts = log.facts()
+    start = max(facts.st_size - _TAIL_BYTES, 0) if facts else 0
+    return (log.read(start, _TAIL_BYTES) or b"").decode("utf-8", "replace")
+
+
+def _kill_escaped(marks: Marks, leader: int) -> None:
+    """Kill the processes that left the group of an ended command."""
+    finder = ProcessFinder()
+    for _ in range(_KILL_ROUNDS):
+        left = finder.find(marks, excluding=leader)
+        if not left:
+            return
+        for pid in left:
+            finder.signal(pid, marks, signal.SIGKILL)
+        time.sleep(_KILL_ROUND_SECONDS)
 
 
 def _started(command: CheckCommand, stdin: int, output: int) -> subprocess.Popen[bytes]:
+    """The process of a command.
+
+    Raises:
+        ValueError: its program or its `cwd` does not exist, or a word of it cannot be an argument.
+        OSError: the host cannot start it now.
+    """
     env = passed_environment(command.env, command.pass_env)
     name, *arguments = command.argv
     path = shutil.which(str(command.cwd / name) if "/" in name else name, path=env.get("PATH", os.defpath))
-    if command.cwd.is_dir() and path is None:
+    if not command.cwd.is_dir():
+        raise ValueError(f"its cwd {command.cwd} is not a folder")
+    if path is None:
         raise ValueError(f"the program {name} does not exist or cannot be executed")
     return subprocess.Popen(  # noqa: S603 - the script is constant, the command's words are arguments
         [SHELL, "-c", _SCRIPT, "backfilld-check", path or name, *arguments],

@@ -220,7 +220,7 @@ class LocalExecutor:
         at = self._now()
         log, exit_file = self._file(job.attempt, "log"), self._file(job.attempt, "exit")
         try:
-            env = launcher.environment(job, run_token(self._root))
+            env = launcher.environment(job, run_token(str(self._root)))
             prepared = launcher.prepare(
                 job, log=log, exit_file=exit_file, env=env, at=at, executor=self._executor_id
             )

@@ -61,7 +61,7 @@ def passed_environment(env: Mapping[str, str], pass_env: Collection[str]) -> dic
     reaches a command of the pipeline file by accident.
     """
     names = {*_PASSED, *pass_env}
-    passed = {name: text for name, text in os.environ.items() if name in names or name.startswith("LC_")}
+    passed = {name: os.environ[name] for name in os.environ if name in names or name.startswith("LC_")}
     return {**passed, **env}
 
 

@@ -72,8 +72,10 @@ def locate(identity: Identity, *, log: Path, root: Path) -> int | None:
 
 def exit_file(identity: Identity, path: Path) -> Path:
     """Where the exit code of an attempt is: at `path`, or in a directory that no executor serves any more."""
+    if path.exists():
+        return path
     there = attempt_file(identity.root, int(path.stem), "exit")
-    return path if path.exists() or not there.exists() else there
+    return there if there.exists() else path
 
 
 def open_log(identity: Identity, path: Path) -> OpenLog | None:

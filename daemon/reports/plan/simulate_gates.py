@@ -158,7 +158,7 @@ class _Simulator:
             runs_first = checks[reference].verdict is Verdict.COMPLETE and not before[reference].satisfied
             if runs_first and check.verdict is Verdict.UNKNOWN and check.rows is not None:
                 reason = f"is compared with {reference}, which runs first"
-                checks[name] = replace(check, verdict=Verdict.PARTIAL, reason=reason)
+                checks[name] = check._replace(verdict=Verdict.PARTIAL, reason=reason)
 
     def _decide(
         self, stage: Stage, checks: Mapping[str, CheckRow], missing: Mapping[str, str], entry: str
@@ -172,12 +172,12 @@ class _Simulator:
             self.result.tasks.append(
                 Task(date=check.date, processor=name, stage=stage, reason=_reason(check))
             )
-            checks[name] = replace(assume_complete(check), mode=RunMode.NORMAL)
+            checks[name] = assume_complete(check)._replace(mode=RunMode.NORMAL)
 
     def _record_waivers(self, day: Day, checks: dict[str, CheckRow], decision: Advance) -> None:
         for name, waiver in decision.waivers.items():
             self.result.waivers.append((day.date, name, waiver))
-            checks[name] = replace(checks[name], satisfied=True, waiver_reason=waiver.reason)
+            checks[name] = checks[name]._replace(satisfied=True, waiver_reason=waiver.reason)
 
     def _record_blocker(
         self, stage: Stage, day: Day, checks: Mapping[str, CheckRow], decision: Wait | Fail
@@ -198,7 +198,7 @@ class _Simulator:
         """A check that is to be rewritten once, where it is selected."""
         if not self._options.selects(check.processor):
             return check
-        return replace(check, mode=RunMode.FORCE, attempt_count=0, accepted_reason="", waiver_reason="")
+        return check._replace(mode=RunMode.FORCE, attempt_count=0, accepted_reason="", waiver_reason="")
 
     def _following(self, stage: Stage, day: Day) -> Sequence[Stage]:
         return self._pipeline.stages[self._machine.after(stage, day) :][:1]

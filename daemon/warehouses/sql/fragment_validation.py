@@ -9,10 +9,11 @@ from functools import lru_cache
 
 import duckdb
 import sqlglot
-from sqlglot import TokenType
+from sqlglot import TokenType, exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, TokenError
 
+from backfilld.daemon.warehouses.sql.aggregates import condition_problem, measure_problem
 from backfilld.daemon.warehouses.sql.pipeline_sql import strip_colors, without_parameters
 from backfilld.state.pipeline.warehouse_settings import SqlKind
 
@@ -30,7 +31,7 @@ _Words = Sequence[tuple[TokenType, str]]
 
 @lru_cache(maxsize=_CACHED)
 def syntax_problem(text: str, dialect: str, kind: SqlKind) -> str:
-    """What keeps a text from being one expression, or one query, of a dialect; empty where nothing does.
+    """What keeps a text from being one condition, measure or query of a dialect; empty where nothing does.
 
     A query is sent almost as it was written: of it only quotes, brackets and semicolons are checked. An
     expression is put between brackets, and has to parse alone as well as there.
@@ -39,7 +40,7 @@ def syntax_problem(text: str, dialect: str, kind: SqlKind) -> str:
         tokens = Dialect.get_or_raise(dialect).tokenize(text)
     except TokenError:
         return "has a quote or a comment that is not closed; close it"
-    if kind == "expression" and any(token.comments for token in tokens):
+    if kind != "query" and any(token.comments for token in tokens):
         return "has a comment, which could hide what follows; write it after a # outside of the text"
     words = [(token.token_type, token.text) for token in tokens]
     if kind == "query" and words and words[-1][0] is TokenType.SEMICOLON:
@@ -47,10 +48,11 @@ def syntax_problem(text: str, dialect: str, kind: SqlKind) -> str:
     if not words:
         return "has no SQL; fill it in"
     if any(word is TokenType.SEMICOLON for word, _ in words):
-        return f"has a semicolon, and must be one {kind}; remove it"
+        noun = "query" if kind == "query" else "expression"
+        return f"has a semicolon, and must be one {noun}; remove it"
     is_query = kind == "query" or _IS_QUERY.match(text) is not None
     return _bracket_problem(words, commas=is_query) or (
-        _parse_problem(without_parameters(text), dialect) if kind == "expression" else ""
+        "" if kind == "query" else _parse_problem(without_parameters(text), dialect, kind)
     )
 
 
@@ -68,25 +70,39 @@ def _bracket_problem(words: _Words, *, commas: bool) -> str:
     return f"opens a bracket with {opened[-1][1]} and does not close it; close it" if opened else ""
 
 
-def _parse_problem(text: str, dialect: str) -> str:
+def _parse_problem(text: str, dialect: str, kind: SqlKind) -> str:
     """Why a text is no expression. It must be one alone, and in brackets, where no clause can follow."""
     alone = text if _IS_QUERY.match(text) else f"SELECT 1 WHERE {text}"
-    for query in (alone, f"SELECT 1 WHERE ({text})"):
-        error = _sqlglot_error(query, dialect)
+    for query in (alone, _in_brackets(text)):
+        parsed = _parsed(query, dialect)
+        error = parsed if isinstance(parsed, str) else ""
         if error and dialect == "duckdb":  # its own parser knows more, and takes longer
             error = _duckdb_error(query)
         if error:
             return f"is not one expression of the SQL of {dialect}: {error}; correct it"
-    return ""
+    return _kind_problem(text, dialect, kind)
 
 
-def _sqlglot_error(query: str, dialect: str) -> str:
+def _kind_problem(text: str, dialect: str, kind: SqlKind) -> str:
+    """Why an expression is no condition, or no measure; empty where sqlglot cannot read it."""
+    parsed = _parsed(_in_brackets(text), dialect)
+    where = parsed.find(exp.Where) if isinstance(parsed, exp.Expr) else None
+    problem = condition_problem if kind == "condition" else measure_problem
+    return problem(where.this, dialect) if where else ""
+
+
+def _in_brackets(text: str) -> str:
+    return f"SELECT 1 WHERE ({text})"
+
+
+@lru_cache(maxsize=2)
+def _parsed(query: str, dialect: str) -> exp.Expr | str:
+    """A query, or what sqlglot says against it."""
     try:
-        sqlglot.parse_one(query, read=dialect)
+        return sqlglot.parse_one(query, read=dialect)
     except ParseError as error:
         words = strip_colors(str(error.errors[0].get("description") if error.errors else error))
         return _CLASS.sub(r"\1", words).partition(" but got <")[0].rstrip(".")
-    return ""
 
 
 def _duckdb_error(query: str) -> str:

@@ -19,7 +19,7 @@ class SqlWarehouseSettings(WarehouseSettings):
         return self.sql_dialect
 
     def syntax_problem(self, text: str, kind: SqlKind) -> str:
-        """Why a text of the file is not one expression or one query; empty where it is."""
+        """Why a text of the file is not one condition, measure or query; empty where nothing shows it."""
         from backfilld.daemon.warehouses.sql.fragment_validation import syntax_problem  # noqa: PLC0415  slow to import
 
         return syntax_problem(text, self.file_dialect, kind)

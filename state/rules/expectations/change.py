@@ -6,9 +6,11 @@ import math
 import statistics
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import ClassVar
 
 from pydantic import ConfigDict, Field, RootModel
 
+from backfilld.state.pipeline.warehouse_settings import SqlKind
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.earlier_dates import MedianBounds
@@ -66,6 +68,7 @@ class Change(RootModel[tuple[Measure, ...]], Rule):
     """`change = [{ of = "SUM(amount)", per = "shops", days_back = 28, min = 0.5, max = 2.0 }]`."""
 
     model_config = ConfigDict(frozen=True, strict=True)
+    sql_kind: ClassVar[SqlKind] = "measure"
 
     root: tuple[Measure, ...] = Field(min_length=1, strict=False)
 

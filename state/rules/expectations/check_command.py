@@ -28,7 +28,7 @@ class CommandCheck(StrictModel, Rule):
     command: tuple[str, ...] = Field(min_length=1, strict=False)
     """The program and its arguments, without a shell, with the placeholders of a job of one date."""
     timeout: TimeLimit = 5 * 60.0
-    """The longest that it may run. Then its process group is ended."""
+    """The longest that it may run. Then it is ended with all that it started."""
 
     @field_validator("command")
     @classmethod
@@ -64,10 +64,10 @@ class CommandCheck(StrictModel, Rule):
     def judge_run(self, run: CheckRun | None, date: dt.date) -> Finding | None:
         """What the latest run about an output means; None where it exited with 0."""
         name = self.name(date)
-        if run is None or (run.started_at is None and run.ended_at is None):
-            return Verdict.UNKNOWN, f"{name} has not run yet"
-        if run.ended_at is None:
-            return Verdict.UNKNOWN, f"{name} is running"
+        if run is None or run.ended_at is None:
+            status = "is running" if run and run.started_at is not None else "has not run yet"
+            before = f"; before, it {run.previous_failure}" if run and run.previous_failure else ""
+            return Verdict.UNKNOWN, f"{name} {status}{before}"
         if run.failure:
             return Verdict.UNKNOWN, f"{name} {run.failure}"
         because = f": {run.detail}" if run.detail else ""

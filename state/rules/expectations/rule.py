@@ -38,7 +38,7 @@ class Range:
 class Rule:
     """A rule of the pipeline file about the rows of one processor for one date. Pure."""
 
-    sql_kind: ClassVar[SqlKind] = "expression"
+    sql_kind: ClassVar[SqlKind] = "condition"
     """What its `sql_texts` are."""
 
     def column_names(self) -> tuple[str, ...]:

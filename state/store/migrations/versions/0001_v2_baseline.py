@@ -195,7 +195,7 @@ check_runs = Table(
     _required("subject"),
     Column("requested_at", Double, nullable=False),
     *(Column(name, Double) for name in ("started_at", "ended_at")),
-    Column("exit_code", Integer), _text("detail"),
+    Column("exit_code", Integer), _text("detail"), _count("failures"),
     _partial("check_runs_open", "processor", "date", where="ended_at IS NULL"),
 )
 

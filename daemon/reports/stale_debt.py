@@ -1,0 +1,30 @@
+"""The debt of a request: on how many dates outputs become stale once its jobs have run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+
+from backfilld.daemon.engine import upstream
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.stale_reach import stale_reach
+from backfilld.state.store import dates
+from backfilld.state.store.database import Transaction
+from backfilld.state.store.output_counts import count_outputs
+
+
+def becomes_stale(
+    tx: Transaction, pipeline: Pipeline, selection: Collection[str] | None, rewritten: Collection[dt.date]
+) -> Mapping[str, int]:
+    """By processor: on how many dates, at most, its output becomes stale once the selected ones have run.
+
+    Those dates count whatever is known of them. A later date counts where there is output, or may be.
+    """
+    if not rewritten:
+        return {}
+    names = pipeline.processors if selection is None else selection
+    last = max(*rewritten, dates.last(tx) or dt.date.min)
+    reach = stale_reach(upstream.needs_graph(tx, pipeline), names, rewritten, last)
+    others = count_outputs(tx, {name: of_one.other_dates for name, of_one in reach.items()})
+    debt = {name: reach[name].rewritten_dates + others[name] for name in pipeline.processors if name in reach}
+    return {name: n for name, n in debt.items() if n}

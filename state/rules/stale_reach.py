@@ -1,0 +1,72 @@
+"""How far a rewrite reaches: the dates on which outputs become stale by it. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from backfilld.state.rules.intervals import Interval, merged, without
+from backfilld.state.rules.needs_graph import NeedsGraph, Span
+
+_Intervals = dict[str, list[Interval]]
+"""By processor: intervals of date ordinals, without their ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaleReach:
+    """Where the outputs of a processor become stale."""
+
+    rewritten_dates: int
+    """On how many of the dates on which processors are rewritten."""
+    other_dates: Sequence[Span]
+    """On which other dates, if they have output."""
+
+
+def stale_reach(
+    graph: NeedsGraph, rewritten: Collection[str], dates: Iterable[dt.date], last: dt.date
+) -> Mapping[str, StaleReach]:
+    """What becomes stale, up to the date `last`, once the processors `rewritten` have run on all of `dates`.
+
+    What is computed from their outputs becomes stale, and so does what is computed from that. An output that
+    runs itself becomes stale only by an input that does.
+    """
+    own = merged((date.toordinal(), date.toordinal() + 1) for date in dates)
+    first = _reached(graph, dict.fromkeys(rewritten, own), last)
+    new = {name: without(of_one, own) if name in rewritten else of_one for name, of_one in first.items()}
+    stale: _Intervals = {}
+    while any(new.values()):
+        for name, of_one in new.items():
+            stale[name] = merged([*stale.get(name, ()), *of_one])
+        reached = _reached(graph, new, last)
+        new = {name: without(of_one, stale.get(name, ())) for name, of_one in reached.items()}
+    return {
+        name: StaleReach(
+            rewritten_dates=_days(own) - _days(without(own, of_one)),
+            other_dates=[_span(interval) for interval in without(of_one, own)],
+        )
+        for name, of_one in stale.items()
+        if of_one
+    }
+
+
+def _reached(graph: NeedsGraph, sources: Mapping[str, Sequence[Interval]], last: dt.date) -> _Intervals:
+    """What needs some outputs directly, up to `last`."""
+    found: _Intervals = defaultdict(list)
+    for name, intervals in sources.items():
+        for interval in intervals:
+            for other, span in graph.needed_by_any(name, _span(interval)):
+                end = min(span.last, last).toordinal() + 1
+                if span.first.toordinal() < end:
+                    found[other].append((span.first.toordinal(), end))
+    return {name: merged(of_one) for name, of_one in found.items()}
+
+
+def _span(interval: Interval) -> Span:
+    start, end = interval
+    return Span(dt.date.fromordinal(int(start)), dt.date.fromordinal(int(end) - 1))
+
+
+def _days(intervals: Iterable[Interval]) -> int:
+    return int(sum(end - start for start, end in intervals))
