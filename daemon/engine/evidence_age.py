@@ -47,9 +47,23 @@ def with_fresh_evidence(
     inputs = _inputs_before(tx, pipeline, starting, math.inf).values()
     requested = {*pairs, *(pair for of_one in inputs for pair in of_one)}
     checks.request_check(tx, sorted(requested), context.now())
-    candidates = periods.first_runnable(tx, pipeline, limits)
-    outdated = _outdated(tx, context, candidates, evidence_from)
-    return [check for check in candidates if check not in outdated]
+    following = periods.first_runnable(tx, pipeline, limits)
+    return _before_outdated(pipeline, following, _outdated(tx, context, following, evidence_from))
+
+
+def _before_outdated(
+    pipeline: Pipeline, candidates: Iterable[RunnableCheck], outdated: Collection[RunnableCheck]
+) -> list[RunnableCheck]:
+    """The candidates before which no outdated one of their processor or sequential phase comes."""
+    kept: list[RunnableCheck] = []
+    kept_back: set[str] = set()
+    for check in candidates:
+        group = pipeline.sequence_of(pipeline.processors[check.processor]) or check.processor
+        if check in outdated:
+            kept_back.add(group)
+        elif group not in kept_back:
+            kept.append(check)
+    return kept
 
 
 def _oldest(context: EngineContext, evidence_from: float, queries: int) -> float:

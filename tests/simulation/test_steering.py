@@ -250,3 +250,19 @@ def test_failures_that_were_forgiven_and_then_retried_are_no_credit_for_others(t
     world.run()
     # Then it stops again at two, beside the job that ran by then
     assert world.dates()[days[-1]].waiting == "paused"
+
+
+@pytest.mark.parametrize("paused_before", [True, False])
+def test_the_retry_of_a_cancelled_backfill_goes_on_though_it_was_paused_before(world, paused_before):
+    receipt = world.enqueue(OPENER, OPENER)
+    if paused_before:
+        world.commands.pause(receipt.id, by=ME)
+    world.commands.cancel(receipt.id, by=ME)
+    world.run()
+    # Neither a pause nor a resume is for what was cancelled, and the refusal names what is
+    with pytest.raises(Conflict, match=f"resumed; backfilld retry {receipt.id} runs its dates again"):
+        world.commands.resume(receipt.id, by=ME)
+    # When it is retried
+    world.commands.retry(receipt.id, by=ME)
+    world.run()
+    assert world.dates()[OPENER].state == "done"
