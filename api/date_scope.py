@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas.requests import DateScopeQuery
+from backfilld.daemon.engine.audited_change import no_backfill
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.store import backfills
 from backfilld.state.store.database import Transaction
@@ -17,9 +18,7 @@ def date_scope(tx: Transaction, pipeline: Pipeline, query: DateScopeQuery) -> Da
         BadInput: there is no such backfill, or no such season in the pipeline file.
     """
     if query.backfill is not None and backfills.get(tx, query.backfill) is None:
-        raise BadInput.for_field(
-            "backfill", f"there is no backfill {query.backfill}; GET /v1/backfills lists them"
-        )
+        raise BadInput.for_field("backfill", no_backfill(query.backfill))
     if query.season is None:
         return DateScope(backfill=query.backfill)
     season = pipeline.seasons.named(query.season)

@@ -162,6 +162,7 @@ def date_answers(result: DateAnswers) -> responses.DateAnswers:
         changed=changed,
         refused=len(result.answers) - changed,
         backfill=result.backfill_id,
+        further=result.further,
         answers=[responses.DateAnswer.model_validate(answer) for answer in result.answers],
     )
 

@@ -25,6 +25,7 @@ from backfilld.state.rules.calendar import Season
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import grid as store
 from backfilld.state.store import reporting
+from backfilld.state.suggestions import did_you_mean
 
 WEEKS = 8
 DAYS = 7 * WEEKS
@@ -141,5 +142,8 @@ def _selection(service: DaemonService, form: MultiDict[str, str]) -> GridSelecti
     marked = parse(GridSelection, {**values, "processor": tuple(form.getlist("processor"))})
     for name in marked.processor:
         if name not in service.pipeline.processors:
-            raise BadInput.for_field("processor", f"there is no processor '{name}'")
+            raise BadInput.for_field(
+                "processor",
+                f"there is no processor '{name}'; {did_you_mean(name, service.pipeline.processors)}",
+            )
     return marked

@@ -13,6 +13,7 @@ from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.api.schemas.mark_lost import MarkLost
+from backfilld.daemon.engine.audited_change import no_attempt
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.lost_attempts import mark_lost
 from backfilld.daemon.executors.adapter import JobLog
@@ -149,5 +150,5 @@ def _log_part(log: JobLog | None, query: requests.LogPart, whose: str, status: d
 
 def _existing(row: AttemptRow | None, number: int) -> AttemptRow:
     if row is None:
-        raise NotFound(f"there is no attempt {number}")
+        raise NotFound(no_attempt(number))
     return row

@@ -12,6 +12,7 @@ from backfilld.api.request_selection import resolve_selection
 from backfilld.api.schemas import enqueue_result, requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.api.schemas.new_backfill import NewBackfill
+from backfilld.daemon.engine.audited_change import no_backfill
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.withdrawn_waivers import withdrawn
@@ -90,7 +91,7 @@ def list_backfill_dates(
     """The dates of a backfill, oldest first, each with its request outcome and its current state."""
     with service.context.db.read() as tx:
         if backfills.get(tx, path.id) is None:
-            raise NotFound(f"there is no backfill {path.id}")
+            raise NotFound(no_backfill(path.id))
         rows = backfills.dates_page(tx, path.id, after=query.cursor, limit=query.limit + 1)
         page = rows[: query.limit]
         current = dates.get_many(tx, [row.date for row in page])
@@ -171,7 +172,7 @@ def _backfill(service: DaemonService, number: int, **more: Any) -> responses.Bac
     with service.context.db.read() as tx:
         row = backfills.get(tx, number)
         if row is None:
-            raise NotFound(f"there is no backfill {number}")
+            raise NotFound(no_backfill(number))
         return serializers.backfill(tx, service.context, row, **more)
 
 

@@ -17,7 +17,7 @@ from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.api.schemas.calendar import Calendar
 from backfilld.api.schemas.fields import next_cursor
-from backfilld.daemon.engine.bulk_request import DateQuery
+from backfilld.daemon.engine.bulk_request import NEVER_ENQUEUED, DateQuery
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
@@ -103,10 +103,12 @@ def retry_date(
     With `processor` a backfill of its own runs that one alone, once.
     """
     if body.processor is not None:
-        service.commands.retry_processor(path.date, body.processor, by=current_actor())
+        withdrawn = service.commands.retry_processor(path.date, body.processor, by=current_actor())
     else:
-        service.commands.retry_date(path.date, by=current_actor(), force=body.force, cascades=body.cascade)
-    return _date(service, path.date)
+        withdrawn = service.commands.retry_date(
+            path.date, by=current_actor(), force=body.force, cascades=body.cascade
+        )
+    return _date(service, path.date).model_copy(update={"withdrawn": withdrawn or None})
 
 
 @section.post("/v1/dates/retry", responses.DateAnswers, body=requests.RetryDates, problems=(404, 409))
@@ -116,7 +118,7 @@ def retry_dates(service: DaemonService, *, body: requests.RetryDates) -> respons
     Regressed dates run what is missing. Dates with the mark `stale` run what is stale of them once, and then
     what becomes stale by that. A range without a filter is for its failed and regressed dates.
     """
-    how = Retry(force=body.force, cascades=body.cascade, processors=body.processors)
+    how = Retry(force=body.force, cascades=body.cascade, processors=body.processors, dry_run=body.dry_run)
     query = _query(service.context, body)
     return serializers.date_answers(service.commands.retry_dates(query, how, by=current_actor()))
 
@@ -194,7 +196,7 @@ def _date(service: DaemonService, date: dt.date) -> responses.DateDetail:
         row = dates.get(tx, date)
         checked = checks.for_dates(tx, [date])[date]
         if row is None and not checked:
-            raise NotFound(f"{date} was never enqueued")
+            raise NotFound(f"{date} {NEVER_ENQUEUED}")
         day = context.pipeline.seasons.day(date, calendar_days.between(tx, date, date).get(date))
         return responses.DateDetail(
             **_status(tx, context, row),

@@ -301,11 +301,12 @@ class DatesBody(StrictModel):
 class RetryDates(DatesBody):
     """The dates to retry. With `processors` these run alone, once, whatever their verdicts.
 
-    `force` and `cascade` are as for one date.
+    `force` and `cascade` are as for one date. `dry_run` returns the answers and changes nothing.
     """
 
     force: bool = False
     cascade: bool = False
+    dry_run: bool = False
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

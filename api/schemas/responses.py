@@ -198,6 +198,7 @@ class DateDetail(ResponseModel):
     processors: list[Check]
     attempts: list[Attempt]
     transitions: list[Transition]
+    withdrawn: str | None = Field(default=None, description="the waivers that this retry withdraws, as text")
 
 
 class DateAnswer(ReportModel):
@@ -214,6 +215,7 @@ class DateAnswers(ResponseModel):
     changed: int
     refused: int
     backfill: int | None = Field(description="the backfill that runs single processors again")
+    further: int = Field(description="of a cascade: how many other dates, at most, it makes stale and runs")
     answers: list[DateAnswer]
 
 

@@ -25,11 +25,12 @@ from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import Action, Actor, CheckRow, DateRow, RunMode
 from backfilld.state.rules import acceptance
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import checks, dates, transitions
-from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 
 _NO_GAP = "there is no gap to accept"
+_IN_ADVANCE = "list it in dates (--dates) to accept it in advance"
 
 
 def accept_dates(
@@ -99,15 +100,17 @@ def _acceptable(
     stored = checks.for_dates(tx, open_dates)
     chosen: dict[dt.date, list[str]] = {}
     named = bool(processors) and query.names_dates
+    in_advance = _IN_ADVANCE if processors and not (named or query.filtered) else ""
     for date, refusals in _refusals(tx, context, open_dates, stored, named=named).items():
         names = _wanted_names(query, processors, stored[date], refusals)
         if accepted := [name for name in names if not refusals[name]]:
             chosen[date] = accepted
         elif date in found.rows or stored[date]:
             whys = [f"{name} is {refusals[name]}" for name in names if processors]
-            refused[date] = "; ".join([*whys, _NO_GAP])
+            missing = any(refusals[name] != acceptance.SATISFIED for name in names)
+            refused[date] = "; ".join([*whys, in_advance if in_advance and missing else _NO_GAP])
         else:
-            refused[date] = NEVER_ENQUEUED
+            refused[date] = f"was never enqueued; {in_advance}" if in_advance else NEVER_ENQUEUED
     return chosen, refused
 
 

@@ -16,7 +16,7 @@ from backfilld.state.rules.closed_hours import Closed
 from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.gates import Start, Wait, WaitReason
 from backfilld.state.rules.machine import Trigger
-from backfilld.state.store import checks
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.transitions import Move, Transition
@@ -41,13 +41,13 @@ class AdvanceBatch:
     unchecked: list[DateRow] = field(default_factory=list)
     """The dates that wait for an earlier one, which may have no check yet."""
     waits: list[WaitStatus] = field(default_factory=list)
-    to_query: list[checks.Pair] = field(default_factory=list)
-    startable: list[checks.Pair] = field(default_factory=list)
-    await_period: list[checks.Pair] = field(default_factory=list)
+    to_query: list[Pair] = field(default_factory=list)
+    startable: list[Pair] = field(default_factory=list)
+    await_period: list[Pair] = field(default_factory=list)
     """Those that may start with the other dates of their period."""
-    not_startable: list[checks.Pair] = field(default_factory=list)
-    waived: list[checks.Pair] = field(default_factory=list)
-    not_owed: list[checks.Pair] = field(default_factory=list)
+    not_startable: list[Pair] = field(default_factory=list)
+    waived: list[Pair] = field(default_factory=list)
+    not_owed: list[Pair] = field(default_factory=list)
     """Complete outputs that `force` does not rewrite, because no job of the request may run."""
     ended: list[DateRow] = field(default_factory=list)
     failed_in: dict[int, BackfillRow] = field(default_factory=dict)

@@ -16,6 +16,16 @@ Snapshotter = Callable[[Transaction], Facts | None]
 """Returns what the audit records of a target, before and after a change."""
 
 
+def no_backfill(number: int) -> str:
+    """That a backfill does not exist, and where those that do are listed."""
+    return f"there is no backfill {number}; backfilld status lists them"
+
+
+def no_attempt(number: int) -> str:
+    """That an attempt does not exist, and where those that do are listed."""
+    return f"there is no attempt {number}; backfilld status DATE lists those of a date"
+
+
 class NotFound(BackfilldError):
     """There is no such backfill, date, processor or attempt."""
 

@@ -17,7 +17,7 @@ from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_filters import DateFilter
 from backfilld.state.suggestions import did_you_mean
 
-NEVER_ENQUEUED = "was never enqueued"
+NEVER_ENQUEUED = "was never enqueued; enqueue it"
 UNMATCHED = "does not match the filter"
 BEING_CANCELLED = "backfill {} is being cancelled; retry when its last date has ended"
 
@@ -72,6 +72,8 @@ class DateAnswers:
     answers: Sequence[DateAnswer]
     backfill_id: int | None = None
     """The backfill that runs single processors again; None where there is none."""
+    further: int = 0
+    """How many other done dates, at most, become stale by a cascade of these, and run after them."""
 
     @property
     def changed(self) -> list[dt.date]:
@@ -137,11 +139,16 @@ def refuse_unknown(pipeline: Pipeline, processors: Collection[str]) -> None:
             raise NotFound(f"there is no processor '{name}'; {hint}")
 
 
-def raise_refusal(result: DateAnswers) -> None:
-    """Raise the refusal of the only date of a request."""
+def only_answer(result: DateAnswers) -> DateAnswer:
+    """The answer of the only date of a request.
+
+    Raises:
+        NotFound: it was never enqueued.
+        Conflict: it was refused for another reason.
+    """
     (answer,) = result.answers
     if answer.changed:
-        return
+        return answer
     about_date = answer.reason.startswith(("is ", "was "))
     text = f"{answer.date} {answer.reason}" if about_date else f"{answer.date}: {answer.reason}"
     raise NotFound(text) if answer.reason == NEVER_ENQUEUED else Conflict(text)

@@ -20,8 +20,9 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.check_run import CheckRun
 from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import attempts, check_runs, checks, holds
-from backfilld.state.store.checks import CheckResult, Pair
+from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
 _AGE = 0.9

@@ -12,9 +12,10 @@ from backfilld.daemon.events import Incident
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.attempt_limits import attempts_of, confirmation_due
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import attempt_verdicts, circuit_breaker
-from backfilld.state.store.checks import CheckResult, Pair
+from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
 _DIGITS = re.compile(r"\d+")
@@ -40,12 +41,14 @@ def count(
         first = check.follows_attempt or (check.date, check.processor) in checked
         if processor is not None and _is_counted(processor, check, result, first):
             results[_attempt(check)].append(result)
-    incidents = []
+    incidents, counted = [], circuit_breaker.counted(tx) if results else set()
     for (name, *_), of_attempt in results.items():
         errors = [r for r in of_attempt if r.judgement.verdict not in UNCERTAIN]
         if any(result.judgement.verdict.satisfied for result in errors):
-            circuit_breaker.reset(tx, name)
+            if name in counted:
+                circuit_breaker.reset(tx, name)
         elif errors:
+            counted.add(name)
             incidents += _count_error(tx, context, errors[0], limit)
     return incidents
 

@@ -35,6 +35,7 @@ from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import UNCERTAIN
 from backfilld.state.store import (
     attempt_verdicts,
@@ -244,15 +245,16 @@ class Validator:
         pipeline = self._context.pipeline
         position = {name: number for number, name in enumerate(pipeline.judging_order)}
         stored = self._stored_references(due)
-        results: dict[checks.Pair, CheckResult] = {}
+        results: dict[Pair, CheckResult] = {}
         complete = self._complete_dates(due)
         for check in sorted(due, key=lambda check: (position.get(check.processor, -1), check.date)):
             pair = check.date, check.processor
             processor = pipeline.processors.get(check.processor)
             evidence = answers.get((check.processor, check.date), _UNKNOWN_PROCESSOR)
-            of = pipeline.references.get(check.processor, "")
-            known, new = stored.get(check.date, {}).get(of), results.get((check.date, of))
-            compared = new_reference(new.judgement, known) if new else stored_reference(known, evidence)
+            known = new = compared = None
+            if of := pipeline.references.get(check.processor):
+                known, new = stored.get(check.date, {}).get(of), results.get((check.date, of))
+                compared = new_reference(new.judgement, known) if new else stored_reference(known, evidence)
             context = pipeline.judge_context(
                 processor,
                 now=self._context.now(),
@@ -261,7 +263,7 @@ class Validator:
                 rewrite=check.follows_rewrite,
                 stamp_before=check.stamp_before,
                 must_change=check.must_change,
-                reference=compared if of else None,
+                reference=compared,
             )
             if processor:
                 evidence = complete.compared(processor, check.date, evidence)

@@ -12,9 +12,9 @@ from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.acceptances import accept_dates
 from backfilld.daemon.engine.audited_change import Conflict as Conflict  # noqa: PLC0414 - a part of this interface
 from backfilld.daemon.engine.audited_change import NotFound as NotFound  # noqa: PLC0414 - a part of this interface
-from backfilld.daemon.engine.audited_change import Snapshotter, audited
+from backfilld.daemon.engine.audited_change import Snapshotter, audited, no_backfill
 from backfilld.daemon.engine.backfill_lifecycle import cancel_unwanted, retry_failed
-from backfilld.daemon.engine.bulk_request import BEING_CANCELLED, DateAnswers, DateQuery, raise_refusal
+from backfilld.daemon.engine.bulk_request import BEING_CANCELLED, DateAnswers, DateQuery, only_answer
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.hold_placement import place_hold
 from backfilld.daemon.engine.retry_dates import Retry, retry_dates
@@ -76,7 +76,7 @@ class Commands:
         hold_name = f"{kind} {key}".strip()
         with audited(self._context, by, Action.RELEASE, hold_name, self._hold_snapshot(kind, key)) as tx:
             if not holds.release(tx, kind, key):
-                raise NotFound(f"there is no hold of {hold_name}")
+                raise NotFound(f"there is no hold of {hold_name}; backfilld status lists the holds")
             if kind == "processor":
                 circuit_breaker.reset(tx, key)
             allowed = budgets.allow_more(tx, self._context, kind, key, extra)
@@ -173,25 +173,27 @@ class Commands:
         self._context.emit_all(moves)
         return len(failed)
 
-    def retry_date(self, date: dt.date, *, by: Actor, force: bool = False, cascades: bool = False) -> None:
-        """Requeue one ended date.
+    def retry_date(self, date: dt.date, *, by: Actor, force: bool = False, cascades: bool = False) -> str:
+        """Requeue one ended date. Returns which waivers that withdraws, as text.
 
         Raises:
             NotFound: the date was never enqueued.
             Conflict: it has not ended, or its backfill is still being cancelled.
         """
-        raise_refusal(
-            self.retry_dates(DateQuery(dates=(date,)), Retry(force=force, cascades=cascades), by=by)
-        )
+        how = Retry(force=force, cascades=cascades)
+        return only_answer(self.retry_dates(DateQuery(dates=(date,)), how, by=by)).reason
 
-    def retry_processor(self, date: dt.date, processor: str, *, by: Actor) -> None:
+    def retry_processor(self, date: dt.date, processor: str, *, by: Actor) -> str:
         """Run one processor of an ended date once more, whatever its verdict.
+
+        Returns which waivers that withdraws, as text.
 
         Raises:
             NotFound: the date was never enqueued, or there is no such processor.
             Conflict: it has not ended, or expects nothing of the processor.
         """
-        raise_refusal(self.retry_dates(DateQuery(dates=(date,)), Retry(processors=(processor,)), by=by))
+        how = Retry(processors=(processor,))
+        return only_answer(self.retry_dates(DateQuery(dates=(date,)), how, by=by)).reason
 
     def retry_dates(self, query: DateQuery, how: Retry, *, by: Actor) -> DateAnswers:
         """Requeue ended dates in one transaction; those that cannot be are refused, each with its reason.
@@ -209,7 +211,7 @@ class Commands:
             NotFound: the pipeline has no such processor.
             Conflict: the output is satisfied, or the backfill of the date is still being cancelled.
         """
-        raise_refusal(self.accept_dates(DateQuery(dates=(date,)), [processor], by=by, reason=reason))
+        only_answer(self.accept_dates(DateQuery(dates=(date,)), [processor], by=by, reason=reason))
 
     def accept_dates(
         self, query: DateQuery, processors: Collection[str], *, by: Actor, reason: str
@@ -231,7 +233,7 @@ class Commands:
     def _get_backfill(self, tx: Transaction, backfill_id: int) -> BackfillRow:
         row = backfills.get(tx, backfill_id)
         if row is None:
-            raise NotFound(f"there is no backfill {backfill_id}")
+            raise NotFound(no_backfill(backfill_id))
         return row
 
 

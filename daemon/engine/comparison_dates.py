@@ -14,6 +14,7 @@ from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.evidence import EarlierDate, Evidence
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.judge import Judgement
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import calendar_days, checks
 from backfilld.state.store.database import Transaction
@@ -48,9 +49,7 @@ class CompleteDates:
         return replace(evidence, earlier=tuple(known[other] for other in within if other in known))
 
 
-def stored(
-    tx: Transaction, processors: Mapping[str, Processor], judged: Collection[checks.Pair]
-) -> CompleteDates:
+def stored(tx: Transaction, processors: Mapping[str, Processor], judged: Collection[Pair]) -> CompleteDates:
     """The complete dates before those that are judged, by their stored verdicts."""
     complete = CompleteDates()
     for name, dates in _dates_by_name(judged).items():
@@ -64,7 +63,7 @@ def stored(
     return complete
 
 
-def _dates_by_name(pairs: Iterable[checks.Pair]) -> Mapping[str, list[dt.date]]:
+def _dates_by_name(pairs: Iterable[Pair]) -> Mapping[str, list[dt.date]]:
     dates: dict[str, list[dt.date]] = defaultdict(list)
     for date, name in pairs:
         dates[name].append(date)

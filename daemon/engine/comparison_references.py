@@ -14,9 +14,9 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import Judgement, Reference
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks
-from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 
 Stored = Mapping[dt.date, Mapping[str, CheckRow]]

@@ -9,8 +9,8 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import DateRow
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.date_ownership import Ownership
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import backfills, interests
-from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 
 

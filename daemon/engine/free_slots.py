@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow
-from backfilld.state.store.checks import Pair
+from backfilld.state.rules.needs_graph import Pair
 
 
 class FreeSlots:

@@ -6,7 +6,7 @@ run is never declared lost: a second writer would start beside it.
 
 from __future__ import annotations
 
-from backfilld.daemon.engine.audited_change import Conflict, NotFound, recorded
+from backfilld.daemon.engine.audited_change import Conflict, NotFound, no_attempt, recorded
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.records import Action, Actor, AttemptRow, AttemptStatus
 from backfilld.state.store import attempts
@@ -24,7 +24,7 @@ def mark_lost(context: EngineContext, number: int, *, by: Actor, reason: str) ->
     with context.db.write() as tx:
         row = attempts.get(tx, number)
         if row is None:
-            raise NotFound(f"there is no attempt {number}")
+            raise NotFound(no_attempt(number))
         if row.status is not AttemptStatus.RUNNING:
             raise Conflict(f"attempt {number} has ended: {row.status}")
         where = context.unreachable.get(number)

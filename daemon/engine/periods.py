@@ -22,6 +22,7 @@ from backfilld.state.rules.calendar import CountsByDate, Day
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_bounds, period_status, period_title
 from backfilld.state.rules.refresh_schedule import date_end
 from backfilld.state.store import (
@@ -32,7 +33,6 @@ from backfilld.state.store import (
     runnable_checks,
     upstream_checks,
 )
-from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.runnable_checks import RunnableCheck
 

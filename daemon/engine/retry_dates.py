@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backfilld.daemon.engine import retry_processors, stale_dates
 from backfilld.daemon.engine.audited_dates import recorded_dates
@@ -19,6 +19,7 @@ from backfilld.daemon.engine.bulk_request import (
     candidates,
     refuse_unknown,
 )
+from backfilld.daemon.engine.cascade_reach import further_dates
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import being_cancelled, requeue
 from backfilld.daemon.engine.withdrawn_waivers import withdrawn
@@ -43,6 +44,8 @@ class Retry:
     """What is stale of them runs once, and what is stale of later dates because of it."""
     processors: tuple[str, ...] = ()
     """Only these run, once, whatever their verdicts; empty: whatever is missing."""
+    dry_run: bool = False
+    """Nothing is changed; the answers are those that the retry would have."""
 
     @property
     def facts(self) -> Facts:
@@ -57,27 +60,41 @@ def retry_dates(context: EngineContext, query: DateQuery, how: Retry, *, by: Act
     With `processors` one backfill that selects them alone runs them once. Dates with the mark `stale`
     cascade.
 
-    The answer of a date names the waivers that the retry withdraws.
+    The answer of a date names the waivers that the retry withdraws. A dry run changes nothing.
 
     Raises:
         NotFound: there is no such processor.
         Conflict: too many dates match.
     """
     refuse_unknown(context.pipeline, how.processors)
+    if how.dry_run:
+        with context.db.read() as tx:
+            return _choose(tx, context, query, how)[1]
     with context.db.write() as tx:
-        found = candidates(tx, query)
-        refused = _refusals(tx, context, query, how, found)
-        chosen = [found.rows[date] for date in found.dates if date not in refused]
-        backfill_id: int | None = None
+        chosen, result = _choose(tx, context, query, how)
         changes = {row.date: () for row in chosen}
-        withdrawals = withdrawn(tx, changes, lambda check: _withdraws(query, how, check))
         with recorded_dates(tx, context, by, Action.RETRY, query, changes, how.facts):
             if how.processors:
                 backfill_id, moves = retry_processors.run(tx, context, chosen, how.processors, by)
+                result = replace(result, backfill_id=backfill_id)
             else:
                 moves = _requeue(tx, context, query, how, chosen, by)
     context.emit_all(moves)
-    return DateAnswers(answers=answers(found, refused, withdrawals), backfill_id=backfill_id)
+    return result
+
+
+def _choose(
+    tx: Transaction, context: EngineContext, query: DateQuery, how: Retry
+) -> tuple[list[DateRow], DateAnswers]:
+    """The dates that are retried, and the answers."""
+    found = candidates(tx, query)
+    refused = _refusals(tx, context, query, how, found)
+    chosen = [found.rows[date] for date in found.dates if date not in refused]
+    wanted = [row.date for row in chosen]
+    withdrawals = withdrawn(tx, wanted, lambda check: _withdraws(query, how, check))
+    cascades = how.cascades or query.mark is Mark.STALE
+    further = further_dates(tx, context.pipeline, wanted, force=how.force) if cascades and wanted else 0
+    return chosen, DateAnswers(answers=answers(found, refused, withdrawals), further=further)
 
 
 def _withdraws(query: DateQuery, how: Retry, check: CheckRow) -> bool:

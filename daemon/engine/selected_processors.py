@@ -12,7 +12,7 @@ from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.needs_graph import Span
+from backfilld.state.rules.needs_graph import Pair, Span
 from backfilld.state.rules.processor_selection import downstream, upstream
 from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.database import Transaction
@@ -73,7 +73,7 @@ def mark_unselected_stale(
                 stale_marks.mark_stale(tx, repaired, Span(date, date), at, sorted(stale))
 
 
-def unselected_missing(tx: Transaction, context: EngineContext) -> list[checks.Pair]:
+def unselected_missing(tx: Transaction, context: EngineContext) -> list[Pair]:
     """What the first live dates that wait for unselected outputs lack: another scheduler may write it."""
     rows = dates.waiting_for(tx, WaitReason.UNSELECTED, limit=BATCH)
     known = checks.for_dates(tx, [row.date for row in rows])

@@ -33,11 +33,11 @@ from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.rules.needs_graph import Span
+from backfilld.state.rules.needs_graph import Pair, Span
 from backfilld.state.rules.staleness_propagation import StaleInputs, inputs_between
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, dates, stale_marks
-from backfilld.state.store.checks import CheckResult, Pair
+from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.stale_marks import StaleCause
 

@@ -22,7 +22,7 @@ from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.rules.needs_graph import Need, NeedsGraph
+from backfilld.state.rules.needs_graph import Need, NeedsGraph, Pair
 from backfilld.state.store import calendar_days, checks, dates, upstream_checks
 from backfilld.state.store.database import Transaction
 
@@ -174,12 +174,12 @@ def spans(pipeline: Pipeline, graph: NeedsGraph, days: Sequence[Day]) -> Iterato
         yield first, last
 
 
-def orphaned_missing(tx: Transaction, context: EngineContext) -> list[checks.Pair]:
+def orphaned_missing(tx: Transaction, context: EngineContext) -> list[Pair]:
     """Unsatisfied checks of the earliest missing upstream dates that are not live, so nothing will fill them.
 
     Dates behind such a date wait for it in any case, so only the earliest one of each window is returned.
     """
-    pairs: dict[checks.Pair, None] = {}
+    pairs: dict[Pair, None] = {}
     reader = UpstreamReader(tx, context)
     for need in reader.graph.all_earlier:
         after = dt.date.min
@@ -200,7 +200,7 @@ def orphaned_missing(tx: Transaction, context: EngineContext) -> list[checks.Pai
     return list(pairs)
 
 
-def wake_unblocked(tx: Transaction, context: EngineContext, satisfied: Iterable[checks.Pair]) -> None:
+def wake_unblocked(tx: Transaction, context: EngineContext, satisfied: Iterable[Pair]) -> None:
     """Make live dates due that newly satisfied checks may have unblocked.
 
     Dates after the next missing upstream date stay blocked, so only dates up to there become due.

@@ -17,7 +17,7 @@ from backfilld.state.pipeline.phase import Stage
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.gates import Advance, Decision, Fail, Wait, WaitReason, WaivedBy
-from backfilld.state.rules.needs_graph import NeedsGraph
+from backfilld.state.rules.needs_graph import NeedsGraph, Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks
 
@@ -73,7 +73,7 @@ def _given_up(stage: Stage, decision: Decision, date_checks: DateChecks) -> list
 
 def _not_queried_since(batch: AdvanceBatch, date: dt.date, tried: Sequence[CheckRow]) -> Iterator[CheckRow]:
     """The satisfied inputs of tried outputs that no query has answered for since their attempts began."""
-    since: dict[checks.Pair, float] = defaultdict(float)
+    since: dict[Pair, float] = defaultdict(float)
     for output in tried:
         for pair in _inputs(batch.upstream.graph, output.processor, date):
             since[pair] = max(since[pair], output.last_attempt_started_at or 0.0)
@@ -84,7 +84,7 @@ def _not_queried_since(batch: AdvanceBatch, date: dt.date, tried: Sequence[Check
             yield check
 
 
-def _inputs(graph: NeedsGraph, processor: str, date: dt.date) -> Iterator[checks.Pair]:
+def _inputs(graph: NeedsGraph, processor: str, date: dt.date) -> Iterator[Pair]:
     for name, span in graph.needs(processor, date):
         for needed in dates_between(span.first, span.last):
             yield needed, name

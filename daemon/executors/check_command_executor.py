@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-Pair = tuple[dt.date, str]
-"""A date and a processor."""
+from backfilld.state.rules.needs_graph import Pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from backfilld.daemon.engine.upstream import Missing, UpstreamReader
 from backfilld.daemon.reports.cause import Cause
 from backfilld.daemon.reports.period_causes import PeriodCauses
 from backfilld.daemon.reports.remedies import accept_command, helpful_command
+from backfilld.daemon.reports.unselected_causes import UnselectedCauses
 from backfilld.daemon.reports.upstream_remedy import fill_command
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, HoldRow
@@ -27,10 +28,6 @@ from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import calendar_days, check_runs, checks, dates, holds
 from backfilld.state.store.database import Transaction
-
-_FOR_OPERATOR = (WaitReason.PAUSED, WaitReason.UNSELECTED)
-"""Waits that only an operator ends."""
-
 
 _UNDER_WAREHOUSE_HOLD = (WaitReason.VERDICT, WaitReason.CALENDAR, WaitReason.WAREHOUSE, WaitReason.SLOT)
 """Waits that a hold of the warehouse by an operator makes last."""
@@ -65,6 +62,7 @@ class CauseReader:
         self._by_hold = held_by_operator(active_holds)
         self._upstream = UpstreamReader(tx, context)
         self._causes: dict[Missing, Cause] = {}
+        self._unselected = UnselectedCauses(tx, context, rows)
         self._periods = PeriodCauses(tx, context, self.cause, self._is_decided)
         self._blockers = self._read_blockers(rows)
         self._check_runs: dict[dt.date, dict[str, CheckRun]] = {}
@@ -82,9 +80,11 @@ class CauseReader:
             cause = self._periods.cause(row.date)
         elif row.waiting == WaitReason.WAREHOUSE:
             cause = self._unanswered(row)
+        elif row.waiting == WaitReason.UNSELECTED:
+            cause = Cause(self._unselected.text(row), needs_operator=True)
         else:
             never_opens = row.waiting == WaitReason.WINDOW and row.due_at is None
-            cause = Cause(row.waiting_text, row.waiting in _FOR_OPERATOR or never_opens)
+            cause = Cause(row.waiting_text, row.waiting == WaitReason.PAUSED or never_opens)
         if row.due_at is not None and row.due_at <= self._context.now():
             return Cause(cause.text, needs_operator=False)
         return cause

@@ -74,6 +74,8 @@ def _sentence(causes: Sequence[tuple[dt.date, str]]) -> str:
 
     Causes that differ only in the date that waits are one.
     """
-    others = len({text.replace(str(date), "") for date, text in causes}) - 1
+    first_date, first = causes[0]
+    without_date = {text.replace(str(date), "") for date, text in causes if text != first}
+    others = len(without_date - {first.replace(str(first_date), "")})
     more = f" (and {others} other {'cause' if others == 1 else 'causes'})" if others else ""
-    return f"{causes[0][1]}{more}"
+    return f"{first}{more}"

@@ -18,8 +18,8 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow, Runnable
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import attempts, check_runs, checks, holds
-from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 
 _STOPPED_BY_PAUSE = (
@@ -198,6 +198,7 @@ _DESCRIBERS: Mapping[str, Describer] = {
     WaitReason.HELD: _cause,
     WaitReason.EARLIER_DATE: _cause,
     WaitReason.PERIOD: _cause,
+    WaitReason.UNSELECTED: _cause,
 }
 
 

@@ -6,6 +6,9 @@ from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 
+SATISFIED = "satisfied"
+"""The refusal of an output that lacks nothing."""
+
 
 def refusal(
     pipeline: Pipeline, check: CheckRow | None, state: str | None, failed_in: str | None, *, named: bool
@@ -17,7 +20,7 @@ def refusal(
     before it is checked, before its turn, and while its job runs.
     """
     if check is not None and check.satisfied and check.verdict.satisfied:
-        return "satisfied"
+        return SATISFIED
     if named:
         return ""
     if check is None or check.asked_at is None:

@@ -6,8 +6,10 @@ import datetime as dt
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.periods import period_bounds
+from backfilld.state.rules.processor_selection import upstream
 
 
 class DateJob(Protocol):
@@ -23,6 +25,7 @@ class DateJob(Protocol):
 
 
 _Item = TypeVar("_Item", bound=DateJob)
+Ran = Callable[[str, dt.date], bool]
 NothingBetween = Callable[[Processor, dt.date, dt.date], bool]
 """Whether a processor has output on no date strictly between two."""
 
@@ -51,6 +54,25 @@ def batches(
             groups.append([item])
             latest[key] = groups[-1]
     return groups
+
+
+def period_attempts(pipeline: Pipeline, ran: Ran) -> Callable[[DateJob], tuple[Hashable, ...]]:
+    """For each item: the attempts of processors with `period` that its date was computed by.
+
+    Their dates become ready together, so an attempt that follows takes dates of the same ones. `ran` says
+    whether a processor had an attempt for a date and this request.
+    """
+    periods = [p for p in pipeline.processors.values() if p.period]
+    before: dict[str, list[Processor]] = {}
+
+    def attempts(item: DateJob) -> tuple[Hashable, ...]:
+        if item.processor not in before:
+            names = upstream(pipeline, [item.processor], same_date=True) if periods else ()
+            before[item.processor] = [p for p in periods if p.name in names]
+        date = item.date
+        return tuple((p.name, _period_start(p, date)) for p in before[item.processor] if ran(p.name, date))
+
+    return attempts
 
 
 def _period_start(processor: Processor, date: dt.date) -> dt.date | None:

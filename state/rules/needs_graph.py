@@ -14,6 +14,9 @@ from functools import cached_property, lru_cache
 
 from backfilld.state.rules.calendar import Calendar, Lookback
 
+Pair = tuple[dt.date, str]
+"""A date and a processor."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:

@@ -7,10 +7,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from backfilld.state.rules.needs_graph import NeedsGraph
-
-Pair = tuple[dt.date, str]
-"""A date and a processor."""
+from backfilld.state.rules.needs_graph import NeedsGraph, Pair
 
 
 def inputs_between(graph: NeedsGraph, stale: Collection[Pair], outputs: Iterable[Pair]) -> set[Pair]:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row, bindparam, case, func, select, update
 
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.check_run import CheckRun, has_result
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store.checks import Pair
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.index_conditions import IS_UNENDED
 from backfilld.state.store.schema import check_runs, checks, dates

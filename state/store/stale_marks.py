@@ -27,10 +27,10 @@ from sqlalchemy import (
 
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import DateRow, RunMode
-from backfilld.state.rules.needs_graph import Span
+from backfilld.state.rules.needs_graph import Pair, Span
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
-from backfilld.state.store.checks import REQUESTED, Pair
+from backfilld.state.store.checks import REQUESTED
 from backfilld.state.store.schema import HAS_OUTPUT, checks, dates, stale_causes
 from backfilld.state.store.statements import execute, fetch, upsert
 

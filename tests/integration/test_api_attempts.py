@@ -50,7 +50,7 @@ def test_one_attempt_says_how_it_went(api: Api) -> None:
     assert told["exit_code"] == 0
     assert told["dates"] == ["2021-10-19"]
     _, message = refused(api.client.get("/v1/attempts/99"), 404)
-    assert message == "there is no attempt 99"
+    assert message == "there is no attempt 99; backfilld status DATE lists those of a date"
 
 
 def test_an_attempt_out_of_sight_is_declared_lost_with_a_reason_and_no_other_one_is(api: Api) -> None:

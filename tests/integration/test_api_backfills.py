@@ -221,7 +221,7 @@ def test_a_backfill_that_is_not_there_is_not_found(api: Api) -> None:
         ("POST", "/v1/backfills/99/retry"),
     ):
         _, message = refused(api.client.open(path, method=method), 404)
-        assert message == "there is no backfill 99"
+        assert message == "there is no backfill 99; backfilld status lists them"
 
 
 def test_every_change_wakes_the_engine_and_no_question_does(api: Api) -> None:

@@ -72,7 +72,7 @@ def test_a_date_tells_its_whole_story(api: Api) -> None:
 def test_a_date_nobody_knows_is_not_found(api: Api) -> None:
     for method, path in (("GET", "/v1/dates/2021-10-19"), ("POST", "/v1/dates/2021-10-19/retry")):
         _, message = refused(api.client.open(path, method=method), 404)
-        assert message == "2021-10-19 was never enqueued"
+        assert message == "2021-10-19 was never enqueued; enqueue it"
 
 
 def test_lists_are_filtered_by_range_and_state(api: Api) -> None:
@@ -205,7 +205,7 @@ def test_the_holds_that_the_daemon_placed_are_listed_and_lifted(api: Api) -> Non
     assert api.delete("/v1/holds/processor/box") == {"released": True}
     assert "box" not in {hold["key"] for hold in api.get("/v1/holds")["items"]}
     _, message = refused(api.client.delete("/v1/holds/processor/box"), 404)
-    assert message == "there is no hold of processor box"
+    assert message == "there is no hold of processor box; backfilld status lists the holds"
 
 
 def test_questions_to_the_warehouse_can_be_let_go_at_once(api: Api) -> None:

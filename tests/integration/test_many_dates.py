@@ -10,6 +10,7 @@ from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.date_filters import DateFilter
 from tests.integration.api_world import Api, make_api, refused, small_pipeline
+from tests.integration.command_line import beside
 from tests.simulation.world import Work
 
 FAILED = ("2021-10-19", "2021-10-20")
@@ -65,7 +66,7 @@ def test_a_range_retries_what_failed_and_says_of_every_other_date_why_it_did_not
         "2021-10-20": "",
         "2021-10-21": "is done and not regressed; a filter, a list, force or a processor includes it",
         "2021-10-22": "is in pending; only done and failed dates can be retried",
-        "2021-10-23": "was never enqueued",
+        "2021-10-23": "was never enqueued; enqueue it",
     }
     assert states(api) == ["pending", "pending", "done"]
     # And the whole request is one row of audit
@@ -120,7 +121,7 @@ def test_every_missing_output_of_a_range_is_accepted_with_one_reason(api):
         "2021-10-19": "box",
         "2021-10-20": "box",
         "2021-10-21": "there is no gap to accept",
-        "2021-10-22": "was never enqueued",
+        "2021-10-22": "was never enqueued; enqueue it",
     }
     (entry,) = api.get("/v1/audit?limit=1")["items"]
     assert (entry["action"], entry["target"]) == ("accept", "2021-10-19..2021-10-20")
@@ -129,13 +130,24 @@ def test_every_missing_output_of_a_range_is_accepted_with_one_reason(api):
     assert [api.get(f"/v1/dates/{date}")["outcome"] for date in FAILED] == ["waived", "waived"]
 
 
-def test_a_named_processor_is_accepted_where_it_was_tried_and_refused_with_what_it_is_elsewhere(api):
-    body = {"start": "2021-10-19", "end": "2021-10-21", "processors": ["zones"], "reason": "lost"}
+def test_a_named_processor_is_accepted_where_it_was_tried_and_refused_with_what_it_is_elsewhere(
+    api, monkeypatch, capsys
+):
+    body = {"start": "2021-10-19", "end": "2021-10-22", "processors": ["zones"], "reason": "lost"}
+    remedy = "list it in dates (--dates) to accept it in advance"
     assert answers(api.post("/v1/dates/accept", body)) == {
-        "2021-10-19": "zones is not due yet; there is no gap to accept",
-        "2021-10-20": "zones is not due yet; there is no gap to accept",
+        "2021-10-19": f"zones is not due yet; {remedy}",
+        "2021-10-20": f"zones is not due yet; {remedy}",
         "2021-10-21": "zones is satisfied; there is no gap to accept",
+        "2021-10-22": f"was never enqueued; {remedy}",
     }
+    # And the remedy helps, where the list may have ranges
+    with beside(api, monkeypatch, capsys) as command:
+        words = ("accept", "--dates", "2021-10-19..2021-10-20,2021-10-22", "zones", "--reason", "lost")
+        assert (
+            command(*words).out == "3 dates accepted\n  2021-10-19..2021-10-20, 2021-10-22  changed  zones\n"
+        )
+        assert "2021-10-20..1 is no range" in command("retry", "--dates", "2021-10-20..1").err
 
 
 @pytest.mark.parametrize("date", ["2021-10-20", "2021-11-01"], ids=["before its turn", "never enqueued"])

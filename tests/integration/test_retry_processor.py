@@ -116,7 +116,7 @@ def test_a_live_date_an_unknown_one_and_an_unknown_processor_are_refused(api):
         f"{DATE} is in pending; only done and failed dates can be retried"
     )
     other = api.client.post("/v1/dates/2021-11-01/retry", json=body)
-    assert refused(other, 404)[1] == "2021-11-01 was never enqueued"
+    assert refused(other, 404)[1] == "2021-11-01 was never enqueued; enqueue it"
     _, message = refused(api.client.post(path, json={"processor": "boxes"}), 404)
     assert message == "there is no processor 'boxes'; did you mean 'box'?"
     field, message = refused(api.client.post(path, json={**body, "force": True}), 422)
@@ -152,7 +152,7 @@ def test_one_processor_of_a_range_is_one_backfill_and_each_date_has_its_answer(c
     assert printed.out.splitlines() == [
         "box runs again as backfill 3: 2 dates put back to pending",
         "  2021-10-28..2021-10-29  changed",
-        "  2021-10-30  refused  was never enqueued",
+        "  2021-10-30  refused  was never enqueued; enqueue it",
     ]
     api.world.run()
     assert ran(api) == ["box", "box"]

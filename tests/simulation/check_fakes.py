@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from backfilld.daemon.executors.check_command_executor import CheckCommand, CheckEnd, Pair
+from backfilld.daemon.executors.check_command_executor import CheckCommand, CheckEnd
+from backfilld.state.rules.needs_graph import Pair
 
 SECONDS = 5.0
 

@@ -13,7 +13,7 @@ from backfilld.daemon.reports.validation import validation
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.rules.evidence import HistoryRun
-from backfilld.state.store import checks
+from backfilld.state.store import attempts, checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import World
 
@@ -144,3 +144,30 @@ def test_every_step_stands_after_what_it_needs(tmp_path: Path, seed: int) -> Non
             }
             assert not needed, f"{step.processor} of {date} stands before {needed}"
         there |= {(date, step.processor) for date in step.dates}
+
+
+def test_behind_weeks_as_many_jobs_run_as_were_planned(tmp_path: Path) -> None:
+    ranged = ["true", "{start}", "{end}"]
+    made = pipeline(
+        phase("raw", processor("box")),
+        phase("weekly", processor("statement", period="week", command=ranged)),
+        phase(
+            "last", processor("board", batch=10, command=ranged), processor("chart", batch=2, command=ranged)
+        ),
+        calendar={"query": "SELECT 1"},
+        history=None,
+    )
+    days = {dt.date(2024, 1, 1) + dt.timedelta(days=n): 1 for n in range(25)}
+    world = World(made, days, tmp_path)
+    # Given that one week is complete
+    for date in sorted(days)[7:14]:
+        world.fill("box", date)
+        world.fill("statement", date)
+    report = validation(made, world.warehouse, min(days), max(days), now=world.time)
+    steps = Counter(step.processor for step in plan(report, made).steps)
+    world.enqueue(min(days), max(days))
+    world.run()
+    with world.db.read() as tx:
+        ran = {(row.id, row.processor) for date in days for row in attempts.for_date(tx, date)}
+    assert Counter(name for _, name in ran) == steps
+    assert steps["board"] == 4

@@ -7,8 +7,19 @@ import pytest
 from backfilld.api.cli import show_date
 from backfilld.state.records import Mark
 from tests.integration.api_world import Api
+from tests.integration.command_line import beside
 from tests.simulation.external_events import retry_marked
-from tests.simulation.test_cascade import DAYS, FIRST, LAST, REPAIRED, SEASON, damage, done, shape
+from tests.simulation.test_cascade import (
+    DAYS,
+    FIRST,
+    LAST,
+    REPAIRED,
+    SEASON,
+    damage,
+    done,
+    launched,
+    shape,
+)
 from tests.simulation.world import ME, World
 
 
@@ -90,3 +101,25 @@ def test_stale_dates_that_are_run_by_their_mark_are_recorded_too(api):
     (change,) = api.get("/v1/audit?limit=1")["items"]
     assert change["target"] == "stale dates"
     assert (change["before"], change["after"]) == ({"states": {"done": 4}}, {"states": {"pending": 4}})
+
+
+def test_a_retry_of_what_is_stale_says_how_many_further_dates_its_repair_reaches(api, monkeypatch, capsys):
+    # Given one stale date, whose summaries later dates look back at
+    world = api.world
+    damage(world, "box")
+    api.post(f"/v1/dates/{REPAIRED}/retry")
+    world.run()
+    further = sum(date > REPAIRED for date in SEASON)
+    # Then a dry run says so and changes nothing
+    with beside(api, monkeypatch, capsys) as command:
+        (line, _) = command("retry", "--stale", "--dry-run").out.splitlines()
+    reach = f"their repair makes up to {further} further dates stale, which run then"
+    assert line == f"dry run: 1 date put back to pending; {reach}"
+    assert api.get("/v1/progress")["stale"] == 1
+    world.executor.launched.clear()
+    # And the retry runs as many
+    assert api.post("/v1/dates/retry", {"mark": "stale"})["further"] == further
+    world.run()
+    assert len({date for date, _ in launched(world)}) == further + 1
+    # But one that cascades to nothing names none
+    assert api.post("/v1/dates/retry", {"start": str(LAST), "force": True})["further"] == 0

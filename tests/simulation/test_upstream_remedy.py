@@ -4,8 +4,10 @@ import datetime as dt
 
 import pytest
 
+from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.rules.processor_selection import resolve
+from backfilld.state.store import backfills
 from tests.factories import phase, pipeline, pipeline_data, processor
 from tests.simulation.world import World
 
@@ -117,3 +119,28 @@ def test_a_done_date_for_which_less_was_selected_is_filled_by_its_processor(tmp_
     assert sentence(world).startswith(f"blocked by {MAY[-2]}, which is done, but weekly is never_ran")
     assert run_command(world) == "2024-05-19 --select weekly --with-upstream"
     assert world.dates()[LAST].outcome == "complete"
+
+
+def test_what_a_selected_month_misses_is_one_command_for_the_whole_month(tmp_path):
+    # Given a monthly processor that is selected alone, for a part of its month
+    monthly = processor("monthly", period="month", command=["true", "{start}", "{end}"])
+    made = pipeline(
+        phase("raw", processor("events")),
+        phase("marts", monthly),
+        calendar={"query": "SELECT 1"},
+        history=None,
+    )
+    world = World(made, dict.fromkeys(MAY, 1), tmp_path)
+    receipt = world.enqueue(MAY[2], MAY[4], selection=("monthly",))
+    world.run(limit=300)
+    command = f"backfilld enqueue {MAY[0]} {MAY[-1]} --select monthly --with-upstream"
+    # Then each date and the backfill name it
+    with world.db.read() as tx:
+        waits = waiting_on(tx, world.context, world.live()[1:2])
+        _, stuck_on = stuck_backfills.status(tx, world.context, backfills.get(tx, receipt.id))
+    assert [text.rpartition("; ")[2] for text in waits.values()] == [command]
+    assert stuck_on.endswith(f"and not selected; {command}")
+    # And it is enough
+    world.enqueue(MAY[0], MAY[-1], selection=("monthly", "events"))
+    world.run(limit=2000)
+    assert not world.live()

@@ -61,3 +61,17 @@ def test_each_week_is_a_step_of_its_own() -> None:
     made, facts = monthly(period="week")
     found = planned(made, facts, "2021-11-01", "2021-11-30")
     assert order(found)[12:14] == ["2021-11-01 statement", "2021-11-08 statement"]
+
+
+def test_a_batch_behind_a_month_ends_with_it_only_where_the_month_runs() -> None:
+    statement = processor("statement", command=["true", "{start}", "{end}"], period="month")
+    board = processor("board", command=["true", "{start}", "{end}"], batch=40)
+    made = pipeline(phase("derived", statement), phase("last", board), history=None)
+    days = [date("2021-11-25") + dt.timedelta(days=n) for n in range(12)]
+    facts = FakeWarehouse(made, calendar=dict.fromkeys(days, 5))
+    whole = planned(made, facts, "2021-11-01", "2021-12-31")
+    assert [step.dates for step in whole.steps if step.processor == "board"] == [days[:6], days[6:]]
+    # And where the months are complete, nothing divides the batch
+    facts.fill(["statement"], days)
+    again = planned(made, facts, "2021-11-01", "2021-12-31")
+    assert [step.dates for step in again.steps] == [days]

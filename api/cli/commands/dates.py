@@ -26,6 +26,7 @@ from backfilld.api.cli.output import (
 )
 from backfilld.state.formatting import format_date_ranges, pluralize
 from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.date_range import dates_between
 from backfilld.state.rules.verdict import Verdict
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -36,7 +37,7 @@ _LISTS = ("state", "outcome", "verdict")
 def _filters(command: _Command) -> _Command:
     """The options that choose dates by what they are."""
     for option in (
-        terms_option("--dates", "DATES", "A list of dates, separated by commas, instead of a range."),
+        terms_option("--dates", "DATES", "A list of dates and ranges: 2021-10-19,2021-10-26..2021-10-31."),
         terms_option("--state", "STATES", "Only dates in these states, such as failed."),
         terms_option("--outcome", "OUTCOMES", f"Only dates that ended so: {', '.join(Outcome)}."),
         terms_option("--verdict", "VERDICTS", f"Only dates with these verdicts: {', '.join(Verdict)}."),
@@ -62,6 +63,7 @@ def _filters(command: _Command) -> _Command:
 @click.option("--cascade", is_flag=True, help="Also recompute the dates that are stale because of these.")
 @click.option("--regressed", "mark", flag_value="regressed", help="Done dates that are no longer complete.")
 @click.option("--stale", "mark", flag_value="stale", help="Done dates that must be recomputed.")
+@click.option("--dry-run", is_flag=True, help="Print the answer of every date, and change nothing.")
 @json_option
 @url_option
 def retry(
@@ -70,6 +72,7 @@ def retry(
     processor: list[str],
     force: bool,
     cascade: bool,
+    dry_run: bool,
     as_json: bool,
     url: str | None,
     **filters: Any,
@@ -85,20 +88,23 @@ def retry(
     Each date has its own answer. Exit codes: 0 changed, 1 if every date was refused.
     """
     client, query = Client(url), _query(what, end, filters)
-    how = {"force": force, "cascade": cascade}
     if isinstance(what, int):
-        if len(query) > 1 or processor or force or cascade:
+        if len(query) > 1 or processor or force or cascade or dry_run:
             raise click.UsageError(f"backfill {what} is retried as a whole; leave the other options out")
         change_backfill(client, what, "retry", as_json)
     elif not query:
         raise click.UsageError("give a date, a range or a backfill, or a filter such as --state failed")
-    elif query == {"start": what} and len(processor) < 2:
-        answer = client.post(f"/v1/dates/{what}/retry", {**how, "processor": next(iter(processor), None)})
+    elif query == {"start": what} and len(processor) < 2 and not (dry_run or cascade):
+        one = {"force": force, "processor": next(iter(processor), None)}
+        answer = client.post(f"/v1/dates/{what}/retry", one)
         print_answer(answer, _retried_date(answer, processor), as_json)
     else:
-        answer = client.post("/v1/dates/retry", {**query, **how, "processors": processor})
-        runs = f"{', '.join(processor)} runs again as backfill {answer['backfill']}: " if processor else ""
-        _print(answer, f"{runs}{{}} put back to pending", as_json)
+        how = {"force": force, "cascade": cascade, "dry_run": dry_run}
+        body = {**query, **how, "processors": processor}
+        answer = client.post("/v1/dates/retry", body)
+        again = f"{', '.join(processor)} runs again as backfill {answer['backfill']}: " if processor else ""
+        runs = "dry run: " if dry_run else again
+        _print(answer, f"{runs}{{}} put back to pending{_reach(answer)}", as_json)
 
 
 @click.command(
@@ -144,19 +150,39 @@ def accept(
 def _query(start: str | int | None, end: str | None, filters: Mapping[str, Any]) -> Json:
     """The dates of a request, as the API takes them, without what was not stated."""
     lists = {name: ",".join(filters[name]) for name in _LISTS}
-    values = {"dates": filters["dates"], "start": start, "end": end, **lists, "mark": filters.get("mark")}
+    listed = [date for term in filters["dates"] for date in _dates_of(term)]
+    values = {"dates": listed, "start": start, "end": end, **lists, "mark": filters.get("mark")}
     return {name: value for name, value in values.items() if value}
+
+
+def _dates_of(term: str) -> list[str]:
+    """The dates of a term of a list: one, or those of a range such as `2021-10-19..2021-10-31`."""
+    first, separator, last = term.partition("..")
+    if not separator:
+        return [term]
+    try:
+        dates = [str(d) for d in dates_between(dt.date.fromisoformat(first), dt.date.fromisoformat(last))]
+    except ValueError:
+        dates = []
+    if not dates:
+        raise click.UsageError(f"--dates: {term} is no range; write it like 2021-10-19..2021-10-31")
+    return dates
 
 
 def _retried_date(date: Json, processor: list[str]) -> str:
     """What the retry of one date did, with the waivers that it withdraws."""
-    retries = [move["reason"] for move in date["transitions"] if move["trigger"] == "retry"]
-    withdrawal = sanitize_line("".join(retries[-1:]).partition("; ")[2])
+    withdrawal = sanitize_line(date["withdrawn"] or "")
     parts = [f"{date['date']} put back to pending", withdrawal]
     if processor:
         runs = f"{date['date']}: {processor[0]} runs again as backfill {date['backfill_id']}"
         parts = [runs, withdrawal, "what is computed from it becomes stale: backfilld retry --stale"]
     return "; ".join(filter(None, parts))
+
+
+def _reach(answer: Json) -> str:
+    """How many further dates a retry runs."""
+    further = pluralize(answer["further"], "further date")
+    return f"; their repair makes up to {further} stale, which run then" if answer["further"] else ""
 
 
 def _print(answer: Json, sentence: str, as_json: bool) -> None:

@@ -98,6 +98,7 @@ def _latest(client: Client, date: str | int, processor: str) -> int:
     numbers = [int(attempt["id"]) for attempt in known["attempts"] if attempt["processor"] == processor]
     if not numbers:
         names = [check["processor"] for check in known["processors"]]
-        unknown = "" if processor in names or not names else f"; {did_you_mean(processor, names)}"
-        raise ApiError(f"{processor} has no attempt for {date}{unknown}", 404)
+        listed = f"backfilld status {date} lists those of it"
+        hint = listed if processor in names or not names else did_you_mean(processor, names)
+        raise ApiError(f"{processor} has no attempt for {date}; {hint}", 404)
     return max(numbers)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from backfilld.daemon.reports.plan.simulate_gates import Task
 from backfilld.daemon.reports.warehouse_snapshot import Snapshot
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.needs_graph import Span
+from backfilld.state.rules.needs_graph import Pair, Span
 from backfilld.state.rules.processor_selection import downstream
-from backfilld.state.rules.staleness_propagation import Pair, StaleInputs
+from backfilld.state.rules.staleness_propagation import StaleInputs
 
 
 def becomes_stale(

@@ -19,7 +19,7 @@ from backfilld.daemon.reports.warehouse_snapshot import Snapshot
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.batching import batches
+from backfilld.state.rules.batching import batches, period_attempts
 
 Typical = Callable[[str], float | None]
 """Seconds per date of a processor's past attempts, by its name; None without attempts."""
@@ -59,9 +59,11 @@ def _groups(pipeline: Pipeline, snapshot: Snapshot, tasks: Iterable[Task]) -> li
         return not any(pipeline.expects(processor, snapshot.days[date]) for date in between)
 
     by_date = sorted(tasks, key=lambda task: task.date)
+    planned = {(task.processor, task.date) for task in by_date}
+    attempts = period_attempts(pipeline, lambda name, date: (name, date) in planned)
     return [
         _Group(pipeline.processors[batch[0].processor], batch[0].stage, batch)
-        for batch in batches(by_date, pipeline.processors, nothing_between=nothing_between)
+        for batch in batches(by_date, pipeline.processors, nothing_between=nothing_between, owner=attempts)
     ]
 
 

@@ -68,9 +68,9 @@ def test_what_people_wrote_is_text_and_never_markup(api: Api, page: Page) -> Non
 
 def test_what_is_not_there_is_a_page_that_says_so(page: Page) -> None:
     for path, told in (
-        ("/dates/2021-10-19", "2021-10-19 was never enqueued"),
+        ("/dates/2021-10-19", "2021-10-19 was never enqueued; enqueue it"),
         ("/dates/2021-13-01", "there is no date 2021-13-01"),
-        ("/backfills/9", "there is no backfill 9"),
+        ("/backfills/9", "there is no backfill 9; backfilld status lists them"),
         ("/validation?start=2021-10-19&end=2021-10-18", "2021-10-18 is before start 2021-10-19"),
     ):
         answer = page.goto(path)
