@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.periods import PeriodKey, key_title, period_key, read_status
 from backfilld.daemon.reports.cause import Cause
-from backfilld.daemon.reports.remedies import helpful_command
+from backfilld.daemon.reports.remedies import accept_command, helpful_command
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, Runnable
@@ -17,6 +17,7 @@ from backfilld.state.rules.periods import PeriodStatus
 from backfilld.state.store import checks, dates
 from backfilld.state.store.database import Transaction
 
+_IN_TURN = "it waits for this period in turn"
 NAMED = 2
 """How many of the other dates a sentence names before it counts the rest."""
 
@@ -59,8 +60,8 @@ class PeriodCauses:
 
     def _of_period(self, key: PeriodKey) -> Cause:
         if key not in self._causes:
-            # A wait that leads back here is described without its cause.
-            self._causes[key] = Cause("", needs_operator=False)
+            # A wait that leads back here never ends by itself.
+            self._causes[key] = Cause(_IN_TURN, needs_operator=True)
             self._causes[key] = self._read(key, read_status(self._tx, self._context, key))
         return self._causes[key]
 
@@ -98,4 +99,5 @@ class PeriodCauses:
             if other.row is not None and other.row.state not in (DONE, FAILED):
                 cause = self._cause(other.row)
                 if cause.needs_operator:
-                    yield f"{other.date} in {other.row.state}: {cause.text}"
+                    helps = f"; {accept_command(other.date, name)}" if cause.text.endswith(_IN_TURN) else ""
+                    yield f"{other.date} in {other.row.state}: {cause.text}{helps}"
