@@ -10,11 +10,18 @@ JOBS = sum(count for _, _, count in PHASES)
 SLOTS = 8
 
 
-def toml(command: Sequence[str], *, writers: int = 1, lookback: int = 0, **jobs: str) -> str:
+def toml(
+    command: Sequence[str],
+    *,
+    writers: int = 1,
+    lookback: int = 0,
+    phases: Sequence[tuple[str, str, int]] = PHASES,
+    **jobs: str,
+) -> str:
     """Every date is expected, there is no history, and each job is `command`; `jobs` are keys of [jobs]."""
     lines = ['name = "bench"', "[warehouse]", 'kind = "lake"', 'path = "lake"']
     lines += ["[jobs]", f"slots = {SLOTS}", *_keys(jobs)]
-    for phase, order, count in PHASES:
+    for phase, order, count in phases:
         lines += ["[[phase]]", f'name = "{phase}"', f'order = "{order}"']
         lines += [f"lookback = {lookback}"] if order == "sequential" else []
         for number in range(count):

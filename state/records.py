@@ -52,6 +52,11 @@ class Sources(StrEnum):
     NONE = "none"
     """None. A missing `critical` output fails the date as `blocked`; other ones are waived."""
 
+    def is_wider_than(self, other: Sources) -> bool:
+        """Whether more processors may run than with the other one."""
+        order = [*Sources]
+        return order.index(self) < order.index(other)
+
 
 class Mark(StrEnum):
     """What can be wrong with a date that has ended."""

@@ -19,7 +19,7 @@ COSTLY = frozenset({"cluster", "every_case", "filled", "opened", "sizes", "wheel
 """Fixtures of a module that take seconds: tests that share one run in the same worker."""
 SHARED = {"calm": "dask", "chromium": "chromium"}
 """Fixtures of more than a module, and the group of tests that share one: each worker would start its own."""
-BIGQUERY_FOLDERS = frozenset({"conformance", "integration"})
+BIGQUERY_FOLDERS = frozenset({"acceptance", "conformance", "integration"})
 """Their tests of BigQuery share one emulator in one worker: it uses a tenth of a core while it is idle."""
 BETWEEN = 45
 """How many other tests come between two of the long ones, so that the long ones end before the others do."""

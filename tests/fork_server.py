@@ -1,4 +1,4 @@
-"""Processes of the product's command line that begin with its modules imported, at a third of the cost.
+"""Processes of Python programs that begin with their modules imported, at a third of the cost.
 
 They are processes like any other, which can be killed, suspended and waited for. What an interpreter does
 before the first line of the program is missing, and their command line is that of the fork server: a test of
@@ -23,11 +23,20 @@ PRELOADED = "tests.preloaded"
 class ForkedProcess:
     """`python -m MODULE ARGUMENTS`, with the part of `subprocess.Popen` that tests use."""
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str], output: Path) -> None:
-        """`words` follow `python -m`; stdout and stderr are appended to the file `output`."""
+    def __init__(
+        self,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        output: Path,
+        directory: Path | None = None,
+    ) -> None:
+        """`words` follow `python -m`; stdout and stderr are appended to the file `output`.
+
+        It runs in `directory`, or in that of the test.
+        """
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([PRELOADED])
-        arguments = ([*words], {**environment}, str(output), str(Path.cwd()))
+        arguments = ([*words], {**environment}, str(output), str(directory or Path.cwd()))
         self._process = context.Process(target=_run, args=arguments)
         self._process.start()
         assert self._process.pid is not None
@@ -47,6 +56,10 @@ class ForkedProcess:
         if (code := self.poll()) is None:
             raise subprocess.TimeoutExpired("a forked process", timeout or 0.0)
         return code
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the process, unless it has ended."""

@@ -4,6 +4,8 @@
 import gc
 
 import apscheduler.triggers.interval
+import distributed.cli.dask_scheduler
+import distributed.cli.dask_worker
 import sqlglot.dialects.duckdb
 
 import backfilld.api.cli.commands.serve

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from backfilld.daemon.engine import (
@@ -30,7 +30,7 @@ from backfilld.daemon.engine.selected_processors import (
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
 from backfilld.daemon.events import Event, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
-from backfilld.state.records import CheckRow, DateRow
+from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.gates import (
@@ -45,7 +45,7 @@ from backfilld.state.rules.gates import (
     decide,
 )
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.store import calendar_days, check_resets, checks, dates, holds, interests, transitions
+from backfilld.state.store import calendar_days, check_resets, checks, dates, interests, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.transitions import DateStatus, Move
@@ -58,7 +58,7 @@ class Advancer:
         self._context = context
         self._pipeline = context.pipeline
 
-    def advance(self, tx: Transaction) -> tuple[int, list[Event]]:
+    def advance(self, tx: Transaction, active_holds: Sequence[HoldRow]) -> tuple[int, list[Event]]:
         """Process the dates that are due, oldest first. Returns how many, and the events to emit.
 
         They are at most `EngineContext.batch`.
@@ -66,7 +66,7 @@ class Advancer:
         due = dates.due(tx, self._context.now(), self._context.batch)
         if not due:
             return 0, []
-        batch = self._read(tx, due)
+        batch = self._read(tx, due, hold_placement.held_processors(self._pipeline, active_holds))
         # Admissions first: they reset outputs that other dates of the batch may need.
         for row in due:
             if row.state == PENDING:
@@ -79,7 +79,7 @@ class Advancer:
         periods.settle_pass(tx, self._context, due, batch.await_period)
         return len(due), batch.events
 
-    def _read(self, tx: Transaction, due: list[DateRow]) -> AdvanceBatch:
+    def _read(self, tx: Transaction, due: list[DateRow], held: Mapping[str, str]) -> AdvanceBatch:
         due_dates = [row.date for row in due]
         counts_by_date = calendar_days.for_dates(tx, due_dates)
         return AdvanceBatch(
@@ -88,7 +88,7 @@ class Advancer:
             checks_by_date=checks.for_dates(tx, due_dates),
             days={date: self._pipeline.seasons.day(date, count) for date, count in counts_by_date.items()},
             upstream=upstream.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
-            held=hold_placement.held_processors(self._pipeline, holds.all_holds(tx)),
+            held=held,
             closed=WindowReader(tx, self._context).closed(),
             without_calendar=upstream.without_calendar(
                 tx, self._context, [r.date for r in due if r.state == PENDING]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from backfilld.daemon.clock_steps import STEP_SECONDS
 from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.ended_attempts import ClosedAttempt, release
+from backfilld.daemon.engine.ended_attempts import ClosedAttempt, read_processors, release
 from backfilld.daemon.events import AttemptEnded, Event
 from backfilld.daemon.executors.adapter import Executor, JobLog, JobResult, JobStatus
 from backfilld.state.formatting import format_utc
@@ -247,7 +247,8 @@ class AttemptMonitor:
                     counts=ended.exit.counts_as_attempt and not reason,
                 )
             )
-        checks_by_date = checks.for_dates(tx, {date for attempt in closed for date in attempt.dates})
+        names = read_processors(self._context.pipeline, {attempt.row.processor for attempt in closed})
+        checks_by_date = checks.for_dates(tx, {date for attempt in closed for date in attempt.dates}, names)
         release(tx, self._context, closed, checks_by_date)
         return [*map(_ended_event, closed), *incidents]
 

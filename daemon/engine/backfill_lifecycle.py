@@ -86,7 +86,7 @@ def retry_failed(
     narrow = _done_for_less(tx, backfill, done)
     interests.settle(tx, backfill.id, [row for row in done if row not in narrow])
     live = [row.date for row in rows if row.state not in FINAL]
-    restarting = live if backfill.force else interests.widened(tx, live, backfill.selection)
+    restarting = live if backfill.force else interests.widened(tx, live, backfill.selection, backfill.sources)
     ended = [*(row for row in rows if row.state == FAILED), *narrow]
     interests.reopen_of(tx, backfill.id, [*live, *(row.date for row in ended)], restarting)
     interests.elect_leads(tx, live)

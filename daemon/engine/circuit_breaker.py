@@ -41,12 +41,14 @@ def count(
         first = check.follows_attempt or (check.date, check.processor) in checked
         if processor is not None and _is_counted(processor, check, result, first):
             results[_attempt(check)].append(result)
-    incidents = []
+    incidents, counted = [], circuit_breaker.counted(tx) if results else set()
     for (name, *_), of_attempt in results.items():
         errors = [r for r in of_attempt if r.judgement.verdict not in UNCERTAIN]
         if any(result.judgement.verdict.satisfied for result in errors):
-            circuit_breaker.reset(tx, name)
+            if name in counted:
+                circuit_breaker.reset(tx, name)
         elif errors:
+            counted.add(name)
             incidents += _count_error(tx, context, errors[0], limit)
     return incidents
 

@@ -252,9 +252,10 @@ class Validator:
             pair = check.date, check.processor
             processor = pipeline.processors.get(check.processor)
             evidence = answers.get((check.processor, check.date), _UNKNOWN_PROCESSOR)
-            of = pipeline.references.get(check.processor, "")
-            known, new = stored.get(check.date, {}).get(of), results.get((check.date, of))
-            compared = new_reference(new.judgement, known) if new else stored_reference(known, evidence)
+            known = new = compared = None
+            if of := pipeline.references.get(check.processor):
+                known, new = stored.get(check.date, {}).get(of), results.get((check.date, of))
+                compared = new_reference(new.judgement, known) if new else stored_reference(known, evidence)
             context = pipeline.judge_context(
                 processor,
                 now=self._context.now(),
@@ -263,7 +264,7 @@ class Validator:
                 rewrite=check.follows_rewrite,
                 stamp_before=check.stamp_before,
                 must_change=check.must_change,
-                reference=compared if of else None,
+                reference=compared,
             )
             if processor:
                 evidence = complete.compared(processor, check.date, evidence)

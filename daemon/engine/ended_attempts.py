@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.comparison_references import compared_with
@@ -36,6 +36,18 @@ class ClosedAttempt:
     """Whether its job may have begun and written something."""
     counts: bool
     """Whether it counts towards `max_attempts`. It does not if the job is not to blame for its end."""
+
+
+def read_processors(pipeline: Pipeline, ended: Iterable[str]) -> set[str]:
+    """The processors whose checks `release` reads where attempts of others ended, and these themselves.
+
+    They are those of the same state and of the next one, and those that are compared with an output.
+    """
+    ended = set(ended)
+    found = {*ended, *(name for of in ended for name in compared_with(pipeline, of))}
+    for first in {pipeline.stage_of[name].index for name in ended & pipeline.stage_of.keys()}:
+        found |= {p.name for stage in pipeline.stages[first : first + 2] for p in stage.processors}
+    return found
 
 
 def release(

@@ -94,10 +94,12 @@ class Engine:
             ends = self.attempt_monitor.close(tx, ended)
             if todo.over:
                 self._release_expired_holds(tx)
-            advanced, moves = self.advancer.advance(tx) if ended or todo.over or todo.due else (0, [])
+            active_holds = holds.all_holds(tx)
+            is_due = ended or todo.over or todo.due
+            advanced, moves = self.advancer.advance(tx, active_holds) if is_due else (0, [])
             ended_ids = {attempt.row.id for attempt in ended}
             others = [row for number, row in running.items() if number not in ended_ids]
-            claims, incidents = self.launcher.claim(tx, others, self.check_runs.running)
+            claims, incidents = self.launcher.claim(tx, others, active_holds, self.check_runs.running)
         self.attempt_monitor.finish(ends)
         self.context.emit_all([*moves, *incidents])
         self.launcher.launch(claims)

@@ -184,7 +184,9 @@ class Enqueuer:
                 day = self._context.pipeline.seasons.day(date, counts_by_date[date]) if known else None
                 outcome = self._outcome(request, day, date, row, stored_checks.get(date, {}), warning)
             text = _withdrawal(request, row, outcome, stored_checks.get(date, {}))
-            details.append(replace(outcome, reason="; ".join(filter(None, (outcome.reason, text)))))
+            if text:
+                outcome = replace(outcome, reason="; ".join(filter(None, (outcome.reason, text))))
+            details.append(outcome)
         return with_cut_periods(tx, self._context, details, request.selection, newer)
 
     def _outcome(

@@ -90,7 +90,7 @@ def _store_dates(
 ) -> list[DateMoved]:
     """Store the dates of the new backfill. Returns the moves of dates that it changes."""
     live = [row.date for row in existing.values() if row.state not in FINAL]
-    widened = interests.widened(tx, live, request.selection)
+    widened = interests.widened(tx, live, request.selection, request.sources)
     backfills.add_dates(
         tx,
         backfill_id,

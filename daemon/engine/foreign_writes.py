@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from backfilld.daemon.events import ForeignWrites
 from backfilld.daemon.warehouses.adapter import Answers, Purpose
@@ -23,8 +22,7 @@ from backfilld.state.store.checks import CheckResult
 
 def with_stamp(result: CheckResult, check: CheckRow, evidence: Evidence, purpose: Purpose) -> CheckResult:
     """The result with what the write stamp shows."""
-    return replace(
-        result,
+    return result._replace(
         reads_stamp=reads_stamp(check, purpose),
         write_stamp=evidence.write_stamp,
         is_rewritten=check.follows_rewrite and result.judgement.verdict is Verdict.COMPLETE,

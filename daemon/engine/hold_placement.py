@@ -39,6 +39,8 @@ def place_hold(
 def held_processors(pipeline: Pipeline, active_holds: Iterable[HoldRow]) -> Mapping[str, str]:
     """Held processors, each with the sentence of its hold."""
     reasons = {(hold.kind, hold.key): hold.text for hold in active_holds}
+    if not reasons:
+        return {}
     return {
         name: reasons[hold_key]
         for name, processor in pipeline.processors.items()

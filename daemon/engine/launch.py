@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,19 @@ from backfilld.daemon.executors.attempt_files import private_opener
 from backfilld.daemon.host_limits import Shortage
 from backfilld.daemon.job_command import job_command, needs_dates_file
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.records import AttemptRow, DateRow
+from backfilld.state.records import AttemptRow, DateRow, HoldRow
 from backfilld.state.rules.batching import batches, period_attempts
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.store import attempts, calendar_days, checks, dates, holds, interests
+from backfilld.state.store import (
+    attempts,
+    calendar_days,
+    checks,
+    dates,
+    holds,
+    interests,
+    runnable_checks,
+)
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.runnable_checks import RunnableCheck
@@ -69,34 +77,37 @@ class Launcher:
         left = self._shortage.seconds_left
         return self._context.now() + left if left else None
 
-    def _limits(self, tx: Transaction, free: FreeSlots, closed: Collection[str]) -> dict[str, int]:
-        """How many attempts of each processor may start, where any may: by slots, holds and windows."""
-        limits = {
-            name: free.count(processor)
-            for name, processor in self._processors.items()
-            if not (name in closed or self._is_unavailable(name))
-        }
-        if not any(limits.values()):
-            return {}
-        active_holds = holds.all_holds(tx)
+    def _limits(
+        self, names: Iterable[str], active_holds: Sequence[HoldRow], free: FreeSlots
+    ) -> dict[str, int]:
+        """How many attempts of each of some processors may start, where any may: by slots and holds."""
         if any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in active_holds):
             return {}
         held_processors = hold_placement.held_processors(self._context.pipeline, active_holds)
-        return {name: limit for name, limit in limits.items() if limit > 0 and name not in held_processors}
+        limits = {
+            name: free.count(self._processors[name])
+            for name in names
+            if name in self._processors and not (name in held_processors or self._is_unavailable(name))
+        }
+        return {name: limit for name, limit in limits.items() if limit > 0}
 
     def _is_unavailable(self, name: str) -> bool:
         """Whether the processor's executor cannot start jobs now, so that an attempt would be wasted."""
         return bool(self._context.unavailable.get(self._processors[name].executor))
 
     def claim(
-        self, tx: Transaction, running: Sequence[AttemptRow], checking: Collection[Pair] = ()
+        self,
+        tx: Transaction,
+        running: Sequence[AttemptRow],
+        active_holds: Sequence[HoldRow],
+        checking: Collection[Pair] = (),
     ) -> tuple[list[Claim], list[Event]]:
         """Claim what may run beside the running attempts and check commands, by priority and date.
 
         Returns events to emit.
 
-        Pauses and holds are read in the same transaction. Holds each table that has work but has used up its
-        daily attempts.
+        Pauses and holds were read in the same transaction. Holds each table that has work but has used up
+        its daily attempts.
         """
         self._context.unavailable.update(
             {
@@ -104,12 +115,16 @@ class Launcher:
                 for name, executor in self._executors.items()
             }
         )
-        free, windows = FreeSlots(self._context.pipeline, running, checking), WindowReader(tx, self._context)
+        windows = WindowReader(tx, self._context)
         closed = windows.closed()
         if closed:
             # Dates that were about to start a job when a window closed become due, and show the reason.
             dates.make_dates_due(tx, checks.clear_runnable_by(tx, closed), self._context.now())
-        limits = self._limits(tx, free, closed)
+        runnable = runnable_checks.processors(tx)
+        if not runnable:
+            return [], []
+        free = FreeSlots(self._context.pipeline, running, checking)
+        limits = self._limits(runnable, active_holds, free)
         limits_by_dates = {
             name: limit * self._processors[name].dates_per_attempt for name, limit in limits.items()
         }
@@ -183,18 +198,19 @@ class Launcher:
 
         A batch takes only dates that the same backfills want, and the same attempts of periods computed.
         """
-        owners = interests.owners(tx, date_rows)
-        has_periods = any(processor.period for processor in self._processors.values())
+        together = any(self._processors[c.processor].dates_per_attempt > 1 for c in candidates)
+        owners = interests.owners(tx, date_rows) if together else {}
+        has_periods = together and any(processor.period for processor in self._processors.values())
         known = checks.for_dates(tx, list(date_rows)) if has_periods else {}
-        attempts = period_attempts(
+        computed_by = period_attempts(
             self._context.pipeline,
-            lambda name, date: (check := known[date].get(name)) is not None and check.attempt_count > 0,
+            lambda name, date: name in (of_date := known.get(date, {})) and of_date[name].attempt_count > 0,
         )
         return batches(
             candidates,
             self._processors,
             nothing_between=partial(self._nothing_between, tx),
-            owner=lambda c: (attempts(c), *(interest.backfill_id for interest in owners[c.date])),
+            owner=lambda c: (computed_by(c), *(interest.backfill_id for interest in owners.get(c.date, ()))),
         )
 
     def _nothing_between(self, tx: Transaction, processor: Processor, first: dt.date, last: dt.date) -> bool:
@@ -283,6 +299,7 @@ class Launcher:
             pass_env=claim.processor.pass_env,
             processor=claim.processor.name,
             timeout=claim.processor.timeout,
+            grace_period=claim.processor.grace_period,
             resources=claim.processor.resources,
         )
 

@@ -30,7 +30,9 @@ def wait(pipeline: Pipeline, stage: Stage, date_checks: Checks) -> Wait | None:
     """
     here = {p.name for p in stage.processors}
     running = [check.processor for check in date_checks.values() if check.attempt_id is not None]
-    queried = [check for check in _earlier(pipeline, stage, date_checks) if _is_queried_again(check)]
+    queried = any(map(_is_queried_again, _earlier(pipeline, stage, date_checks)))
+    if not running and not queried:
+        return None
     missing = missing_again(pipeline, stage, date_checks)
     if not here.issuperset(running) or (running and (missing or queried)):
         return Wait(waiting=WaitReason.ATTEMPT)

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from backfilld.daemon.preflight.findings import Finding
-from backfilld.state.pipeline.executor_settings import ExecutorSettings
-from backfilld.state.pipeline.pipeline import Pipeline
+
+if TYPE_CHECKING:  # the process that guards one job on a Dask worker needs no pipeline
+    from backfilld.state.pipeline.executor_settings import ExecutorSettings
+    from backfilld.state.pipeline.pipeline import Pipeline
 
 Handle = str
 """What an executor needs to find a job after a restart. Only the executor that wrote the text parses it."""
@@ -38,6 +40,8 @@ class Job:
     processor: str = ""
     timeout: float = 30 * 60.0
     """Seconds until the daemon stops the job. An executor that outlives the daemon enforces it as well."""
+    grace_period: float = 10.0
+    """Seconds between SIGTERM and SIGKILL where the executor itself stops the job."""
     resources: Mapping[str, float | str] = field(default_factory=dict)
     """What the job needs of its executor, by keys that the kind of executor defines."""
 
@@ -71,6 +75,11 @@ class JobResult:
     def cannot_start(cls, why: str, *, at: float) -> JobResult:
         """The end of a job that its executor refuses."""
         return cls(code=None, ended_at=at, detail=f"cannot start: {why}")
+
+    @classmethod
+    def out_of_memory(cls, why: str, *, at: float) -> JobResult:
+        """The end of a job that was killed for want of memory. It counts as an attempt."""
+        return cls(code=None, ended_at=at, detail=f"out of memory: {why}")
 
     @classmethod
     def preempted(cls, why: str, *, at: float) -> JobResult:

@@ -12,7 +12,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from backfilld.daemon.adapters import load_pipeline, warehouse_adapter
-from backfilld.daemon.host_limits import slot_warnings
 from backfilld.daemon.preflight import dry_run_jobs, executors, existing_data, jobs, storage, tables
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.custom_checks import platform_check
@@ -29,6 +28,7 @@ from backfilld.daemon.preflight.findings import (
     warned,
 )
 from backfilld.daemon.preflight.service_sandbox import sandbox
+from backfilld.daemon.preflight.slots import slot_warnings
 from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.daemon.settings import SettingsError, state_database
 from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError

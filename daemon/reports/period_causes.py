@@ -7,17 +7,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.date_owners import read_owners
 from backfilld.daemon.engine.periods import PeriodKey, key_title, period_key, read_status
 from backfilld.daemon.reports.cause import Cause
-from backfilld.daemon.reports.remedies import accept_command, helpful_command
+from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, Runnable
+from backfilld.state.rules.date_ownership import source_may_run
 from backfilld.state.rules.periods import PeriodStatus
 from backfilld.state.store import checks, dates
 from backfilld.state.store.database import Transaction
 
-_IN_TURN = "it waits for this period in turn"
 NAMED = 2
 """How many of the other dates a sentence names before it counts the rest."""
 
@@ -60,8 +61,8 @@ class PeriodCauses:
 
     def _of_period(self, key: PeriodKey) -> Cause:
         if key not in self._causes:
-            # A wait that leads back here never ends by itself.
-            self._causes[key] = Cause(_IN_TURN, needs_operator=True)
+            # A wait that leads back here has no end, and is described without its cause.
+            self._causes[key] = Cause("", needs_operator=True)
             self._causes[key] = self._read(key, read_status(self._tx, self._context, key))
         return self._causes[key]
 
@@ -99,5 +100,16 @@ class PeriodCauses:
             if other.row is not None and other.row.state not in (DONE, FAILED):
                 cause = self._cause(other.row)
                 if cause.needs_operator:
-                    helps = f"; {accept_command(other.date, name)}" if cause.text.endswith(_IN_TURN) else ""
-                    yield f"{other.date} in {other.row.state}: {cause.text}{helps}"
+                    why = self._not_run(name, other.date) or cause.text
+                    yield f"{other.date} in {other.row.state}: {why}"
+
+    def _not_run(self, name: str, date: dt.date) -> str:
+        """Why no backfill of a live date runs a processor, with the command that changes it; else empty."""
+        pipeline = self._context.pipeline
+        owners = read_owners(self._tx, [date])[date]
+        if owners.selected is not None and name not in owners.selected:
+            return f"{name} is not selected; backfilld enqueue {date} --select {name}"
+        is_source = pipeline.stage_of[name].phase is pipeline.phase[0]
+        if is_source and not source_may_run(pipeline.processors[name], owners.sources):
+            return f"{name} is not run: sources {owners.sources}; backfilld enqueue {date} --sources all"
+        return ""

@@ -6,7 +6,8 @@ import bisect
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from backfilld.state.rules.periods import period_bounds
@@ -117,15 +118,14 @@ class Calendar:
         season, answer = self.season(date), dict(counts or {})
         known = {name: count for name, count in answer.items() if not name.startswith(_DAYS)}
         named = {name.removeprefix(_DAYS): bool(answer[name]) for name in answer.keys() - known.keys()}
-        day = Day(date=date, counts=known, named_days=named)
+        day = partial(Day, date=date, counts=known, named_days=named)
         if self.seasons and season is None:
-            return replace(day, reason=self._out_of_season(date))
+            return day(reason=self._out_of_season(date))
         counted = counts is not None and (self.counted or not named)
         reason = _nothing_counted(known) if counted and not any(known.values()) else ""
         if season is None:
-            return replace(day, reason=reason)
-        number = (date - season.opens).days
-        return replace(day, season=season.name, season_day=number, reason=reason)
+            return day(reason=reason)
+        return day(season=season.name, season_day=(date - season.opens).days, reason=reason)
 
     def counts_of(
         self, dates: Iterable[dt.date], answer: Mapping[dt.date, Counts]

@@ -9,8 +9,6 @@ from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import BackfillRow, Sources
 
-_NARROW_TO_WIDE = (Sources.NONE, Sources.CRITICAL, Sources.ALL)
-
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
@@ -60,7 +58,7 @@ def _selected(owners: Iterable[BackfillRow]) -> frozenset[str] | None:
 
 
 def _widest(owners: Iterable[BackfillRow]) -> Sources:
-    return max((owner.sources for owner in owners), key=_NARROW_TO_WIDE.index, default=Sources.ALL)
+    return max((owner.sources for owner in owners), key=[*reversed(Sources)].index, default=Sources.ALL)
 
 
 def _runs(owner: BackfillRow) -> bool:

@@ -86,7 +86,7 @@ def judge(evidence: Evidence, expectation: Expectation, day: Day, context: Judge
         return replace(
             judgement, verdict=Verdict.UNKNOWN, reason=doubt, waits_for_reference=True, awaits_check=False
         )
-    if judgement.verdict is not Verdict.COMPLETE:
+    if judgement.verdict is not Verdict.COMPLETE or not unjudged:
         return judgement
     return replace(judgement, reason="; ".join(filter(None, (judgement.reason, unjudged))))
 

@@ -51,6 +51,14 @@ _RECORD = (
     )
     .values(verdict=bindparam("_verdict"), verdict_reason=bindparam("_reason"))
 )
+_LASTING = (
+    select(attempt_dates.c.verdict)
+    .where(
+        attempt_dates.c.attempt_id == _LATEST.scalar_subquery(),
+        attempt_dates.c.verdict.in_([verdict.value for verdict in Verdict if verdict not in NOT_THERE]),
+    )
+    .limit(1)
+)
 
 
 class AttemptVerdict(NamedTuple):
@@ -77,14 +85,10 @@ def record(tx: Connection, results: Iterable[tuple[CheckRow, CheckResult]]) -> N
 
 def judged_before(tx: Connection, pairs: Iterable[Pair]) -> set[Pair]:
     """The pairs whose latest attempt has a lasting verdict already, on any of the dates that it covered."""
-    lasting = tuple(verdict.value for verdict in Verdict if verdict not in NOT_THERE)
-    judged = select(attempt_dates.c.verdict).where(
-        attempt_dates.c.attempt_id == _LATEST.scalar_subquery(), attempt_dates.c.verdict.in_(lasting)
-    )
     return {
         (date, processor)
         for date, processor in pairs
-        if tx.execute(judged.limit(1), {"_date": date, "_processor": processor}).first() is not None
+        if tx.execute(_LASTING, {"_date": date, "_processor": processor}).first() is not None
     }
 
 

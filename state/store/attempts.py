@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import row_mappers
 from backfilld.state.store.index_conditions import ENDED_WELL, IS_RUNNING
 from backfilld.state.store.schema import attempt_dates, attempts
-from backfilld.state.store.statements import execute, fetch
+from backfilld.state.store.statements import execute, fetch, insert_row
 
 
 class Busy(BackfilldError):
@@ -111,14 +112,12 @@ def claim(tx: Connection, wanted: Claim, now: float) -> int:
         "started_at": now,
     }
     try:
-        result = tx.execute(_INSERT, values)
-    except IntegrityError as error:
+        return insert_row(tx, _INSERT, values)
+    except (IntegrityError, sqlite3.IntegrityError) as error:
         for word, rule in _RULES.items():
-            if word in str(error.orig):
-                raise rule(str(error.orig)) from error
+            if word in str(error):
+                raise rule(str(error)) from error
         raise
-    (number,) = result.inserted_primary_key or (0,)
-    return int(number)
 
 
 def cover(tx: Connection, dates: Mapping[int, Iterable[dt.date]]) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Collection, Mapping
+from functools import cache
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Insert, bindparam, func, select
 
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.date_range import dates_between
 from backfilld.state.store.schema import calendar_days
-from backfilld.state.store.statements import select_by_dates, upsert
+from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert_in
 
-_BETWEEN = select(calendar_days.c.date, calendar_days.c.counts).where(
-    calendar_days.c.date.between(bindparam("_start"), bindparam("_end"))
-)
+_IS_BETWEEN = calendar_days.c.date.between(bindparam("_start"), bindparam("_end"))
+_BETWEEN = select(calendar_days.c.date, calendar_days.c.counts).where(_IS_BETWEEN)
+_NUMBER_BETWEEN = select(func.count()).select_from(calendar_days).where(_IS_BETWEEN)
 
 
 def save(tx: Connection, counts: Mapping[dt.date, Counts | None], now: float) -> None:
@@ -23,17 +24,21 @@ def save(tx: Connection, counts: Mapping[dt.date, Counts | None], now: float) ->
 
     None stands for a date of a calendar that does not count.
     """
-    if not counts:
-        return
     rows = [{"date": date, "counts": _dump(known), "asked_at": now} for date, known in counts.items()]
-    statement = upsert(tx, calendar_days)
+    execute(tx, _save(tx.dialect.name), rows)
+
+
+@cache
+def _save(dialect: str) -> Insert:
+    statement = upsert_in(dialect, calendar_days)
     fresh = {"counts": statement.excluded.counts, "asked_at": statement.excluded.asked_at}
-    tx.execute(statement.on_conflict_do_update(index_elements=["date"], set_=fresh), rows)
+    return statement.on_conflict_do_update(index_elements=["date"], set_=fresh)
 
 
 def between(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date, Counts | None]:
     """Counts of the dates that the calendar was asked about, both ends included."""
-    return {row.date: load_counts(row.counts) for row in tx.execute(_BETWEEN, {"_start": start, "_end": end})}
+    rows = fetch(tx, _BETWEEN, {"_start": start, "_end": end})
+    return {row.date: load_counts(row.counts) for row in rows}
 
 
 def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, Counts | None]:
@@ -45,11 +50,11 @@ def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, Coun
 
 def unknown_between(tx: Connection, start: dt.date, end: dt.date) -> list[dt.date]:
     """The dates for which the calendar was not read, both ends included, oldest first."""
-    here = calendar_days.c.date.between(start, end)
+    here = {"_start": start, "_end": end}
     days = (end - start).days + 1
-    if tx.execute(select(func.count()).where(here)).scalar() == max(days, 0):
+    if fetch(tx, _NUMBER_BETWEEN, here)[0][0] == max(days, 0):
         return []
-    known = set(tx.execute(select(calendar_days.c.date).where(here)).scalars())
+    known = {row.date for row in fetch(tx, _BETWEEN, here)}
     return [date for date in dates_between(start, end) if date not in known]
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, select, update
+from sqlalchemy import Connection, Insert, and_, case, select, update
 
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.checks import REQUESTED, request_check
 from backfilld.state.store.schema import checks, dates
-from backfilld.state.store.statements import upsert
+from backfilld.state.store.statements import execute, upsert, upsert_in
 
 _UNKNOWN: dict[str, Any] = {
     "output": "",
@@ -67,9 +68,36 @@ def reset_for(
     """
     if not admitted:
         return
-    statement = upsert(tx, checks)
+    once = {*rewritten, *forced}
+    values = [
+        {
+            "date": row.date,
+            "processor": name,
+            "priority": row.priority,
+            "mode": (RunMode.FORCE if (row.date, name) in once else row.mode).value,
+            "query_due_at": now,
+            "generation": 1,
+        }
+        for row in admitted
+        for name in processors
+    ]
+    for again in (False, True):
+        rows = [
+            row
+            for row in values
+            if (row["date"] in readmitted and (row["date"], row["processor"]) not in forced) is again
+        ]
+        execute(tx, _reset(tx.dialect.name, again), rows)
+
+
+@cache
+def _reset(dialect: str, again: bool) -> Insert:
+    """Creates or resets checks, and requests each as `request_check` does. `again`: of readmitted dates."""
+    statement = upsert_in(dialect, checks)
     fresh = statement.excluded
     reset = {
+        "query_due_at": fresh.query_due_at,
+        **REQUESTED,
         "satisfied": 0,
         "attempt_count": 0,
         "clean_attempts": 0,
@@ -81,32 +109,11 @@ def reset_for(
         ),
         "waived_by": "",
         "waiver_reason": "",
-        "accepted_by": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_by), else_=""),
-        "accepted_reason": case((fresh.mode == RunMode.NORMAL, checks.c.accepted_reason), else_=""),
+        "accepted_by": case((fresh.mode == RunMode.NORMAL.value, checks.c.accepted_by), else_=""),
+        "accepted_reason": case((fresh.mode == RunMode.NORMAL.value, checks.c.accepted_reason), else_=""),
     }
-    once = {*rewritten, *forced}
-    values = [
-        {
-            "date": row.date,
-            "processor": name,
-            "priority": row.priority,
-            "mode": (RunMode.FORCE if (row.date, name) in once else row.mode).value,
-        }
-        for row in admitted
-        for name in processors
-    ]
-    kept = {name: column for name, column in reset.items() if name not in _KEPT_WHEN_READMITTED}
-    for changes, again in ((reset, False), (kept, True)):
-        rows = [
-            row
-            for row in values
-            if (row["date"] in readmitted and (row["date"], row["processor"]) not in forced) is again
-        ]
-        if rows:
-            tx.execute(
-                statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes), rows
-            )
-    request_check(tx, [(row.date, name) for row in admitted for name in processors], now, evaluated=True)
+    changes = {name: new for name, new in reset.items() if not (again and name in _KEPT_WHEN_READMITTED)}
+    return statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes)
 
 
 def reset_other_tables(tx: Connection, tables: Mapping[str, str], now: float) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -41,6 +41,8 @@ _REQUEST = update(checks).where(*_THIS).values(query_due_at=bindparam("_at"), **
 _DUE = checks.c.query_due_at <= bindparam("_now")
 _DUE_CHECKS = select(checks).where(_DUE).order_by(checks.c.date).limit(bindparam("_limit"))
 _NTH_DUE = select(checks.c.date).where(_DUE).limit(1).offset(bindparam("_before"))
+_IS_NAMED = checks.c.processor.in_(bindparam("_processors", expanding=True))
+_QUERIED = (checks.c.date, checks.c.processor, checks.c.generation, checks.c.asked_at)
 _IS_WRITTEN = checks.c.attempt_id.is_not(None)
 """An attempt writes the output: whatever its rows are now and whoever waived it, it satisfies no need yet."""
 _IS_ACCEPTED = checks.c.accepted_reason != ""
@@ -103,8 +105,7 @@ def _update(tx: Connection, change: Update, pairs: Iterable[Pair], **beside: obj
     execute(tx, change, _pairs(pairs, **beside))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
+class CheckResult(NamedTuple):
     """The result of a query for the request `generation`; the query started at `asked_at`."""
 
     date: dt.date
@@ -140,10 +141,13 @@ class AttemptResult:
     values: Mapping[str, object]
 
 
-def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
-    """All checks of some dates, by date and processor."""
+def for_dates(
+    tx: Connection, wanted: Collection[dt.date], processors: Collection[str] | None = None
+) -> dict[dt.date, dict[str, CheckRow]]:
+    """The checks of some dates, by date and processor: all, or those of some processors."""
     found: dict[dt.date, dict[str, CheckRow]] = {date: {} for date in wanted}
-    for row in select_by_dates(tx, checks, found):
+    named = {} if processors is None else {"_processors": list(processors)}
+    for row in select_by_dates(tx, checks, found, _IS_NAMED if named else None, values=named):
         if row.date in found:
             found[row.date][row.processor] = row_mappers.check(row)
     return found
@@ -202,7 +206,7 @@ def save(tx: Connection, answers: Collection[CheckResult]) -> set[Pair]:
 
     Two queries of one generation can overlap: the result of the one that started later stays.
     """
-    rows = select_by_dates(tx, checks, {answer.date for answer in answers})
+    rows = select_by_dates(tx, checks, {answer.date for answer in answers}, columns=_QUERIED)
     known = {(row.date, row.processor): row for row in rows}
     kept = [answer for answer in answers if _is_current(answer, known.get((answer.date, answer.processor)))]
     execute(tx, _SAVE, [_saved(answer) for answer in kept])

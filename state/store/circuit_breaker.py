@@ -5,9 +5,15 @@ from __future__ import annotations
 from sqlalchemy import Connection, bindparam, case, delete, select
 
 from backfilld.state.store.schema import breaker_counts
-from backfilld.state.store.statements import execute, upsert
+from backfilld.state.store.statements import execute, fetch, upsert
 
 _RESET = delete(breaker_counts).where(breaker_counts.c.processor == bindparam("_processor"))
+_COUNTED = select(breaker_counts.c.processor)
+
+
+def counted(tx: Connection) -> set[str]:
+    """The processors whose latest attempt ended with an error."""
+    return {row.processor for row in fetch(tx, _COUNTED)}
 
 
 def extend(tx: Connection, processor: str, error: str) -> int:

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, exists, select, update
+from sqlalchemy import Connection, Select, bindparam, exists, or_, select, update
 
 from backfilld.state.pipeline.phase import FAILED
-from backfilld.state.records import DateRow
+from backfilld.state.records import DateRow, Sources
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.store.index_conditions import IS_FAILED, IS_RUNNABLE, IS_WANTED
 from backfilld.state.store.schema import backfill_dates, backfills, checks, dates
@@ -130,24 +130,37 @@ def wanted_among(tx: Connection, chosen: Collection[dt.date]) -> set[dt.date]:
     return set(tx.scalars(_WANTED_BETWEEN, between)).intersection(chosen)
 
 
-def widened(tx: Connection, live: Collection[dt.date], selection: Collection[str] | None) -> set[dt.date]:
-    """The live dates none of whose backfills select all of a selection (None: all processors)."""
-    narrow = select(backfills.c.id).where(backfills.c.selection.is_not(None)).limit(1)
-    if not live or tx.execute(narrow).first() is None:
+def widened(
+    tx: Connection, live: Collection[dt.date], selection: Collection[str] | None, sources: Sources
+) -> set[dt.date]:
+    """The live dates whose backfills run less together than a selection (None: everything) and sources."""
+    narrow = select(backfills.c.id).where(
+        or_(backfills.c.selection.is_not(None), backfills.c.sources != Sources.ALL.value)
+    )
+    if not live or tx.execute(narrow.limit(1)).first() is None:
         return set()
     found = owners(tx, live)
     numbers = {interest.backfill_id for of_date in found.values() for interest in of_date}
-    query = select(backfills.c.id, backfills.c.selection).where(backfills.c.id.in_(numbers))
-    selections = {row.id: row.selection and set(json.loads(row.selection)) for row in tx.execute(query)}
-    wider = set()
-    for date, of_date in found.items():
-        of_owners = [selections[interest.backfill_id] for interest in of_date]
-        if None in of_owners:
-            continue
-        union = set().union(*(s for s in of_owners if s))
-        if selection is None or not union.issuperset(selection):
-            wider.add(date)
-    return wider
+    columns = (backfills.c.id, backfills.c.selection, backfills.c.sources)
+    rows = tx.execute(select(*columns).where(backfills.c.id.in_(numbers)))
+    asks = {row.id: (row.selection, Sources(row.sources)) for row in rows}
+    return {
+        date
+        for date, of_date in found.items()
+        if _run_less([asks[interest.backfill_id] for interest in of_date], selection, sources)
+    }
+
+
+def _run_less(
+    owning: Sequence[tuple[str | None, Sources]], selection: Collection[str] | None, sources: Sources
+) -> bool:
+    """Whether backfills, each with its stored selection and its sources, run less together."""
+    if all(sources.is_wider_than(of_one) for _, of_one in owning):
+        return True
+    selections = [None if names is None else set(json.loads(names)) for names, _ in owning]
+    if None in selections:
+        return False
+    return selection is None or not set().union(*filter(None, selections)).issuperset(selection)
 
 
 def end(tx: Connection, ended: Sequence[tuple[dt.date, str, str, int]]) -> None:

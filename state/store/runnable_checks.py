@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import CompoundSelect, Connection, bindparam, select, union_all
+from sqlalchemy import CompoundSelect, Connection, bindparam, func, select, union_all
 
 from backfilld.state.store.index_conditions import IS_RUNNABLE
 from backfilld.state.store.schema import checks
@@ -24,6 +24,18 @@ class RunnableCheck(NamedTuple):
     satisfied: int
 
 
+# One seek for each processor that is found: DISTINCT would read every runnable check.
+_FIRST = select(func.min(checks.c.processor).label("name")).where(IS_RUNNABLE).cte(recursive=True)
+_NEXT = select(func.min(checks.c.processor)).where(IS_RUNNABLE, checks.c.processor > _FIRST.c.name)
+_NAMES = _FIRST.union_all(select(_NEXT.scalar_subquery()).where(_FIRST.c.name.is_not(None)))
+_PROCESSORS = select(_NAMES.c.name).where(_NAMES.c.name.is_not(None))
+
+
+def processors(tx: Connection) -> list[str]:
+    """The processors that have a runnable check."""
+    return [row.name for row in fetch(tx, _PROCESSORS)]
+
+
 def first(tx: Connection, limits: Mapping[str, int]) -> list[RunnableCheck]:
     """The runnable checks that come first, at most `limits[processor]` of each: by priority, then date.
 
@@ -32,10 +44,12 @@ def first(tx: Connection, limits: Mapping[str, int]) -> list[RunnableCheck]:
     wanted = [limit for limit in limits.items() if limit[1] > 0]
     found: list[RunnableCheck] = []
     for chunk in chunked(wanted):
+        # Compiling takes milliseconds, so there are few sizes: branches are added that find nothing.
+        branches = 1 << (len(chunk) - 1).bit_length()
         values: dict[str, object] = {}
-        for number, (name, limit) in enumerate(chunk):
+        for number, (name, limit) in enumerate([*chunk, *[("", 0)] * (branches - len(chunk))]):
             values |= {f"_processor{number}": name, f"_limit{number}": limit}
-        found += [RunnableCheck(*row) for row in fetch(tx, _first(len(chunk)), values)]
+        found += map(RunnableCheck._make, fetch(tx, _first(branches), values))
     return sorted(found, key=lambda row: (-row.priority, row.date))
 
 

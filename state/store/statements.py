@@ -9,7 +9,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, bindparam, select
+from sqlalchemy import Column, ColumnElement, Connection, Insert, Select, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import CompoundSelect, UpdateBase
 
@@ -22,6 +22,8 @@ _SQLITE = sqlite.dialect()
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _Values = Mapping[str, Any]
 _Convert = Callable[[Any], Any]
+_Condition = ColumnElement[bool] | None
+_Columns = tuple[Column[Any], ...]
 
 
 def fetch(
@@ -54,6 +56,19 @@ def execute(tx: Connection, change: UpdateBase, values: Sequence[_Values]) -> in
         return sum(cursor.execute(*statement.filled(each)).rowcount for each in values)
     cursor.executemany(statement.sql, [statement.filled(each)[1] for each in values])
     return cursor.rowcount
+
+
+def insert_row(tx: Connection, change: Insert, values: _Values) -> int:
+    """Insert one row and return its number, the key of its table.
+
+    Raises:
+        IntegrityError: the row breaks a rule of the database; of the driver, or of SQLAlchemy.
+    """
+    if tx.dialect.name != "sqlite":
+        (number,) = tx.execute(change, values).inserted_primary_key or (0,)
+        return int(number)
+    statement = prepared(change, tuple(values))
+    return tx.connection.cursor().execute(*statement.filled(values)).lastrowid or 0
 
 
 class Prepared(NamedTuple):
@@ -118,37 +133,48 @@ def chunked(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
 
 def upsert(tx: Connection, table: Table) -> sqlite.Insert:
     """An INSERT of the dialect in use, with `on_conflict_do_update` and `on_conflict_do_nothing`."""
-    if tx.dialect.name == "postgresql":
+    return upsert_in(tx.dialect.name, table)
+
+
+def upsert_in(dialect: str, table: Table) -> sqlite.Insert:
+    """As `upsert`, of a dialect by its name, for statements that are built once."""
+    if dialect == "postgresql":
         # Both dialects have these clauses; only the names of the types differ.
         return postgresql.insert(table)  # type: ignore[return-value]
     return sqlite.insert(table)
 
 
 def select_by_dates(
-    tx: Connection, table: Table, wanted: Collection[dt.date], condition: ColumnElement[bool] | None = None
+    tx: Connection,
+    table: Table,
+    wanted: Collection[dt.date],
+    condition: _Condition = None,
+    columns: _Columns = (),
+    values: _Values = _NONE,
 ) -> Iterable[Any]:
     """The rows of some dates. If the dates are dense, also the rows between them: the caller filters.
 
-    `condition` is a constant of a module: the statement is kept for it.
+    `condition` and `columns` (all by default) are constants of a module: the statement is kept for them.
+    `values` are the parameters of `condition`.
     """
     if not wanted:
         return ()
     first, last = min(wanted), max(wanted)
     if (last - first).days < DENSE * len(wanted):
-        return fetch(tx, _between(table, condition), {"_start": first, "_end": last})
-    return fetch(tx, _listed(table, condition), {"_dates": list(wanted)})
+        return fetch(tx, _between(table, condition, columns), {**values, "_start": first, "_end": last})
+    return fetch(tx, _listed(table, condition, columns), {**values, "_dates": list(wanted)})
 
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 @cache
-def _between(table: Table, condition: ColumnElement[bool] | None) -> Select[Any]:
-    return _where(table, table.c.date.between(bindparam("_start"), bindparam("_end")), condition)
+def _between(table: Table, condition: _Condition, columns: _Columns) -> Select[Any]:
+    return _where(table.c.date.between(bindparam("_start"), bindparam("_end")), condition, columns or table.c)
 
 
 @cache
-def _listed(table: Table, condition: ColumnElement[bool] | None) -> Select[Any]:
-    return _where(table, table.c.date.in_(bindparam("_dates", expanding=True)), condition)
+def _listed(table: Table, condition: _Condition, columns: _Columns) -> Select[Any]:
+    return _where(table.c.date.in_(bindparam("_dates", expanding=True)), condition, columns or table.c)
 
 
-def _where(table: Table, dates: ColumnElement[bool], condition: ColumnElement[bool] | None) -> Select[Any]:
-    return select(table).where(dates) if condition is None else select(table).where(dates, condition)
+def _where(dates: ColumnElement[bool], condition: _Condition, columns: Iterable[Column[Any]]) -> Select[Any]:
+    return select(*columns).where(dates) if condition is None else select(*columns).where(dates, condition)

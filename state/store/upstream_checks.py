@@ -17,7 +17,7 @@ from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.calendar_days import load_counts
 from backfilld.state.store.index_conditions import IS_UNSATISFIED
 from backfilld.state.store.schema import calendar_days, checks, dates
-from backfilld.state.store.statements import chunked, upsert
+from backfilld.state.store.statements import chunked, fetch, upsert
 
 _REQUEST_BETWEEN = (
     update(checks)
@@ -66,7 +66,7 @@ def without_checks(
     With what the calendar counts on each, oldest first.
     """
     values = {"_processors": list(processors), "_number": len(processors), "_start": start, "_end": end}
-    return {row.date: load_counts(row.counts) for row in tx.execute(_WITHOUT_CHECKS, values)}
+    return {row.date: load_counts(row.counts) for row in fetch(tx, _WITHOUT_CHECKS, values)}
 
 
 def settled_between(
@@ -99,7 +99,7 @@ def earliest_unsatisfied(
     found: list[tuple[dt.date, str]] = []
     for chunk in chunked(processors):
         values: dict[str, object] = {f"_processor{n}": name for n, name in enumerate(chunk)}
-        rows = tx.execute(_first_unsatisfied(len(chunk)), {**values, "_start": start})
+        rows = fetch(tx, _first_unsatisfied(len(chunk)), {**values, "_start": start})
         found += [(row.date, row.processor) for row in rows]
     return min(found, default=None)
 

@@ -5,18 +5,21 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from distributed import Client, Scheduler, SchedulerPlugin
 
-from backfilld.daemon.executors.dask.client import connect
+from backfilld.daemon.executors.dask.connection import connect
 from backfilld.daemon.executors.dask.executor import DaskExecutor
 from backfilld.daemon.executors.dask.settings import DaskSettings
+from tests.fork_server import ForkedProcess
 from tests.hosts import LOOPBACK, Host
 from tests.integration.executor_driver import ExecutorDriver
 from tests.ports import free_port
 from tests.timeouts import PATIENCE
+
+Process = subprocess.Popen[bytes] | ForkedProcess
 
 WAITS = "echo $$ >leader; echo begun; until test -e end; do sleep 0.05; done; echo done; exit 7"
 
@@ -34,28 +37,35 @@ class Cluster:
         self.host = host
         self.env = env
         self.address = f"tcp://{host.address}:8786" if host is not LOOPBACK else free_address()
-        self.started: list[subprocess.Popen[bytes]] = []
+        self.started: list[Process] = []
 
-    def scheduler(self) -> subprocess.Popen[bytes]:
+    def scheduler(self) -> Process:
         words = ["--port", self.address.rpartition(":")[2], "--no-show"]
         return self._start("dask_scheduler", self.host, *words)
 
-    def worker(self, *options: str, host: Host = LOOPBACK) -> subprocess.Popen[bytes]:
+    def worker(self, *options: str, host: Host = LOOPBACK) -> Process:
         words = ["--local-directory", str(self.folder), "--no-nanny", "--nthreads", "2", *options]
         return self._start("dask_worker", host, self.address, *words)
 
-    def _start(self, module: str, host: Host, *words: str) -> subprocess.Popen[bytes]:
-        python = [*host.words, sys.executable, "-W", "ignore", "-m", f"distributed.cli.{module}"]
-        with (self.folder / f"{module}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [*python, "--host", host.address, "--no-dashboard", *words],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.env},
-                cwd=self.folder,
-            )
+    def _start(self, module: str, host: Host, *words: str) -> Process:
+        """Start a program of Dask, forked unless it needs a host or an environment of its own."""
+        words = (f"distributed.cli.{module}", "--host", host.address, "--no-dashboard", *words)
+        output = self.folder / f"{module}.log"
+        process = (
+            self._interpreter(host, words, output) if self.env or host.words else self._fork(words, output)
+        )
         self.started.append(process)
         return process
+
+    def _fork(self, words: Sequence[str], output: Path) -> ForkedProcess:
+        return ForkedProcess(words, os.environ, output, self.folder)
+
+    def _interpreter(self, host: Host, words: Sequence[str], output: Path) -> subprocess.Popen[bytes]:
+        command = [*host.words, sys.executable, "-W", "ignore", "-m", *words]
+        with output.open("ab") as log:
+            return subprocess.Popen(
+                command, stdout=log, stderr=log, env={**os.environ, **self.env}, cwd=self.folder
+            )
 
     def client(self) -> Client:
         """A client of the scheduler, once it serves."""

@@ -11,6 +11,7 @@ import pytest
 
 from backfilld.daemon import host_limits
 from backfilld.daemon.executors.local import launcher
+from backfilld.daemon.preflight.slots import slot_warnings
 from tests.factories import phase, pipeline, processor
 from tests.integration.command_line import CommandLine
 from tests.integration.executor_driver import ExecutorDriver
@@ -119,11 +120,9 @@ def test_the_soft_limit_is_raised_for_the_daemon_and_not_for_its_jobs(
 def test_more_slots_than_the_host_has_files_for_are_warned_of(
     monkeypatch: pytest.MonkeyPatch, slots: int, hard: int, found: list[str]
 ) -> None:
-    monkeypatch.setattr(
-        host_limits.resource, "getrlimit", lambda number: (hard, hard if number == FILES else -1)
-    )
+    monkeypatch.setattr(resource, "getrlimit", lambda number: (hard, hard if number == FILES else -1))
     made = pipeline(phase("raw", processor("box")), jobs={"slots": slots})
-    warnings = list(host_limits.slot_warnings(made))
+    warnings = list(slot_warnings(made))
     assert [warning.partition(" raise ")[0] for warning in warnings] == found
 
 
@@ -132,6 +131,6 @@ def test_pipeline_check_compares_slots_with_the_limits_of_the_host(
 ) -> None:
     file = tmp_path / "p.toml"
     file.write_text(FILE)
-    monkeypatch.setattr(host_limits.resource, "getrlimit", lambda number: (1024, 1024))
+    monkeypatch.setattr(resource, "getrlimit", lambda number: (1024, 1024))
     ended = CommandLine(monkeypatch, capsys)("pipeline", "check", "--pipeline", str(file), "--json")
     assert any("or lower slots to 308" in warning for warning in json.loads(ended.out)["warnings"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backfilld.daemon.executors.local.out_of_memory import OutOfMemoryKills, counter_files
 from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.local_jobs import local_driver, open_resources
 from tests.integration.real_jobs import lives, until
@@ -178,3 +179,52 @@ def _commands_with(text: str) -> list[str]:
             continue
         commands += [command] if text in command else []
     return commands
+
+
+@pytest.mark.parametrize(
+    ("count", "ends", "code", "detail"),
+    [
+        (4, "kill -9 $$", None, "out of memory: it was killed, and the kernel has killed a process for"),
+        (
+            5,
+            "sh -c 'kill -9 $$'",
+            None,
+            "out of memory: it was killed, and the kernel has killed 2 processes for",
+        ),
+        (3, "kill -9 $$", 137, ""),
+        (4, "exit 1", 1, ""),
+    ],
+    ids=["the job itself", "its last child", "by a person", "another job's process"],
+)
+def test_a_job_that_the_kernel_kills_for_want_of_memory_says_so(
+    driver: ExecutorDriver,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    ends: str,
+    code: int | None,
+    detail: str,
+) -> None:
+    counter = driver.cwd / "memory.events"
+    counter.write_text("oom 1\noom_kill 3\noom_group_kill 0\n")
+    monkeypatch.setattr(driver.executor, "_memory_kills", OutOfMemoryKills((driver.cwd / "none", counter)))
+    driver.shell(f"echo oom_kill {count} >memory.events; {ends}")
+    end = driver.result()
+    assert (end.code, end.counts_as_attempt) == (code, True)
+    assert end.detail.startswith(detail)
+    assert bool(end.detail) == bool(detail)
+
+
+def test_a_job_that_the_daemon_kills_is_not_out_of_memory(
+    driver: ExecutorDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = driver.cwd / "memory.events"
+    monkeypatch.setattr(driver.executor, "_memory_kills", OutOfMemoryKills((counter,)))
+    driver.shell("echo oom_kill 1 >memory.events; echo $$ >leader; trap '' TERM; exec sleep 300")
+    driver.pid("leader")
+    driver.executor.stop(1, grace=0)
+    assert driver.result().detail == "killed by signal 9"
+
+
+def test_this_host_counts_what_its_kernel_kills_for_want_of_memory() -> None:
+    counted = [file for file in counter_files() if file.exists() and "oom_kill " in file.read_text()]
+    assert counted

@@ -75,7 +75,7 @@ def _help(sim: Simulation) -> None:
         if row["paused_at"] is not None or row["stopped_at"] is not None:
             with contextlib.suppress(Conflict):
                 sim.commands.resume(number, by=OPERATOR)
-    for date in sim.invariants.partly_selected():
+    for date in (*sim.invariants.partly_selected(), *known.periods_without_a_date()):
         enqueue(sim, date, date)
     for date in (*sim.invariants.failed(), *known.dates_behind_pipeline(), *known.expected_after_all()):
         sim.commands.retry_date(date, by=OPERATOR)

@@ -35,6 +35,15 @@ class Help:
         rows = self._known.dates.values()
         return [day_of(r["date"]) for r in rows if r["outcome"] == "not_expected" and r["regressed"]]
 
+    def periods_without_a_date(self) -> list[dt.date]:
+        """Live dates whose request leaves out the source of a period, for which other dates of it wait."""
+        processors, days = self._sim.pipeline.processors, []
+        for (date, name), check in self._known.checks.items():
+            row, is_periodic = self._known.dates.get(date), name in processors and processors[name].period
+            if row is not None and is_periodic and not check["satisfied"] and row["ended_at"] is None:
+                days += [day_of(date)] * (self._known.requests[row["backfill_id"]]["sources"] != "all")
+        return days
+
     def _is_behind(self, date: str, name: str) -> bool:
         check = self._known.checks.get((date, name))
         return check is None or (self._known.waits_for_earlier and not check["satisfied"])

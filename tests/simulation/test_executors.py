@@ -1,11 +1,14 @@
 """What the engine does for executors: limits their attempts, hands resources on, gives attempts back."""
 
+import datetime as dt
+
 import pytest
 
 from backfilld.daemon.executors.adapter import JobResult
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import phase, pipeline, processor
+from tests.simulation.fakes import SimExecutor
 from tests.simulation.season import DAY, OPENER, SEASON, shape
 from tests.simulation.world import World
 
@@ -41,6 +44,30 @@ def test_an_executor_runs_no_more_attempts_than_its_slots_and_what_waits_names_i
         most = max(most, len(world.executor.alive))
     assert most == 2
     assert not world.live()
+
+
+def test_each_executor_of_a_kind_has_slots_of_its_own_and_a_wait_names_the_one_that_is_full(worlds):
+    cluster = {"kind": "dask", "scheduler": "tcp://127.0.0.1:1"}
+    executors = {"dask": {**cluster, "slots": 1}, "gpu": {**cluster, "slots": 2}}
+    third = OPENER + dt.timedelta(days=2)
+    deep = processor("deep", executor="gpu", writers=4, until=third)
+    plain = processor("plain", executor="dask", writers=4, since=third + dt.timedelta(days=1))
+    world = worlds(pipeline(phase("raw", deep, plain), executor=executors))
+    both = {name: SimExecutor(world.clock, world._play) for name in executors}
+    world.engine.launcher._executors = world.engine.attempt_monitor._executors = both
+    world.enqueue(OPENER, OPENER + dt.timedelta(days=4))
+    world.settle()
+    with world.db.read() as tx:
+        waiting = waiting_on(tx, world.context, world.live())
+    assert [waiting[date] for date in sorted(waiting)] == [
+        "attempt 1 of deep",
+        "attempt 2 of deep",
+        "a slot of the executor gpu: 2 of 2 are taken",
+        "attempt 3 of plain",
+        "a slot of the executor dask: 1 of 1 are taken",
+    ]
+    assert [job.processor for job in both["gpu"].launched] == ["deep", "deep"]
+    assert [job.processor for job in both["dask"].launched] == ["plain"]
 
 
 def test_a_preempted_job_uses_up_no_attempt(worlds):

@@ -22,6 +22,7 @@ BROKEN_ONCE = {
     5000020: "a new date is computed from the stale output of a date that was never enqueued",
     8000127: "a processor that is retried alone fails, and its fallback is not selected",
     70001526: "the calendar loses an earlier date, whose rows stay as they are",
+    70002315: "a month waits for a date whose backfill leaves its source out, and that date for the others",
     125520994: "a refresh starts together with what needs its output",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
 }

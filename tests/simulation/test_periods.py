@@ -8,6 +8,7 @@ import pytest
 from backfilld.daemon.engine import periods
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.waiting_on import waiting_on
+from backfilld.state.records import Sources
 from backfilld.state.store import backfills
 from tests.factories import phase, pipeline, processor
 from tests.simulation import harder
@@ -167,6 +168,40 @@ def test_a_failed_date_keeps_the_month_back_until_it_is_retried_or_accepted(make
         world.commands.accept(failed, "statement", reason="no data that day", by=ME)
         world.run()
         assert taken(world) == [[1, 2, 3, 4], days(6, 12)]
+
+
+def sources(*later):
+    """A source for whole months that a backfill may leave out, beside one for single dates."""
+    source = processor("statement", command=RANGE, period="month", priority="fallback")
+    return pipeline(phase("raw", source, processor("box")), *later, jobs={"slots": 6})
+
+
+def test_a_date_whose_backfill_leaves_the_source_out_keeps_the_month_back_until_it_has_passed(make):
+    world = make(of=sources())
+    world.enqueue(LAST, LAST, sources=Sources.CRITICAL)
+    world.script = lambda job: replace(world.well(job), seconds=60.0)
+    receipt = world.enqueue(FIRST, LAST - DAY)
+    while world.step():
+        assert status(world, receipt)[0] != "stuck"
+    assert taken(world) == [days(1, 11)]
+
+
+def test_where_that_date_waits_for_the_others_the_backfill_is_stuck_and_names_the_command(make):
+    # Given a date that cannot pass before the others, whose month waits for it
+    world = make(of=sources(phase("derived", processor("zones"), order="sequential", lookback=1)))
+    world.enqueue(LAST, LAST, sources=Sources.CRITICAL)
+    receipt = world.enqueue(FIRST, LAST - DAY)
+    world.run()
+    remedy = "statement is not run: sources critical; backfilld enqueue 2021-11-12 --sources all"
+    assert status(world, receipt) == (
+        "stuck",
+        f"the other dates of November 2021 for statement: 2021-11-12 in raw: {remedy}",
+    )
+    # When the command is run, then one attempt takes all
+    world.enqueue(LAST, LAST)
+    world.run()
+    assert taken(world) == [days(1, 12)]
+    assert world.status(receipt) == "finished"
 
 
 def test_dates_whose_attempt_was_cancelled_keep_the_month_back(make):

@@ -179,6 +179,22 @@ def test_the_widest_sources_of_all_owners_count(slow):
     assert launched(slow, "box") == 1
 
 
+def test_a_request_with_wider_sources_runs_those_that_a_live_date_has_passed_without(tmp_path):
+    # Given a date that has passed its first phase without one of its sources, which was left out
+    raw = phase("raw", processor("box"), processor("lines", priority="fallback"))
+    world = World(pipeline(raw, phase("derived", processor("team"))), SEASON, tmp_path)
+    world.script = lambda job: Work(seconds=50.0, talks=50.0, effect=world.well(job).effect)
+    world.enqueue(OPENER, OPENER, sources=Sources.CRITICAL)
+    while world.dates()[OPENER].state != "derived":
+        world.step()
+    # When another backfill lets all of them run
+    wide = world.enqueue(OPENER, OPENER)
+    world.run()
+    # Then it has run, before the date was done
+    assert [launched(world, name) for name in ("box", "lines")] == [1, 1]
+    assert world.ended(wide) == ({"done": 1}, {"complete": 1})
+
+
 def test_a_source_that_only_a_paused_backfill_lets_run_waits_for_it(slow):
     slow.commands.pause_everything(by=ME, reason="lunch")
     wide = slow.enqueue(OPENER, OPENER, sources=Sources.ALL)

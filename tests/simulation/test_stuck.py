@@ -7,7 +7,6 @@ import pytest
 from backfilld.api.notifications import digests
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.waiting_on import waiting_on
-from backfilld.state.records import Sources
 from backfilld.state.store import backfills, sent_notifications
 from tests.factories import phase, pipeline, processor
 from tests.simulation.check_fakes import CheckResult
@@ -181,25 +180,6 @@ def test_a_check_command_that_fails_for_one_date_leaves_the_others_active_and_is
     assert set(seen) == {"active"}
     world.settle()
     assert status(world, receipt)[0] == "stuck"
-
-
-def test_dates_of_a_period_that_wait_for_each_other_are_stuck_and_an_acceptance_helps(tmp_path):
-    # Given a week of which one date may not run its sources, and the next phase needs the date before
-    weekly = processor("week", period="week", priority="important", command=["true", "{start}", "{end}"])
-    made = pipeline(
-        phase("raw", weekly), phase("derived", processor("team"), lookback=3), calendar={"query": "SELECT 1"}
-    )
-    first, second = dt.date(2024, 5, 6), dt.date(2024, 5, 7)
-    world = World(made, {first: 1, second: 1}, tmp_path)
-    receipts = world.enqueue(first, first), world.enqueue(second, second, sources=Sources.NONE)
-    world.run(limit=300)
-    told = [status(world, receipt) for receipt in receipts]
-    assert [name for name, _ in told] == ["stuck", "stuck"]
-    command = f"backfilld accept {second} week --reason TEXT"
-    assert told[0][1].endswith(f"it waits for this period in turn; {command}")
-    world.commands.accept(second, "week", by=ME, reason="without sources")
-    world.run(limit=300)
-    assert not world.live()
 
 
 def test_the_wait_of_each_date_behind_names_the_root_and_not_the_date_before_it(world):

@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
@@ -33,3 +34,44 @@ def test_every_dependency_is_pinned_to_one_version_that_the_package_allows() -> 
 
 def test_no_registry_and_no_path_is_named() -> None:
     assert not [line for line in LINES if re.search(r"://|@|^-|/", line)]
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("click", ["8.2.0", "8.2.1", "8.3.0", "8.3.3"]),  # ParamType cannot be subscripted
+        ("apscheduler", ["3.11.0", "3.11.1"]),  # an endless loop when clocks go forward
+        ("waitress", ["3.0.0"]),
+        ("transitions", ["0.9.2"]),
+        ("pydantic", ["1.10.26", "3.0.0"]),
+    ],
+)
+def test_versions_that_do_not_work_are_excluded(name: str, broken: list[str]) -> None:
+    (wanted,) = (requirement for requirement in direct() if requirement.name == name)
+    assert not list(wanted.specifier.filter(broken))
+
+
+RULES = re.findall(
+    r"^([\w-]+|\$\(\w+\)):(?!=)([^\n]*\n(?:\t[^\n]*\n)*)",
+    (ROOT / "Makefile").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+def made_by(target: str) -> set[str]:
+    """The targets of the Makefile that one needs or makes, with itself."""
+    texts = dict(RULES)
+    found, new = set[str](), {target}
+    while new:
+        found |= new
+        words = " ".join(texts[name] for name in new)
+        new = {name for name in texts if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", words)} - found
+    return found
+
+
+def test_a_checkout_is_tested_without_root_and_without_debian_packages() -> None:
+    as_root = {name for name, text in RULES if re.search("sudo|apt-get|dpkg", text)}
+    assert as_root == {"system-packages"}
+    assert not made_by("test") & as_root
+    assert {"check", "lint", "$(READY)"} <= made_by("test")
+    assert as_root <= made_by("test-packages")

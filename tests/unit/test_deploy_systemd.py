@@ -33,6 +33,22 @@ def test_systemd_finds_nothing_to_complain_about(installed):
     assert run("systemd-analyze", "verify", "--man=no", installed) == ""
 
 
+@pytest.mark.parametrize("name", ["backfilld-dask-scheduler.service", "backfilld-dask-worker.service"])
+def test_the_units_of_a_dask_cluster_run_the_documented_lines(name, tmp_path):
+    text = (UNITS / name).read_text(encoding="utf-8")
+    unit = tmp_path / name
+    unit.write_text(text.replace("/opt/backfilld/bin", str(Path(sys.executable).parent)))
+    assert run("systemd-analyze", "verify", "--man=no", unit) == ""
+    # Then its command is that of the manual, with the addresses of dask.env
+    variables = dict(re.findall(r"^(\w+)=(.*)", (UNITS / "dask.env").read_text(), re.MULTILINE))
+    ((command, words),) = re.findall(r"^ExecStart=/opt/backfilld/bin/(dask \w+) (.+)", text, re.MULTILINE)
+    line = re.sub(r"\$\{(\w+)\}", lambda found: variables[found[1]], words)
+    ((documented),) = re.findall(rf"^\$ {command} (.+)", OPERATIONS, re.MULTILINE)
+    assert line.removeprefix("--protocol tcp ").replace("10.0.0.6", "10.0.0.5") == documented.replace(
+        "10.0.0.6", "10.0.0.5"
+    )
+
+
 def test_a_mistake_in_a_unit_would_be_found(installed):
     installed.write_text(installed.read_text().replace("WatchdogSec=", "WatchdogSecs="))
     assert "WatchdogSecs" in run("systemd-analyze", "verify", "--man=no", installed)

@@ -1,5 +1,6 @@
 """Which executors a daemon opens: what its pipeline uses, and what its installation has."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,3 +66,9 @@ def test_the_cloud_run_job_of_a_processor_is_what_it_names_or_what_it_is_called(
     parent = "projects/p/locations/us-west2/jobs"
     expected = {"box_scores": f"{parent}/raw-box", "play_by_play": f"{parent}/play-by-play"}
     assert job_names(made, "cloud-run", place) == expected
+
+
+def test_the_process_that_guards_a_job_on_a_dask_worker_imports_no_pipeline() -> None:
+    program = "import sys, backfilld.daemon.executors.dask.orphan_killer; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"pydantic", "backfilld.state.pipeline.pipeline"} & set(run.stdout.split())

@@ -4,7 +4,8 @@ import datetime as dt
 
 import pytest
 
-from backfilld.state.store import calendar_days
+from backfilld.state.records import AttemptRow, CheckRow, DateRow
+from backfilld.state.store import calendar_days, schema
 from backfilld.state.store.database import Database
 from backfilld.state.store.schema import calendar_days as table
 from backfilld.state.store.statements import select_by_dates
@@ -36,3 +37,13 @@ def test_dates_are_read(db, wanted, read):
         assert sorted(row.date for row in select_by_dates(tx, table, wanted)) == read
         # And whoever asks gets those alone
         assert calendar_days.for_dates(tx, wanted) == {key: {"games": 5} for key in wanted}
+
+
+@pytest.mark.parametrize(
+    ("table", "record"),
+    [(schema.dates, DateRow), (schema.checks, CheckRow), (schema.attempts, AttemptRow)],
+    ids=["dates", "checks", "attempts"],
+)
+def test_a_record_has_the_columns_of_its_table_in_their_order(table, record):
+    names = tuple(column.name for column in table.columns)
+    assert record._fields[: len(names)] == names

@@ -47,6 +47,8 @@ _AMBIGUOUS = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, 499)
 
 _REQUEST = re.compile(r"^[A-Z]+ \S+: ")
 """What the client library puts before the API's message."""
+_OUT_OF_MEMORY = re.compile(r"memory limit|out of memory", re.IGNORECASE)
+"""In what Cloud Run says of a container that needed more memory than its job allows."""
 
 
 class ApiUnavailable(BackfilldError):
@@ -272,6 +274,9 @@ def _result(execution: Execution, tasks: list[Task]) -> JobResult:
     if execution.succeeded_count:
         return JobResult(code=0, ended_at=ended_at)
     attempt = tasks[0].last_attempt_result if tasks else TaskAttemptResult()
+    for message in (attempt.status.message, *(c.message for c in execution.conditions)):
+        if _OUT_OF_MEMORY.search(message):
+            return JobResult.out_of_memory(first_line(message), at=ended_at)
     code = attempt.exit_code or (attempt.term_signal and 128 + attempt.term_signal)
     if code:
         return JobResult(code=code, ended_at=ended_at)

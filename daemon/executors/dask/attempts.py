@@ -34,6 +34,11 @@ class DaskAttempt:
     """Why its result could not be saved; empty until then."""
     kill_at: float | None = None
 
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """All workers that reported it, the latest first."""
+        return (self.worker, *(self.earlier_workers - {self.worker})) if self.worker else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:

@@ -5,65 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-from distributed import Client, Future, KilledWorker, Queue
-from distributed.client import ClosedClientError, FutureCancelledError
+from distributed import Future, KilledWorker, Queue
 
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult
 from backfilld.daemon.executors.dask import worker as worker_module
+from backfilld.daemon.executors.dask.connection import ANSWER_SECONDS, connect
 from backfilld.daemon.executors.dask.settings import DaskSettings
 
-UNAVAILABLE = (OSError, ClosedClientError, FutureCancelledError)
-"""Raised while the scheduler, or the worker that holds a result, does not answer."""
-_ANSWER_SECONDS = 5.0
-"""How long a scheduler has to answer. Dask itself waits until the connection breaks."""
 _WORKER_SECONDS = 3.0
 """How long a worker has to answer before the reports of the others are used without it."""
 _PERMIT_SECONDS = 1.0
 """How long to wait at a gate for a permit that may be there."""
 
 _T = TypeVar("_T")
-
-
-class SchedulerClient(Client):  # type: ignore[misc]
-    """A Dask client that disconnects only in `disconnect`.
-
-    Dask's own client closes itself when it is garbage collected, and then waits for a lock of all clients.
-    The collector runs in any thread at any time. Where the next client starts, that thread itself holds the
-    lock, and would wait for itself.
-    """
-
-    def start(self, **options: object) -> None:
-        """Connect. After a failure, disconnect at once: Dask would leave that to the garbage collector."""
-        with ExitStack() as undo:
-            undo.callback(self.disconnect)
-            super().start(**options)
-            undo.pop_all()
-
-    def disconnect(self) -> None:
-        """Close the connection, and end the thread of its event loop. Idempotent."""
-        with suppress(*UNAVAILABLE):
-            self.close(timeout=_PERMIT_SECONDS)
-        self._loop_runner.stop()  # `close` does not do it when it fails, or when connecting has failed
-
-    def __del__(self) -> None:
-        """Do nothing, unlike Dask's own client."""
-
-
-def connect(scheduler: str) -> SchedulerClient:
-    """A client of the scheduler at that address. Raises OSError when there is none in seconds.
-
-    Dask asserts that the scheduler's greeting comes alone. It does not when another client cancels a task at
-    that moment.
-    """
-    try:
-        return SchedulerClient(scheduler, timeout=_ANSWER_SECONDS, set_as_default=False)
-    except AssertionError as error:
-        raise ConnectionError("the scheduler's greeting came with other messages") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +51,13 @@ class DaskHandle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """What a worker reports of a job: the worker's address, and the next chunk of output."""
+    """What a worker reports of a job: the worker's address, and the next chunk of output.
+
+    Without a chunk, the job has ended with the worker, which was retired.
+    """
 
     worker: str
-    chunk: bytes
+    chunk: bytes | None
 
 
 class _Run:
@@ -197,22 +159,24 @@ class DaskClient:
         return None if future is None else self._watch(future)
 
     def poll_workers(
-        self, copied: Mapping[str, int], stops: Mapping[str, float]
+        self, copied: Mapping[str, int], stops: Mapping[str, float], known: Mapping[str, Sequence[str]]
     ) -> tuple[Mapping[str, WorkerReport], Collection[str]]:
         """The reports of `worker.report` by key, and the addresses of the workers that do not answer.
 
+        The `known` workers of each job are asked too: a worker that the cluster has retired answers until its
+        jobs have ended. Of several reports of a job, that of its first known worker counts.
         A worker that is frozen or cut off does not delay the reports of the others.
         """
-        workers = list(self._call(self._client.nthreads))
+        serving = set(self._call(self._client.nthreads))
+        workers = list(serving.union(*known.values()))
         answers = dict(zip(workers, self._call(self._ask_all, workers, copied, stops), strict=True))
-        reports = {
-            key: WorkerReport(worker=worker, chunk=chunk)
-            for worker, answer in answers.items()
-            if isinstance(answer, dict)
-            for key, chunk in answer.items()
-        }
-        unable = self.unable_workers.keys()
-        return reports, {w for w, answer in answers.items() if not isinstance(answer, dict)} - unable
+        reports: dict[str, WorkerReport] = {}
+        for worker, answer in answers.items():
+            for key, chunk in answer.items() if isinstance(answer, dict) else ():
+                if key not in reports or worker in known[key][:1]:
+                    reports[key] = WorkerReport(worker=worker, chunk=chunk)
+        silent = {worker for worker, answer in answers.items() if not isinstance(answer, dict)}
+        return reports, (silent & serving) - self.unable_workers.keys()
 
     def revoke(self, key: str) -> bool:
         """Take the permit back from a job that no worker runs; False when that fails."""
@@ -226,16 +190,10 @@ class DaskClient:
             del self._gates[key]  # not closed: a worker may take the task just now, and has to read it
         return revoked
 
-    def retired(self, workers: Collection[str], *, since: float) -> set[str]:
-        """Those of the workers that the cluster retired since that time, as when it shrinks."""
-        events = self._call(self._client.scheduler.events, topic="all")
-        return {
-            worker
-            for at, event in events
-            if at >= since
-            for worker in event.get("retired", ())
-            if worker in workers
-        }
+    def retired(self, workers: Collection[str]) -> set[str]:
+        """Those of the workers that the cluster retired, as when it shrinks."""
+        events = self._client.scheduler.events
+        return {w for w in workers if worker_module.is_retired(self._call(events, topic=w))}
 
     def forget(self, key: str) -> None:
         """Remove the job from the cluster."""
@@ -260,7 +218,7 @@ class DaskClient:
                 raise ConnectionError("the scheduler is gone")
             return await call(*args, **options)
 
-        result: _T = self._client.sync(awaited, callback_timeout=_ANSWER_SECONDS)
+        result: _T = self._client.sync(awaited, callback_timeout=ANSWER_SECONDS)
         return result
 
     async def _ask_all(self, workers: Collection[str], *args: object) -> list[object]:
@@ -310,7 +268,7 @@ def task_outcome(future: Future, *, at: float) -> worker_module.Outcome:
     Raises one of UNAVAILABLE when it cannot be fetched now.
     """
     if future.status == "finished":
-        fields = future.result(timeout=_ANSWER_SECONDS)
+        fields = future.result(timeout=ANSWER_SECONDS)
         try:
             return worker_module.Outcome(**fields | {"result": JobResult(**fields["result"])})
         except (TypeError, KeyError) as error:
@@ -318,7 +276,7 @@ def task_outcome(future: Future, *, at: float) -> worker_module.Outcome:
             return worker_module.Outcome(result=JobResult.lost(why, at=at))
     if future.status != "error":
         raise ConnectionError("the connection was lost, or another client cancelled the task")
-    raised = future.exception(timeout=_ANSWER_SECONDS)
+    raised = future.exception(timeout=ANSWER_SECONDS)
     if isinstance(raised, ModuleNotFoundError):
         why = f"its worker cannot import backfilld ({raised}): install it there"
         return worker_module.Outcome(result=JobResult.never_began(why, at=at))

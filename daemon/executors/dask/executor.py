@@ -13,17 +13,12 @@ from distributed import Future
 from backfilld.daemon.executors.adapter import Handle, Job, JobLog, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.dask import worker
 from backfilld.daemon.executors.dask.attempts import DaskAttempt, DaskAttempts, Launch
-from backfilld.daemon.executors.dask.client import (
-    UNAVAILABLE,
-    DaskClient,
-    DaskHandle,
-    WorkerReport,
-    task_outcome,
-)
+from backfilld.daemon.executors.dask.availability import Availability
+from backfilld.daemon.executors.dask.client import DaskClient, DaskHandle, WorkerReport, task_outcome
+from backfilld.daemon.executors.dask.connection import UNAVAILABLE
 from backfilld.daemon.executors.dask.job_files import DaskFiles
 from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.executors.poll_thread import PollThread
-from backfilld.state.formatting import format_utc
 
 _POLL_SECONDS = 1.0
 _LOST_AFTER_POLLS = 3
@@ -50,10 +45,7 @@ class DaskExecutor:
         self._on_end = on_end
         self._now = now
         self._client: DaskClient | None = None
-        self._away_since = now()
-        """Since when no scheduler answers, in epoch seconds, while there is no client."""
-        self._import_error = ""
-        """Why no worker can import this package; empty while one can, or there is none."""
+        self._availability = Availability(settings.scheduler, since=now())
         self._attempts = DaskAttempts(self._files)
         self._thread = PollThread("Dask", self._poll, interval=_POLL_SECONDS)
         self._thread.start()
@@ -61,12 +53,7 @@ class DaskExecutor:
     @property
     def unavailable_reason(self) -> str:
         """That no scheduler answers, or none of its workers can run a job; else empty."""
-        if self._client is None:
-            since = format_utc(self._away_since)
-            return f"a Dask scheduler that answers at {self._settings.scheduler}; none has since {since}"
-        if self._import_error:
-            return f"a Dask worker that can import backfilld: install it there ({self._import_error})"
-        return ""
+        return self._availability.reason
 
     @property
     def fault(self) -> str:
@@ -160,10 +147,10 @@ class DaskExecutor:
         """Poll the cluster once; False, as the next poll can wait."""
         try:
             self._poll_cluster()
-        except UNAVAILABLE:
+        except UNAVAILABLE as error:
             self._thread.progress()
             if self._client is None:
-                self._refuse_launches(f"no Dask scheduler answers at {self._settings.scheduler}")
+                self._refuse_launches(self._availability.refusal(error))
             self._disconnect()
         return False
 
@@ -195,14 +182,16 @@ class DaskExecutor:
             self._thread.progress()
             undo.pop_all()
         self._client = client
+        self._availability.connected()
         self._on_end()  # dates that wait for the scheduler can go on
         return client
 
     def _probe(self, client: DaskClient) -> None:
         """Check whether a worker can run jobs. Dates that waited for such a worker go on."""
-        before, self._import_error = self._import_error, client.probe_workers()
-        if self._import_error:
-            self._refuse_launches(f"no Dask worker can import backfilld ({self._import_error})")
+        before, error = self._availability.import_error, client.probe_workers()
+        self._availability.import_error = error
+        if error:
+            self._refuse_launches(f"no Dask worker can import backfilld ({error})")
         elif before:
             self._on_end()
 
@@ -211,7 +200,7 @@ class DaskExecutor:
         client, self._client = self._client, None
         self._attempts.disconnect()
         if client is not None:
-            self._away_since = self._now()
+            self._availability.disconnected(self._now())
             client.close()
 
     def _refuse_launches(self, why: str) -> None:
@@ -276,12 +265,13 @@ class DaskExecutor:
     def _report_gone(self, client: DaskClient, attempt: int, run: DaskAttempt, lost: JobResult) -> None:
         """Report a job without an exit code: as preempted, if the cluster retired its worker.
 
-        A cluster moves the task of a retired worker before it records that it has retired it. So a job that
-        was seen is reported as lost only after some polls.
+        A cluster moves the task of a retired worker while that still ends the job. So a job that was seen is
+        reported only once its worker does not report it, and as lost only after some polls.
         """
-        workers = {run.worker, *run.earlier_workers}
-        if retired := client.retired(workers, since=run.output_at or 0.0):
-            lost = JobResult.preempted(f"its worker {min(retired)} was retired", at=lost.ended_at)
+        if run.output_at is not None and not run.missed_polls:
+            return
+        if retired := client.retired(run.workers):
+            lost = _preempted(min(retired), at=lost.ended_at)
         elif run.output_at is not None and run.missed_polls < _LOST_AFTER_POLLS:
             return
         self._report(attempt, lost)
@@ -293,7 +283,8 @@ class DaskExecutor:
             copied[run.handle.key] = self._files.copied(attempt)
             if run.kill_at is not None:
                 stops[run.handle.key] = max(run.kill_at - time.monotonic(), 0.0)
-        reports, silent = client.poll_workers(copied, stops)
+        known = {run.handle.key: run.workers for run in running.values()}
+        reports, silent = client.poll_workers(copied, stops, known)
         for attempt, run in running.items():
             report = reports.get(run.handle.key)
             run.unreported = report is None and bool(run.worker)
@@ -304,14 +295,18 @@ class DaskExecutor:
             # A job that was never reported may have begun on a silent worker: Dask or that worker will tell.
 
     def _on_seen(self, attempt: int, run: DaskAttempt, report: WorkerReport) -> None:
-        if report.chunk or not run.worker:
+        chunk = report.chunk
+        if chunk is None:
+            self._report(attempt, _preempted(report.worker, at=self._now()))
+            return
+        if chunk or not run.worker:
             run.output_at = self._now()
         if report.worker != run.worker:
             run.earlier_workers.add(run.worker)
         run.worker, run.missed_polls, run.save_error = report.worker, 0, ""
         with suppress(OSError):  # such as a full disk: the next poll asks for the same chunk
-            self._files.append(attempt, report.chunk)
-            if len(report.chunk) == worker.CHUNK_BYTES:
+            self._files.append(attempt, chunk)
+            if len(chunk) == worker.CHUNK_BYTES:
                 self._thread.wake()  # there is more
 
     def _on_missing(self, client: DaskClient, attempt: int, run: DaskAttempt) -> None:
@@ -332,6 +327,10 @@ class DaskExecutor:
             lost = run.missed_polls >= _LOST_AFTER_POLLS
             if lost and run.future is not None and not run.future.done():
                 self._report_gone(client, attempt, run, JobResult.lost("its worker is gone", at=self._now()))
+
+
+def _preempted(address: str, *, at: float) -> JobResult:
+    return JobResult.preempted(f"its worker {address} was retired", at=at)
 
 
 def _abort(client: DaskClient, key: str, future: Future) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 
-from backfilld.daemon.executors.dask.client import UNAVAILABLE, DaskClient
+from backfilld.daemon.executors.dask.client import DaskClient
+from backfilld.daemon.executors.dask.connection import UNAVAILABLE, TlsProblem
 from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.state.formatting import pluralize
@@ -17,6 +18,10 @@ def check_cluster(name: str, settings: DaskSettings) -> Iterator[Finding]:
         with closing(DaskClient(settings, lambda: None)) as client:
             client.probe_workers()
             able, unable = client.able_workers, client.unable_workers
+    except TlsProblem as error:
+        hint = "set the keys in Dask's configuration, or scheduler in"
+        yield failed(f"the connection lacks {error}", f"{hint} [executor.{name}]")
+        return
     except UNAVAILABLE as error:
         line = f"no Dask scheduler answers at {settings.scheduler}: {error}"
         yield failed(line, f"start it, or correct scheduler in [executor.{name}]")

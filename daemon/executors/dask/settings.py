@@ -27,7 +27,7 @@ class DaskSettings(ExecutorSettings):
     @field_validator("scheduler")
     @classmethod
     def _is_address(cls, scheduler: str) -> str:
-        if not re.fullmatch(r"[a-z]+://\S+", scheduler):
+        if not re.fullmatch(r"(tcp|tls|ucx|wss?)://\S+", scheduler):
             raise ValueError(f"{scheduler!r} is not an address; write one like tcp://10.0.0.5:8786")
         return scheduler
 

@@ -1,16 +1,21 @@
-"""Runs in a Dask worker: one job with the local executor, killed by another process if the worker dies."""
+"""Runs in a Dask worker: one job with the local executor, killed by another process if the worker dies.
+
+A worker that the cluster retires stays open until its jobs have ended within their grace period, and the
+daemon has their output. A worker that closes for another reason kills its jobs at once.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from distributed import Queue, Status, Worker, get_worker
+from distributed import Queue, Status, Worker, WorkerPlugin, get_worker
 
 from backfilld.daemon.executors.adapter import Job, JobLog, JobResult
 from backfilld.daemon.executors.dask.orphan_killer import OrphanKiller
@@ -29,10 +34,28 @@ TAIL_BYTES = 1024 * 1024
 """The most output that an outcome carries."""
 
 _POLL_SECONDS = 1.0
-_SERVING = (Status.running, Status.paused)
-_jobs: dict[str, tuple[LocalExecutor, int] | None] = {}
+_EVENT_SECONDS = 2.0
+"""How long the scheduler has to answer a worker that closes."""
+_LAST_REPORTS_SECONDS = 10.0
+"""How long a retired worker waits for the daemon to copy the last output of a job."""
+_CLOSE_POLL_SECONDS = 0.1
+_jobs: dict[str, _WorkerJob | None] = {}
 """By key; None while a job waits at its gate, so that a report names it before it can have begun."""
 _stopped: set[str] = set()
+
+
+@dataclass(slots=True)
+class _WorkerJob:
+    """A job that runs in this worker, or has ended and was not reported to its end."""
+
+    local: LocalExecutor
+    attempt: int
+    grace: float
+    on_retired_worker: bool = False
+    size: int | None = None
+    """Bytes of its log, once it has ended."""
+    reported: threading.Event = field(default_factory=threading.Event)
+    """Set once the daemon has the whole log, and knows that the job has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,18 +88,25 @@ def run(job: Job) -> dict[str, object]:
         local = LocalExecutor(directory, on_end=ended.set)
         closing.callback(local.close)
         local.launch([job], orphan_killer.record)
-        _jobs[key] = local, job.attempt
-        result = _wait(local, job.attempt, ended, worker)
+        running = _jobs[key] = _WorkerJob(local, job.attempt, job.grace_period)
+        closing.callback(worker.loop.add_callback, worker.plugins.pop, key, None)
+        worker.loop.add_callback(_end_with_worker, worker, key, running)
+        result = _wait(running, ended)
         size, tail = _tail(local.log(job.attempt))
+        running.size = size
+        if running.on_retired_worker:
+            running.reported.wait(_LAST_REPORTS_SECONDS)
         return asdict(Outcome(result=result, size=size, tail=tail))
 
 
-def report(copied: Mapping[str, int], stops: Mapping[str, float]) -> dict[str, bytes]:
+def report(copied: Mapping[str, int], stops: Mapping[str, float]) -> dict[str, bytes | None]:
     """The next chunk of output of each job in this worker, by key. The daemon calls it on every worker.
+
+    None instead of a chunk says that the job has ended with its worker, which was retired.
 
     `copied` has the bytes that the daemon has already, `stops` the seconds of grace of jobs to stop.
     """
-    chunks = {}
+    chunks: dict[str, bytes | None] = {}
     for key, job in list(_jobs.items()):
         if key not in copied:
             continue
@@ -84,11 +114,54 @@ def report(copied: Mapping[str, int], stops: Mapping[str, float]) -> dict[str, b
             _stopped.update({key} & stops.keys())
             chunks[key] = b""
             continue
-        local, attempt = job
         if key in stops:
-            local.stop(attempt, stops[key])
-        chunks[key] = _read(local.log(attempt), copied[key], CHUNK_BYTES)
+            job.local.stop(job.attempt, stops[key])
+        if job.on_retired_worker and job.size is not None and job.size <= copied[key]:
+            chunks[key] = None
+            job.reported.set()
+        else:
+            chunks[key] = _read(job.local.log(job.attempt), copied[key], CHUNK_BYTES)
     return chunks
+
+
+def is_retired(events: Iterable[tuple[float, Mapping[str, str]]]) -> bool:
+    """Whether the cluster retires the latest worker of an address, by the scheduler's events."""
+    for _, event in reversed(list(events)):
+        if event["action"] == "worker-status-change":
+            retiring = Status.closing_gracefully.name
+            before = event["prev-status"] if event["status"] == Status.closing.name else event["status"]
+            return bool(before == retiring)
+        if event["action"] == "add-worker":
+            break
+    return False
+
+
+class _EndJob(WorkerPlugin):  # type: ignore[misc]
+    """Ends a job before its worker closes: within its grace period if the cluster retires the worker."""
+
+    def __init__(self, key: str, job: _WorkerJob) -> None:
+        self._key = key
+        self._job = job
+
+    async def teardown(self, worker: Worker) -> None:
+        """Stop the job. A retired worker waits until it has ended and was reported."""
+        job = self._job
+        with suppress(OSError, TimeoutError):  # the daemon soon takes the attempt for lost
+            events = worker.scheduler.events(topic=worker.address)
+            job.on_retired_worker = is_retired(await asyncio.wait_for(events, _EVENT_SECONDS))
+        grace = job.grace if job.on_retired_worker else 0.0
+        job.local.stop(job.attempt, grace)
+        give_up_at = time.monotonic() + grace + _LAST_REPORTS_SECONDS
+        while job.on_retired_worker and self._key in _jobs and time.monotonic() < give_up_at:
+            await asyncio.sleep(_CLOSE_POLL_SECONDS)
+
+
+def _end_with_worker(worker: Worker, key: str, job: _WorkerJob) -> None:
+    """Have the job end before its worker does. In the worker's event loop."""
+    if worker.status in (Status.running, Status.paused):
+        worker.plugins[key] = _EndJob(key, job)
+    else:  # its plugins may be gone already
+        job.local.stop(job.attempt, grace=0.0)
 
 
 def _refused(key: str, address: str) -> JobResult | None:
@@ -115,14 +188,12 @@ def _take_token(gate: Queue, key: str) -> str:
                 return REVOKED
 
 
-def _wait(local: LocalExecutor, attempt: int, ended: threading.Event, worker: Worker) -> JobResult:
-    """Wait for the job's end. A worker that closes kills the job."""
+def _wait(job: _WorkerJob, ended: threading.Event) -> JobResult:
+    """Wait for the job's end."""
     while True:
         ended.wait(_POLL_SECONDS)
         ended.clear()
-        if worker.status not in _SERVING:
-            local.stop(attempt, grace=0.0)
-        for status in local.poll():
+        for status in job.local.poll():
             if status.result is not None:
                 return status.result
 

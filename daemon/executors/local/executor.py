@@ -9,15 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from backfilld.daemon.container_init import in_container, reap_orphans
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.attempt_files import FileLog, OpenLog, attempt_file
 from backfilld.daemon.executors.local import launcher
+from backfilld.daemon.executors.local.attempts import LocalAttempt
 from backfilld.daemon.executors.local.exit_notifier import ExitNotifier
-from backfilld.daemon.executors.local.process_finder import Marks, ProcessFinder, run_token
+from backfilld.daemon.executors.local.out_of_memory import OutOfMemoryKills
+from backfilld.daemon.executors.local.process_finder import Marks, ProcessFinder, processes, run_token
 from backfilld.daemon.executors.local.recovery import (
     exit_file,
     keep_left_running,
@@ -40,26 +42,6 @@ from backfilld.daemon.host_limits import PAUSE_SECONDS, Shortage
 _KILL_ROUNDS = 20
 _KILL_ROUND_SECONDS = 0.001
 _RETRY_SECONDS = 0.1
-
-
-@dataclass(slots=True, kw_only=True)
-class _LocalAttempt:
-    """A running attempt. Without a pidfd its process is gone, as `lost` says, or runs on another host."""
-
-    identity: Identity
-    pidfd: int | None = None
-    log: OpenLog | None = None
-    lost: str = "its process ended without an exit code"
-    memory_floor: int = 0
-    """The daemon's own peak memory, in KiB: a child reports at least that much."""
-    kill_at: float | None = None
-    killed: bool = False
-    remote: bool = False
-    """Whether it runs where this executor cannot observe it, on another host or in another container."""
-    preempted: bool = False
-    """Whether the daemon had stopped in order and the job ended with its machine or container after that."""
-    began: bool = True
-    """False when it was never started. Files of its number are from before a restored backup then."""
 
 
 class LocalExecutor:
@@ -91,8 +73,9 @@ class LocalExecutor:
         self._left_running = take_left_running(self._root)
         self._finder = ProcessFinder()
         self._shortage = Shortage()
+        self._memory_kills = OutOfMemoryKills.of_this_host()
         self._lock = threading.Lock()
-        self._running: dict[int, _LocalAttempt] = {}
+        self._running: dict[int, LocalAttempt] = {}
         self._ended: list[JobStatus] = []
         self._ended_logs: dict[int, OpenLog] = {}
         self._notifier = ExitNotifier(self._on_wakeup)
@@ -122,12 +105,12 @@ class LocalExecutor:
                 record({ready.attempt: ready.identity.text() for ready in prepared})
             undo.pop_all()
         # Until its exec, a child is as big as its parent: a smaller figure says nothing about the job.
-        floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        floor, kills = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, self._memory_kills.count()
         for ready in prepared:
+            run = LocalAttempt(identity=ready.identity, pidfd=ready.pidfd, log=ready.log)
+            run.memory_floor, run.memory_kills = floor, kills
             with self._lock:
-                self._running[ready.attempt] = _LocalAttempt(
-                    identity=ready.identity, pidfd=ready.pidfd, log=ready.log, memory_floor=floor
-                )
+                self._running[ready.attempt] = run
             ready.start()
             self._notifier.watch(ready.pidfd)
 
@@ -136,10 +119,11 @@ class LocalExecutor:
         with self._lock:
             self._close_ended_logs()
             self._kill_overdue()
-            over = ended(run.pidfd for run in self._running.values() if run.pidfd is not None)
-            for attempt, run in list(self._running.items()):
-                gone = not run.remote and (run.pidfd is None or run.pidfd in over)
-                if gone and self._kill_leftovers(attempt, run):
+            over = {None, *ended(run.pidfd for run in self._running.values() if run.pidfd is not None)}
+            gone = [n for n, run in self._running.items() if run.pidfd in over and not run.remote]
+            names = processes() if gone else set()
+            for attempt in gone:
+                if self._kill_leftovers(attempt, run := self._running[attempt], names):
                     self._finish(attempt, run)
             reap_orphans({run.identity.pid for run in self._running.values()})
             results, self._ended = self._ended, []
@@ -192,25 +176,26 @@ class LocalExecutor:
                     run.log.close()
             self._running.clear()
 
-    def _recovered(self, attempt: int, handle: Handle | None) -> _LocalAttempt:
+    def _recovered(self, attempt: int, handle: Handle | None) -> LocalAttempt:
         """What became of an earlier daemon's attempt."""
         nothing = Identity(pid=0, start=0, boot="", at=0.0, executor=self._executor_id)
         if handle is None:  # claimed and never recorded: its wrapper never got the permission to start it
-            return _LocalAttempt(identity=nothing, began=False)
+            return LocalAttempt(identity=nothing, began=False)
         try:
             identity = Identity.parse(handle)
         except ValueError as error:
-            return _LocalAttempt(identity=nothing, lost=str(error))
+            return LocalAttempt(identity=nothing, lost=str(error))
         log = self._file(attempt, "log")
         try:
             pidfd = locate(identity, log=log, root=self._root)
         except ProcessLookupError as error:
             preempted = attempt in self._left_running and (not identity.visible or in_container())
             found = open_log(identity, log)
-            return _LocalAttempt(identity=identity, lost=str(error), log=found, preempted=preempted)
+            return LocalAttempt(identity=identity, lost=str(error), log=found, preempted=preempted)
         if pidfd is None:
-            return _LocalAttempt(identity=identity, remote=True)
-        return _LocalAttempt(identity=identity, pidfd=pidfd, log=open_log(identity, log))
+            return LocalAttempt(identity=identity, remote=True)
+        kills = self._memory_kills.count()
+        return LocalAttempt(identity=identity, pidfd=pidfd, log=open_log(identity, log), memory_kills=kills)
 
     def _file(self, attempt: int, kind: str) -> Path:
         return attempt_file(self._root, attempt, kind)
@@ -236,7 +221,7 @@ class LocalExecutor:
         undo.callback(prepared.abort)
         return prepared
 
-    def _status(self, attempt: int, run: _LocalAttempt, result: JobResult | None = None) -> JobStatus:
+    def _status(self, attempt: int, run: LocalAttempt, result: JobResult | None = None) -> JobStatus:
         if run.remote:
             return JobStatus(attempt=attempt, output_at=self._now(), unreachable_at=run.identity.executor)
         if run.log is not None:
@@ -247,12 +232,13 @@ class LocalExecutor:
         output_at = facts.st_mtime if facts is not None else self._now()
         return JobStatus(attempt=attempt, output_at=output_at, result=result)
 
-    def _kill_leftovers(self, attempt: int, run: _LocalAttempt) -> bool:
-        """Whether an ended job has no process left. Leftovers get the rest of its grace, then SIGKILL."""
+    def _kill_leftovers(self, attempt: int, run: LocalAttempt, names: set[str] | None) -> bool:
+        """Whether none of `names` is left of an ended job. Leftovers get the rest of its grace, then die."""
         in_grace = run.kill_at is not None and time.monotonic() < run.kill_at
         marks = Marks.of(run.identity, attempt)
         for _ in range(_KILL_ROUNDS):
-            left = self._finder.find(marks, excluding=run.identity.pid)
+            left = self._finder.find(marks, excluding=run.identity.pid, among=names)
+            names = None
             if not left:
                 return True
             if in_grace:
@@ -264,7 +250,7 @@ class LocalExecutor:
         self._notifier.alarm(time.monotonic() + _RETRY_SECONDS)
         return False
 
-    def _finish(self, attempt: int, run: _LocalAttempt) -> None:
+    def _finish(self, attempt: int, run: LocalAttempt) -> None:
         """Reap the leader and keep its result for `poll`."""
         unreaped = self._signal_group(run, signal.SIGKILL)  # before the wait, which frees the group id
         status, usage = reap(run.identity.pid) if unreaped else (None, None)
@@ -274,6 +260,8 @@ class LocalExecutor:
         if run.began:
             file = exit_file(run.identity, self._file(attempt, "exit"))
             result = launcher.read_result(file, status=status, lost=run.lost, at=self._now())
+        if run.pidfd is not None and run.kill_at is None:
+            result = self._memory_kills.explain(result, run.memory_kills)
         if run.preempted and result.began and result.code != 0:
             why = run.lost if result.code is None else f"{run.lost}, exit {result.code}"
             result = JobResult.preempted(why, at=result.ended_at)
@@ -296,14 +284,14 @@ class LocalExecutor:
             log.close()
         self._ended_logs.clear()
 
-    def _signal_group(self, run: _LocalAttempt, number: int) -> bool:
+    def _signal_group(self, run: LocalAttempt, number: int) -> bool:
         """Signal the job's process group unless its id may be reused; whether it was signalled."""
         if run.pidfd is None or not exists(run.pidfd):
             return False
         signal_group(run.identity.pid, number)
         return True
 
-    def _signal(self, attempt: int, run: _LocalAttempt, number: int) -> None:
+    def _signal(self, attempt: int, run: LocalAttempt, number: int) -> None:
         """Signal each process of the attempt once: its group, and the processes that left the group."""
         members: list[int] = []
         marks = Marks.of(run.identity, attempt)

@@ -85,6 +85,8 @@ class Execution:
             return "Image 'gcr.io/p/nowhere' not found."
         if self.cancelled:
             return "Execution cancelled."
+        if self.code == -signal.SIGKILL:
+            return "Memory limit of 512 MiB exceeded with 516 MiB used."
         return (
             "Execution completed successfully." if self.code == 0 else "The container exited with an error."
         )

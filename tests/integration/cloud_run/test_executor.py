@@ -48,8 +48,15 @@ def test_a_job_that_does_its_work_ends_with_0(driver: ExecutorDriver) -> None:
 
 
 def test_a_signal_is_told_as_a_shell_tells_it(driver: ExecutorDriver) -> None:
+    driver.shell("kill -6 $$")
+    assert driver.result().code == 134
+
+
+def test_a_job_that_needs_more_memory_than_its_limit_says_so(driver: ExecutorDriver) -> None:
     driver.shell("kill -9 $$")
-    assert driver.result().code == 137
+    end = driver.result()
+    assert end.detail == "out of memory: Memory limit of 512 MiB exceeded with 516 MiB used."
+    assert (end.code, end.counts_as_attempt) == (None, True)
 
 
 def test_an_image_that_is_not_there_is_told(driver: ExecutorDriver, api: CloudRunStub) -> None:

@@ -11,7 +11,9 @@ from distributed.utils import LoopRunner
 
 from backfilld.daemon import worker_thread
 from backfilld.daemon.executors.dask import client as dask_client
-from backfilld.daemon.executors.dask.client import DaskClient, connect
+from backfilld.daemon.executors.dask import connection
+from backfilld.daemon.executors.dask.client import DaskClient
+from backfilld.daemon.executors.dask.connection import connect
 from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings
@@ -57,7 +59,7 @@ def without_an_identity(cluster: Cluster) -> None:
 def test_of_a_connection_that_fails_no_thread_is_left(
     calm: Cluster, monkeypatch: pytest.MonkeyPatch, fails: Callable[[Cluster], None]
 ) -> None:
-    monkeypatch.setattr(dask_client, "_ANSWER_SECONDS", 0.2 if fails is unanswered else 5.0)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.2 if fails is unanswered else 5.0)
     before = loops()
     fails(calm)
     assert loops() == before

@@ -10,6 +10,7 @@ from backfilld.daemon.executors import attempt_files
 from backfilld.daemon.executors.adapter import JobResult
 from backfilld.daemon.executors.dask import client
 from backfilld.daemon.executors.dask.client import DaskClient
+from backfilld.daemon.executors.dask.worker import is_retired
 from tests.integration.dask_cluster import WAITS, dask_driver, free_address
 from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.real_jobs import lives, until
@@ -44,9 +45,9 @@ def test_a_full_disk_of_the_daemon_hides_no_job_and_keeps_its_end(
     links = []
     poll_workers = DaskClient.poll_workers
 
-    def noted(link: DaskClient, written: object, stops: object) -> object:
+    def noted(link: DaskClient, written: object, stops: object, known: object) -> object:
         links.append(link)
-        return poll_workers(link, written, stops)  # type: ignore[arg-type]
+        return poll_workers(link, written, stops, known)  # type: ignore[arg-type]
 
     monkeypatch.setattr(DaskClient, "poll_workers", noted)
     # Given a job that writes, and room neither for its output nor for its end
@@ -107,3 +108,30 @@ def test_a_note_of_an_end_that_cannot_be_read_keeps_no_daemon_from_its_start(
     (status,) = driver.executor.poll()
     assert (status.result, status.unreachable_at) == (None, address)
     driver.executor.close()
+
+
+STATUS = "worker-status-change"
+ADDED = {"action": "add-worker"}
+STARTED = {"action": STATUS, "prev-status": "init", "status": "running"}
+RETIRING = {"action": STATUS, "prev-status": "running", "status": "closing_gracefully"}
+CLOSING = {"action": STATUS, "prev-status": "closing_gracefully", "status": "closing"}
+KEPT = {"action": STATUS, "prev-status": "closing_gracefully", "status": "running"}
+KILLED = {"action": STATUS, "prev-status": "running", "status": "closing"}
+
+
+@pytest.mark.parametrize(
+    ("events", "retired"),
+    [
+        ([], False),
+        ([ADDED, STARTED], False),
+        ([ADDED, STARTED, RETIRING, {"action": "remove-worker"}, {"action": "retired"}], True),
+        ([ADDED, STARTED, RETIRING, CLOSING], True),
+        ([ADDED, STARTED, KILLED], False),
+        ([ADDED, STARTED, RETIRING, KEPT, KILLED], False),  # its data could not be moved
+        ([ADDED, STARTED, RETIRING, ADDED], False),  # another worker at that address
+    ],
+)
+def test_a_worker_is_retired_by_the_last_events_of_its_address(
+    events: list[dict[str, str]], retired: bool
+) -> None:
+    assert is_retired((float(at), event) for at, event in enumerate(events)) is retired
