@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
 from backfilld.daemon.warehouses.lake.layout import require_readable
 from backfilld.daemon.warehouses.lake.table_files import TableFiles
+
+_KEY = re.compile(r"/([^/=]+)=[^/]*(?=/)")
+"""The key of a directory such as `date=2024-03-01` in the path of a file."""
 
 Bind = Callable[[str, Sequence[Any]], str]
 """Takes a name and a list of values; returns an expression for the list."""
@@ -39,20 +42,16 @@ def source_of(located: TableFiles, bind: Bind, column: str = "") -> str:
 
 def _by_keys(located: TableFiles) -> Iterator[TableFiles]:
     """The files in parts whose directories have the same keys, such as `date` and `hour`."""
-    dated = sorted(zip_longest(located.files, located.dates), key=lambda file: _keys(file[0]))
-    for _, part in groupby(dated, key=lambda file: _keys(file[0])):
-        files, dates = zip(*part, strict=True)
-        yield replace(located, files=files, dates=dates if located.dates else ())
-
-
-def _keys(path: str) -> list[str]:
-    """The keys of a file's directories, from the lowest on."""
-    keys = []
-    while (head := os.path.split(path)[0]) != path:
-        path = head
-        key, is_key, _ = os.path.basename(path).partition("=")
-        keys += [key] if is_key else []
-    return keys
+    parts: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for number, path in enumerate(located.files):
+        parts[tuple(_KEY.findall(path))].append(number)
+    if len(parts) < 2:
+        yield located
+        return
+    for numbers in parts.values():
+        files = [located.files[number] for number in numbers]
+        dates = [located.dates[number] for number in numbers] if located.dates else ()
+        yield replace(located, files=files, dates=dates)
 
 
 def _numbered(bind: Bind, number: int) -> Bind:
