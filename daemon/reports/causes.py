@@ -180,7 +180,7 @@ class CauseReader:
             shown = f"attempt {check.attempt_id} of {processor} is running"
         if row is not None and row.state == FAILED:
             unsatisfied = {name: c.verdict for name, c in by_name.items() if not c.satisfied}
-            command = helpful_command(date, row.outcome, unsatisfied)
+            command = helpful_command(date, row.reason, unsatisfied)
             return Cause(f"blocked by {date}, which failed: {row.reason}; {command}", needs_operator=True)
         if row is None or row.state == DONE:
             graph = self._upstream.graph
