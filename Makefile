@@ -15,6 +15,7 @@ READY_DEV := $(VENV)/.ready-dev
 EMULATOR := .venv-emulator/installed.txt
 DBT := .venv-dbt/installed.txt
 NODE_TOOLS := .venv-node/installed.txt
+COMPILED := .pytest_cache/compiled
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 CONSTRAINTS := constraints.txt
@@ -62,7 +63,7 @@ demo: $(READY)
 # The tests run even if a check fails, and their summary comes last: one run shows everything.
 # The emulator's environment is made beside the other one and the checks, which use one processor each.
 test:
-	@checks=0; $(PARALLEL) check $(EMULATOR) || checks=1; \
+	@checks=0; $(PARALLEL) check $(EMULATOR) $(COMPILED) || checks=1; \
 	$(MAKE) --no-print-directory $(READY_DEV) $(EMULATOR) || exit $$?; \
 	$(PYTEST) -m "not packages and not hosts and not boot" $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
@@ -136,6 +137,11 @@ $(EMULATOR): tests/integration/emulator.py tests/environments.py
 	@echo "adding a BigQuery emulator for tests"
 	@$(INTERPRETER) -c "from tests.integration.emulator import installed; installed()"
 	@touch $@
+
+# The first time, the tests are compiled once beside the checks, and not in each process that runs them.
+$(COMPILED): $(READY_DEV)
+	@$(BIN)/python -m pytest -n 0 -q --collect-only >/dev/null 2>&1 || true
+	@mkdir -p $(@D) && touch $@
 
 $(DBT): tests/acceptance/dbt.py tests/environments.py
 	@test -e $(READY) || { $(CHECK_PYTHON); }

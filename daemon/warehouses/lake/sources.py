@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import duckdb
 
 from backfilld.daemon.warehouses.lake import delta
 from backfilld.daemon.warehouses.lake.finished_files import finished_files
+from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
 from backfilld.daemon.warehouses.lake.layout import require_readable
@@ -21,6 +25,42 @@ Bind = Callable[[str, Sequence[Any]], str]
 
 def source_of(located: TableFiles, bind: Bind, column: str = "") -> str:
     """The rows of a table's files, with the date column `column`."""
+    parts = [located] if located.schema else [*_by_keys(located)]
+    if len(parts) < 2:
+        rows = _rows_of(located, bind, column)
+    else:  # DuckDB reads files together only where their directories have the same keys
+        of_parts = ["FROM " + _rows_of(part, _numbered(bind, n), column) for n, part in enumerate(parts)]
+        rows = f"({' UNION ALL BY NAME '.join(of_parts)})"
+    if not located.absent:
+        return rows
+    nulls = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in located.absent)
+    return f"(SELECT *, {nulls} FROM {rows})"  # noqa: S608  names are quoted
+
+
+def _by_keys(located: TableFiles) -> Iterator[TableFiles]:
+    """The files in parts whose directories have the same keys, such as `date` and `hour`."""
+    dated = sorted(zip_longest(located.files, located.dates), key=lambda file: _keys(file[0]))
+    for _, part in groupby(dated, key=lambda file: _keys(file[0])):
+        files, dates = zip(*part, strict=True)
+        yield replace(located, files=files, dates=dates if located.dates else ())
+
+
+def _keys(path: str) -> list[str]:
+    """The keys of a file's directories, from the lowest on."""
+    keys = []
+    while (head := os.path.split(path)[0]) != path:
+        path = head
+        key, is_key, _ = os.path.basename(path).partition("=")
+        keys += [key] if is_key else []
+    return keys
+
+
+def _numbered(bind: Bind, number: int) -> Bind:
+    return lambda name, values: bind(f"{name}_{number}_", values)
+
+
+def _rows_of(located: TableFiles, bind: Bind, column: str) -> str:
+    """The rows of files whose directories have the same keys."""
     files = bind("files", located.files)
     options = "hive_partitioning = true, union_by_name = true"
     if located.schema:
