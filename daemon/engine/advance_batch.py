@@ -17,6 +17,7 @@ from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.gates import Start, Wait, WaitReason
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.rules.needs_graph import Pair
+from backfilld.state.store import checks
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.transitions import Move, Transition

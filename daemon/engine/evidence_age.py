@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterable, Mapping
 from backfilld.daemon.engine import periods
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import attempts, checks, runnable_checks
-from backfilld.state.store.checks import Pair
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.runnable_checks import RunnableCheck
 
