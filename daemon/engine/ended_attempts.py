@@ -63,6 +63,7 @@ def release(
     running = {row.processor for row in others if row.id not in closed_ids}
     results: list[AttemptResult] = []
     related: dict[Pair, float] = {}
+    still_running: set[dt.date] = set()
     for attempt in closed:
         # One factor for all its dates, so that they stay one batch.
         jitter = context.rng.uniform(0.75, 1.25)
@@ -72,7 +73,10 @@ def release(
             results.append(_result(context, attempt, date_checks[attempt.row.processor], due_at, jitter))
             names = _related(context.pipeline, attempt.row.processor, date_checks)
             related |= {(date, name): due_at for name in names}
-    checks.release(tx, results, related)
+            attempt_ids = {check.attempt_id for check in date_checks.values()}
+            if not attempt_ids <= {None, *closed_ids}:
+                still_running.add(date)  # it goes on waiting for an attempt
+    checks.release(tx, results, related, still_running)
 
 
 def _query_due_at(

@@ -310,9 +310,15 @@ def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:
 
 
 def release(
-    tx: Connection, results: Sequence[AttemptResult], also: Mapping[Pair, float] = MappingProxyType({})
+    tx: Connection,
+    results: Sequence[AttemptResult],
+    also: Mapping[Pair, float] = MappingProxyType({}),
+    still_running: Collection[dt.date] = (),
 ) -> None:
-    """Record that attempts ended, and request a check of each pair, and of those in `also` at their times."""
+    """Record that attempts ended, and request a check of each pair, and of those in `also` at their times.
+
+    Makes the dates due, except those of `still_running`, for which other attempts run.
+    """
     alike: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
     for result in results:
         columns = {f"_{name}": value for name, value in result.values.items()}
@@ -321,7 +327,8 @@ def release(
     for names, values in alike.items():
         execute(tx, _release(names), values)
     _request(tx, also, evaluated=True)
-    make_dates_due(tx, sorted({date for date, _ in [*also, *(r.pair for r in results)]}), IMMEDIATELY)
+    ended = {date for date, _ in [*also, *(r.pair for r in results)]}
+    make_dates_due(tx, sorted(ended.difference(still_running)), IMMEDIATELY)
 
 
 @cache
