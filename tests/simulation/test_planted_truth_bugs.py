@@ -151,7 +151,7 @@ def keep_failed_dates_to_their_calendar(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def forget_stale_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stale_dates, "_mark_computed_from", lambda *_: None)
+    monkeypatch.setattr(stale_dates, "_computed_from_stale", lambda *_: {})
 
 
 def rerun_all_of_a_stale_date(monkeypatch: pytest.MonkeyPatch) -> None:
