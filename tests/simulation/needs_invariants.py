@@ -84,13 +84,13 @@ class NeedsInvariants:
         yield from ((own, name) for name in processor.after if siblings)
 
     def _is_known_unwritten(self, source: Row, output: Row) -> bool:
-        """Whether nothing was written since the output began, and its write stamp tells so.
+        """Whether the jobs since the output began wrote nothing, and the write stamp tells so.
 
-        Jobs that end without a write leave what was computed before them as good as what comes after.
+        What was computed before such jobs is as good as what comes after. Others may write later.
         """
         pair = self._sim.warehouse.table(source["processor"]), day_of(source["date"])
-        began = output["last_attempt_started_at"]
-        written = any(at > began for at, _ in self._sim.warehouse.rows.changes[pair])
+        began, ended = output["last_attempt_started_at"], source["last_attempt_ended_at"]
+        written = any(began < at <= ended for at, _ in self._sim.warehouse.rows.changes[pair])
         return source["write_stamp"] is not None and not written
 
     def _is_ours(self, output: Row) -> bool:
