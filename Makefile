@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 2000
+# The versions that the package claims to work with, beside the one of make test.
+PYTHONS ?= python3.12 python3.13
 # How many tests run at once, and what else pytest shall be told: make test T="tests/unit -k judge"
 # Two for each processor: many tests wait for processes.
 WORKERS ?= $(shell echo $$(($$(nproc) * 2)))
@@ -13,6 +15,7 @@ READY_DEV := $(VENV)/.ready-dev
 EMULATOR := .venv-emulator/installed.txt
 DBT := .venv-dbt/installed.txt
 NODE_TOOLS := .venv-node/installed.txt
+COMPILED := .pytest_cache/compiled
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 CONSTRAINTS := constraints.txt
@@ -34,13 +37,14 @@ INTERPRETER = $(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-packages test-all test-hosts test-systemd check lint format docs docs-site simulate setup lock system-packages clean
+.PHONY: help demo test test-packages test-all test-pythons test-hosts test-systemd check lint format docs docs-site simulate setup lock system-packages clean
 
 help:
 	@echo "make demo             see three faults caught on real NBA dates (STAY=1 keeps the daemon running)"
 	@echo "make test             lint, format, types and the tests that need no root (T=\"tests/unit -k judge\" for some)"
 	@echo "make test-packages    the tests that need Debian packages ($(SYSTEM_PACKAGES)), which it installs"
 	@echo "make test-all         both"
+	@echo "make test-pythons     the unit tests with the other versions of Python: $(PYTHONS)"
 	@echo "make test-hosts       jobs on several hosts and in containers, which are namespaces: as root, with iproute2"
 	@echo "make test-systemd     the service on a machine that systemd boots: as root, with debootstrap; takes minutes"
 	@echo "make check            lint, format and types alone; make lint leaves out the types"
@@ -59,7 +63,7 @@ demo: $(READY)
 # The tests run even if a check fails, and their summary comes last: one run shows everything.
 # The emulator's environment is made beside the other one and the checks, which use one processor each.
 test:
-	@checks=0; $(PARALLEL) check $(EMULATOR) || checks=1; \
+	@checks=0; $(PARALLEL) check $(EMULATOR) $(COMPILED) || checks=1; \
 	$(MAKE) --no-print-directory $(READY_DEV) $(EMULATOR) || exit $$?; \
 	$(PYTEST) -m "not packages and not hosts and not boot" $(T) || exit $$?; \
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
@@ -69,6 +73,13 @@ test-packages:
 	@$(PYTEST) -m "packages and not hosts and not boot" $(T)
 
 test-all: test test-packages
+
+# Apart from the others: each version gets an environment of its own, which takes a minute.
+test-pythons:
+	@for version in $(PYTHONS); do \
+	  $(MAKE) --no-print-directory VENV=.venv-$$version PYTHON=$$version setup && \
+	  .venv-$$version/bin/python -m pytest -n $(WORKERS) -m "not packages" tests/unit $(T) || exit $$?; \
+	done
 
 # Apart from the others: not every machine lets its user make network namespaces.
 test-hosts: $(READY_DEV)
@@ -126,6 +137,11 @@ $(EMULATOR): tests/integration/emulator.py tests/environments.py
 	@echo "adding a BigQuery emulator for tests"
 	@$(INTERPRETER) -c "from tests.integration.emulator import installed; installed()"
 	@touch $@
+
+# The first time, the tests are compiled once beside the checks, and not in each process that runs them.
+$(COMPILED): $(READY_DEV)
+	@$(BIN)/python -m pytest -n 0 -q --collect-only >/dev/null 2>&1 || true
+	@mkdir -p $(@D) && touch $@
 
 $(DBT): tests/acceptance/dbt.py tests/environments.py
 	@test -e $(READY) || { $(CHECK_PYTHON); }

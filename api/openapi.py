@@ -42,6 +42,8 @@ _HEADERS: Mapping[int, Json] = {
 }
 """Headers of problems, by status."""
 _NOT_MODIFIED = 304
+SCOPE = "x-required-scope"
+"""The key of an operation that has its scope, or null. In OpenAPI, only OAuth has scopes of its own."""
 
 
 @functools.cache
@@ -60,6 +62,8 @@ def document(sections: tuple[Router, ...]) -> Json:
             "title": "backfilld",
             "version": __version__,
             "description": "Backfills a date-partitioned data platform, verified in the warehouse.",
+            "contact": {"name": "The operators of this daemon"},
+            "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "The daemon that serves this document."}],
         "tags": [{"name": section.name, "description": section.description} for section in sections],
@@ -96,17 +100,23 @@ def _operation(section: Router, endpoint: Endpoint, schemas: _Schemas) -> Json:
         "tags": [section.name],
         "operationId": endpoint.operation_id,
         "summary": summary,
-        "security": [{name: [endpoint.scope]} for name in _SCHEMES] if endpoint.scope else [],
+        "description": f"{description.strip()}\n\n{_scope_text(endpoint)}".strip(),
+        "security": [{name: []} for name in _SCHEMES] if endpoint.scope else [],
+        SCOPE: endpoint.scope,
         "parameters": list(_parameters(endpoint)),
         "responses": {**_responses(endpoint, schemas), **_problems(endpoint, schemas)},
     }
-    if description.strip():
-        operation["description"] = description.strip()
     if endpoint.body is not None:
         required = any(field.is_required() for field in endpoint.body.model_fields.values())
         content = {MEDIA_TYPE: {"schema": schemas.body(endpoint.body)}}
         operation["requestBody"] = {"required": required, "content": content}
     return operation
+
+
+def _scope_text(endpoint: Endpoint) -> str:
+    if not endpoint.scope:
+        return "Needs no token."
+    return f"Needs the scope `{endpoint.scope}`, if the daemon has tokens."
 
 
 def _parameters(endpoint: Endpoint) -> Iterator[Json]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from backfilld.state.formatting import first_line
 from backfilld.state.store.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class Worker:
                 log.error("the %s worker waits: %s", self._thread.name, error)
             again = self._back_off(str(error))
         except Exception as error:
-            error_text = f"{type(error).__name__}: {error}"
+            error_text = f"{type(error).__name__}: {first_line(str(error))}"
             if self.last_error != error_text:
                 log.exception("error in the %s worker", self._thread.name)
             again = self._back_off(error_text)

@@ -11,13 +11,15 @@ LONGEST = 220
 
 
 def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """The nearest of the known names, or else the known names, up to `LONGEST` characters.
+    """The nearest of the known names, or else all of them up to `LONGEST` characters, or that there are none.
 
     A `prefix` that all names share does not count for the distance.
     """
     names = list(known)
     if nearest := nearest_name(name, names, prefix=prefix):
         return f"did you mean '{nearest}'?"
+    if not names:
+        return "there are none"
     return f"known are {textwrap.shorten(', '.join(names), LONGEST, placeholder=' ...')}"
 
 

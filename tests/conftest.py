@@ -21,8 +21,11 @@ SHARED = {"calm": "dask", "chromium": "chromium"}
 """Fixtures of more than a module, and the group of tests that share one: each worker would start its own."""
 BIGQUERY_FOLDERS = frozenset({"acceptance", "conformance", "integration"})
 """Their tests of BigQuery share one emulator in one worker: it uses a tenth of a core while it is idle."""
-BETWEEN = 45
-"""How many other tests come between two of the long ones, so that the long ones end before the others do."""
+BETWEEN = 25
+"""How many other tests come between two of the long ones, so that the long ones begin before the unit tests.
+
+Those are last, short and many: no processor is idle while the last long test ends.
+"""
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.packages)
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -87,8 +90,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def bigquery_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a BigQuery emulator of this session's own."""
-    with emulator.running(tmp_path_factory.mktemp("emulator")) as server:
-        yield server.address
+    with emulator.running(tmp_path_factory.mktemp("emulator")) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -184,8 +184,10 @@ def terms_option(name: str, metavar: str, text: str) -> Callable[[_Command], _Co
     """An option with terms separated by commas, which may be repeated."""
 
     def split(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> list[str]:
-        del context, option
-        return [term for text in texts for term in text.replace(",", " ").split()]
+        terms = [text.replace(",", " ").split() for text in texts]
+        if [] in terms:  # such as an unset variable of a script: without the option, more would be changed
+            raise click.BadParameter("is empty; fill it in or leave the option out", context, option)
+        return [term for of_one in terms for term in of_one]
 
     return click.option(name, multiple=True, metavar=metavar, callback=split, help=text)
 

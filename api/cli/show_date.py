@@ -59,7 +59,7 @@ def _head(date: Json) -> Iterator[Text]:
                 yield Text(f"  → backfilld retry {date['date']}{option}", style="dim")
     if date["state"] == "failed":
         unsatisfied = {c["processor"]: c["verdict"] for c in date["processors"] if not c["satisfied"]}
-        yield Text(f"  → {helpful_command(date['date'], date['outcome'], unsatisfied)}", style="dim")
+        yield Text(f"  → {helpful_command(date['date'], date['reason'] or '', unsatisfied)}", style="dim")
 
 
 def _check(check: Json, date: str, longest: int, now: dt.datetime) -> Iterator[Text]:

@@ -140,6 +140,7 @@ class Advancer:
         """Fail a date that no backfill wants any more, once none of its attempts is running."""
         if self._waits_for_attempt(batch, row):
             return
+        batch.withdraw_rewrites(row.date)
         walk = DateWalk(row, row.state, row.entered_at)
         walk.step(Trigger.CANCEL, FAILED, f"backfill {row.backfill_id} was cancelled")
         self._end(batch, walk, Outcome.CANCELLED, f"backfill {row.backfill_id} was cancelled")
@@ -168,8 +169,7 @@ class Advancer:
 
     def _admit(self, batch: AdvanceBatch, row: DateRow, owners: Ownership) -> None:
         day = batch.days.get(row.date)
-        paused = owners.paused
-        if paused:
+        if paused := owners.paused:
             batch.waits.append(WaitStatus(row=row, waiting=WaitReason.PAUSED, text=paused))
         elif day is None or (day.expected and row.date in batch.without_calendar):
             batch.waits.append(WaitStatus(row=row, waiting=WaitReason.CALENDAR))
@@ -198,7 +198,7 @@ class Advancer:
             return
         if missing := passed_state_checks.missing_again(self._pipeline, stage, date_checks):
             vanished_inputs.forget_attempts(batch, row.date, stage, date_checks)
-            self._readmit(batch, row, f"{missing.processor} is {missing.verdict}: {missing.reason}")
+            self._readmit(batch, row, passed_state_checks.readmission_reason(missing))
             return
         while walk.state not in FINAL:
             stage = self._pipeline.stage[walk.state]

@@ -10,13 +10,14 @@ from backfilld.daemon.engine import periods, upstream
 from backfilld.daemon.engine.context import ACTOR
 from backfilld.daemon.events import DateMoved, Event
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.records import BackfillRow, CheckRow, DateRow
+from backfilld.state.records import BackfillRow, CheckRow, DateRow, RunMode
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.closed_hours import Closed
 from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.gates import Start, Wait, WaitReason
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.rules.needs_graph import Pair
+from backfilld.state.store import checks
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.transitions import Move, Transition
@@ -62,6 +63,15 @@ class AdvanceBatch:
         if together.issuperset(start.processors) and start.wait.waiting is WaitReason.SLOT:
             return replace(start.wait, waiting=WaitReason.PERIOD)
         return start.wait
+
+    def withdraw_rewrites(self, date: dt.date) -> None:
+        """Have complete outputs of a cancelled date satisfy needs again that no job has begun to rewrite."""
+        known = self.checks_by_date.get(date, {}).values()
+        left = [c for c in known if c.awaits_rewrite and c.verdict.satisfied and not c.attempt_count]
+        pairs = [(date, check.processor) for check in left]
+        checks.set_mode(self.tx, pairs, RunMode.NORMAL)
+        checks.set_satisfied(self.tx, pairs)
+        self.not_owed += pairs
 
 
 @dataclass(slots=True)

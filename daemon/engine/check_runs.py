@@ -30,9 +30,12 @@ _AGE = 0.9
 
 
 def with_runs(
-    context: EngineContext, due: Sequence[CheckRow], answers: Answers
+    context: EngineContext, due: Sequence[CheckRow], answers: Answers, *, any_age: bool = False
 ) -> tuple[Sequence[CheckRow], Answers]:
-    """The checks with their latest runs, and the evidence with those that are about its very output."""
+    """The checks with their latest runs, and the evidence with those that are about its very output.
+
+    A result that is too old is left out, unless `any_age`.
+    """
     names = context.pipeline.check_commands
     if not any(check.processor in names for check in due):
         return due, answers
@@ -42,7 +45,7 @@ def with_runs(
     for check in due:
         pair = check.processor, check.date
         if check.processor in names and pair in answers:
-            run = current_run(context.pipeline, check, answers[pair], context.now())
+            run = current_run(context.pipeline, check, answers[pair], context.now(), any_age=any_age)
             completed[pair] = replace(
                 answers[pair], check_run=run or _repeated(context, check, answers[pair])
             )
@@ -57,8 +60,13 @@ def _repeated(context: EngineContext, check: CheckRow, evidence: Evidence) -> Ch
     return replace(run, started_at=None, ended_at=None)
 
 
-def current_run(pipeline: Pipeline, check: CheckRow, evidence: Evidence, now: float) -> CheckRun | None:
-    """The latest run of a check command if it is about the output as it is, and recent enough."""
+def current_run(
+    pipeline: Pipeline, check: CheckRow, evidence: Evidence, now: float, *, any_age: bool = False
+) -> CheckRun | None:
+    """The latest run of a check command if it is about the output as it is, and recent enough.
+
+    With `any_age` a result is recent enough whenever it came. A run without a result never counts long.
+    """
     run, within = check.check_run, pipeline.engine.revalidate_within
     if run is None or run.subject != _subject(pipeline, check, evidence):
         return None
@@ -66,7 +74,7 @@ def current_run(pipeline: Pipeline, check: CheckRow, evidence: Evidence, now: fl
         return run
     limit = pipeline.engine.recheck_interval if run.failure else _AGE * within
     is_old = not run.ended_at <= now < run.ended_at + limit
-    return None if is_old and (run.failure or within) else run
+    return None if is_old and (run.failure or (within and not any_age)) else run
 
 
 def _subject(pipeline: Pipeline, check: CheckRow, evidence: Evidence) -> str:

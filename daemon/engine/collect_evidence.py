@@ -144,13 +144,14 @@ class Validator:
     ) -> int:
         """Query checks of ended dates, whether or not they are due, and store the verdicts.
 
-        `certain`: store no uncertain verdicts, so that a failed query changes nothing.
+        `certain`: store no uncertain verdicts, so that a failed query changes nothing. Else results of check
+        commands count at any age: the sweep runs them anew.
 
         Raises:
             WarehouseError: the warehouse could not be queried.
         """
         current = [check for check in stored if check.processor in self._context.pipeline.processors]
-        return self._query(current, purpose=purpose, certain=certain) if current else 0
+        return self._query(current, purpose, certain) if current else 0
 
     def preview(self, stored: Sequence[CheckRow], counts: CountsByDate) -> list[CheckResult]:
         """What a query of checks would store, with newer counts of the calendar. Stores nothing.
@@ -159,10 +160,10 @@ class Validator:
             WarehouseError: the warehouse could not be queried.
         """
         known = [check for check in stored if check.processor in self._context.pipeline.processors]
-        return self._ask(known, "gate", counts)[2]
+        return self._ask(known, "gate", counts, any_age=True)[2]
 
-    def _query(self, due: Sequence[CheckRow], *, purpose: Purpose = "gate", certain: bool = False) -> int:
-        due, answers, judged = self._ask(due, purpose, {})
+    def _query(self, due: Sequence[CheckRow], purpose: Purpose = "gate", certain: bool | None = None) -> int:
+        due, answers, judged = self._ask(due, purpose, {}, any_age=certain is False)
         if not judged:
             return len(due)
         check_runs.request(self._context, zip(due, judged, strict=True), answers)
@@ -175,7 +176,7 @@ class Validator:
         return len(due)
 
     def _ask(
-        self, due: Sequence[CheckRow], purpose: Purpose, counts: CountsByDate
+        self, due: Sequence[CheckRow], purpose: Purpose, counts: CountsByDate, *, any_age: bool
     ) -> tuple[Sequence[CheckRow], Answers, list[CheckResult]]:
         """The checks, the warehouse's answers and the results; without results if the clock was set back."""
         asked_at = self._context.now()
@@ -191,7 +192,7 @@ class Validator:
         if any(evidence.open for evidence in answers.values()):
             with self._context.db.read() as tx:
                 due = attempts.with_attempt_history(tx, due)
-        due, answers = check_runs.with_runs(self._context, due, answers)
+        due, answers = check_runs.with_runs(self._context, due, answers, any_age=any_age)
         days = self._days({check.date for check in due}, counts)
         return due, answers, self._judge(due, answers, days, asked_at, purpose)
 

@@ -147,7 +147,8 @@ class Commands:
             if row.cancelled_at is not None:
                 return
             self._refuse_ended(tx, row, "cancelled")
-            backfills.change(tx, backfill_id, {"cancelled_at": self._context.now()})
+            # A retry continues it, also where it was paused before.
+            backfills.change(tx, backfill_id, {"cancelled_at": self._context.now(), "paused_at": None})
             checks.clear_runnable_of(tx, backfill_id)
             dates.make_backfill_due(tx, backfill_id, self._context.now())
             interests.elect_leads(tx, interests.withdraw(tx, backfill_id))
@@ -226,7 +227,8 @@ class Commands:
     def _refuse_ended(self, tx: Transaction, row: BackfillRow, verb: str) -> None:
         status = backfills.status(tx, row)
         if status in ("finished", "cancelled", "cancelling"):
-            raise Conflict(f"backfill {row.id} is {status}; it cannot be {verb}")
+            remedy = f"; backfilld retry {row.id} runs its dates again" if status == "cancelled" else ""
+            raise Conflict(f"backfill {row.id} is {status}; it cannot be {verb}{remedy}")
 
     def _get_backfill(self, tx: Transaction, backfill_id: int) -> BackfillRow:
         row = backfills.get(tx, backfill_id)

@@ -223,7 +223,10 @@ class Enqueuer:
             reason = f"was done, but: {', '.join(missing)}"
             return DateResult(date=date, outcome=EnqueueOutcome.ENQUEUED, reason=reason)
         verdicts = dict(Counter(stored_checks[name].verdict.value for name in names))
-        return DateResult(date=date, outcome=EnqueueOutcome.ALREADY_DONE, reason=warning, verdicts=verdicts)
+        beside = [stored_checks[n] for n in processors if n in stored_checks and n not in names]
+        lacks = ", ".join(f"{check.processor} {check.verdict}" for check in beside if not check.satisfied)
+        reason = "; ".join(filter(None, (warning, f"not selected: {lacks}" if lacks else "")))
+        return DateResult(date=date, outcome=EnqueueOutcome.ALREADY_DONE, reason=reason, verdicts=verdicts)
 
 
 def _withdrawal(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from backfilld.daemon.engine import budgets, hold_placement, periods, upstream
+from backfilld.daemon.engine import budgets, evidence_age, hold_placement, periods, upstream
 from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import FreeSlots
@@ -36,9 +36,6 @@ from backfilld.state.store import (
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.runnable_checks import RunnableCheck
-
-REFRESH_TOGETHER = 50
-"""How many checks of a processor are queried together when the evidence of its first is too old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,20 +154,7 @@ class Launcher:
 
     def _with_fresh_evidence(self, tx: Transaction, limits: Mapping[str, int]) -> list[RunnableCheck]:
         """Runnable checks whose evidence is recent enough. Those ahead of them are queried again."""
-        # Evidence is as old as its query. A query that takes longer than the limit must not keep jobs back.
-        query_seconds = self._context.latest_query.get("seconds", 0.0)
-        max_age = self._context.pipeline.engine.max_evidence_age + query_seconds
-        oldest = max(self._context.now() - max_age, self._evidence_from)
-        candidates = periods.first_runnable(tx, self._context.pipeline, limits)
-        outdated_processors = {c.processor for c in candidates if (c.asked_at or 0.0) < oldest}
-        if outdated_processors:
-            together = dict.fromkeys(outdated_processors, REFRESH_TOGETHER)
-            next_in_line = periods.first_runnable(tx, self._context.pipeline, together)
-            outdated = [c for c in next_in_line if (c.asked_at or 0.0) < oldest]
-            pairs = periods.with_their_periods(self._context.pipeline, next_in_line, outdated)
-            checks.request_check(tx, pairs, self._context.now())
-            candidates = periods.first_runnable(tx, self._context.pipeline, limits)
-        return [c for c in candidates if (c.asked_at or 0.0) >= oldest]
+        return evidence_age.with_fresh_evidence(tx, self._context, limits, self._evidence_from)
 
     def _with_satisfied_needs(
         self, tx: Transaction, candidates: Sequence[RunnableCheck]

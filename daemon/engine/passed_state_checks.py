@@ -22,6 +22,13 @@ def missing_again(pipeline: Pipeline, stage: Stage, date_checks: Checks) -> Chec
     return next((check for check in _earlier(pipeline, stage, date_checks) if not check.satisfied), None)
 
 
+def readmission_reason(missing: CheckRow) -> str:
+    """Why a date goes back for an output of a state that it has passed."""
+    if missing.verdict.satisfied:
+        return f"{missing.processor} is computed again: an input of it was repaired"
+    return f"{missing.processor} is {missing.verdict}: {missing.reason}"
+
+
 def wait(pipeline: Pipeline, stage: Stage, date_checks: Checks) -> Wait | None:
     """What a date must wait for before its own state counts; None if nothing.
 

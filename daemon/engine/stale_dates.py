@@ -14,7 +14,7 @@ The rule. What a date is computed from is in the graph of needs (`state.rules.ne
 - The mark of an output names every input that made it stale. It stays until the date is done again and the
   output comes from a successful attempt started since those inputs were repaired.
 - A mark starts nothing by itself. A retry with `cascade` reruns what is stale of the date, and of the later
-  done dates that are stale because of it, now or through what this retry repairs. All phases are validated as
+  dates that are stale because of it, now or through what this retry repairs. All phases are validated as
   usual; what is complete and not stale does not run. What may become stale satisfies no need until its date
   has passed it, so that each output runs once, after those that it is computed from.
 """
@@ -108,7 +108,8 @@ def mark_stale(
 def _continue(
     tx: Transaction, context: EngineContext, date: dt.date, names: Collection[str]
 ) -> list[DateMoved]:
-    """Have a cascade rerun what these outputs of a date made stale."""
+    """Have a cascade rerun what these outputs of a date made stale, on live dates and on done ones."""
+    stale_marks.join_cascade(tx, date, names)
     again = stale_marks.rerun_in_cascades(tx, date, names, context.now())
     dates.make_dates_due(tx, sorted(again), dates.IMMEDIATELY)
     return requeue_stale(tx, context, date, names, actor=ACTOR)

@@ -144,7 +144,7 @@ def _unknown(phase: PhaseReport) -> Iterator[Finding]:
             line = (
                 f"{processor.processor} cannot be judged on {pluralize(len(reasons), 'date')}: {reasons[0]}"
             )
-            yield failed(line, "what cannot be judged never runs and never passes")
+            yield failed(line, "repair what it names: what cannot be judged never runs and never passes")
 
 
 def _share(phase: PhaseReport) -> str:

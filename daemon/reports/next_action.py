@@ -50,12 +50,13 @@ def next_action(snapshot: Snapshot, phases: Iterable[PhaseStatus]) -> str:
 def _phase_action(status: PhaseStatus, snapshot: Snapshot) -> str:
     name = status.phase.name
     to_run = [date for date, decision in status.closed.items() if isinstance(decision, Start)]
-    if to_run:
-        return f"run {name}: {_missing(status.phase, snapshot, to_run)}; see the plan"
     waits = [decision for decision in status.closed.values() if isinstance(decision, Wait)]
-    for wait in waits:
-        if wait.waiting is WaitReason.WAREHOUSE:
-            return f"find out why {name} cannot be judged, then validate again: {blocked_reason(wait)}"
+    unjudged = [wait for wait in waits if wait.waiting is WaitReason.WAREHOUSE]
+    if to_run:
+        also = f"; {pluralize(len(unjudged), 'other date')} cannot be judged" if unjudged else ""
+        return f"run {name}: {_missing(status.phase, snapshot, to_run)}; see the plan{also}"
+    if unjudged:
+        return f"find out why {name} cannot be judged, then validate again: {blocked_reason(unjudged[0])}"
     if waits:
         dates = pluralize(len(waits), "date")
         return f"wait for {blocked_reason(waits[0])} ({dates} of {name}), then validate again"

@@ -89,7 +89,7 @@ class PeriodCauses:
         for other in missing:
             if other.row is not None and other.row.state == FAILED:
                 unsatisfied = {n: c.verdict for n, c in other.checks.items() if not c.satisfied}
-                command = helpful_command(other.date, other.row.outcome, unsatisfied)
+                command = helpful_command(other.date, other.row.reason, unsatisfied)
                 yield f"{other.date} failed: {other.row.reason}; {command}"
         idle = [other for other in missing if other.row is None or other.row.state == DONE]
         decided = [other.date for other in idle if self._is_decided(name, other.checks)]

@@ -5,20 +5,22 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
-from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.date_outcome import NOT_RUN
 from backfilld.state.rules.verdict import Verdict
 
 
-def helpful_command(date: dt.date, outcome: str, unsatisfied: Mapping[str, str]) -> str:
-    """The command that helps a failed date, by the verdicts of its unsatisfied processors.
+def helpful_command(date: dt.date, reason: str, unsatisfied: Mapping[str, str]) -> str:
+    """The command that helps a failed date, by its reason and the verdicts of its unsatisfied processors.
 
-    A blocked date needs its missing data accepted, or its sources allowed to run; any other a retry.
+    Its sources must be allowed to run, or its missing data accepted. All else, such as data that has come
+    since, needs a retry.
     """
-    if outcome != Outcome.BLOCKED:
-        return f"backfilld retry {date}"
-    without_data = (name for name, verdict in unsatisfied.items() if verdict == Verdict.NO_DATA)
-    name = next(without_data, None)
-    return accept_command(date, name) if name else f"backfilld enqueue {date} --sources all"
+    if NOT_RUN in reason:
+        return f"backfilld enqueue {date} --sources all"
+    failed_for = reason.partition(":")[0]
+    if unsatisfied.get(failed_for) == Verdict.NO_DATA:
+        return accept_command(date, failed_for)
+    return f"backfilld retry {date}"
 
 
 def accept_command(date: dt.date, processor: str) -> str:

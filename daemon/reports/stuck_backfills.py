@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.reports.causes import CauseReader, held_by_operator
+from backfilld.daemon.reports.causes import causes_of_all, held_by_operator
 from backfilld.state.records import BackfillRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import backfills, dates, holds
@@ -59,10 +59,8 @@ def _stuck_on(tx: Transaction, context: EngineContext, number: int) -> str | Non
     if not set(waits) <= {*_MAY_LAST, *by_hold}:
         return None
     rows = dates.wanted_by(tx, number)
-    reader = CauseReader(tx, context, active_holds, rows)
     found = []
-    for row in rows:
-        cause = reader.cause(row)
+    for row, cause in zip(rows, causes_of_all(tx, context, active_holds, rows), strict=True):
         if not cause.needs_operator:
             return None
         found.append((row.date, cause.text))

@@ -162,9 +162,9 @@ def _candidates(learned: Sequence[CompleteDate]) -> Iterator[list[_Candidate]]:
         return
     rates = {name: [Fraction(d.evidence.rows, d.day.counts[name]) for d in learned] for name in names}
     best = min(names, key=lambda name: max(rates[name]) / min(rates[name]))
-    yield [
-        _Candidate(key="rows_per", values={best: [math.floor(min(rates[best])), math.ceil(max(rates[best]))]})
-    ]
+    least, most = math.floor(min(rates[best])), math.ceil(max(rates[best]))
+    # A minimum of 0 would accept a run that writes nothing.
+    yield [_Candidate(key="rows_per", values={best: [least, most]})] if least else []
     yield [_volume({"per": best}, low, high) for low, high in _BOUNDS] + [
         _volume({}, low, high) for low, high in _BOUNDS
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.date_owners import read_owners
@@ -25,19 +25,25 @@ class UnselectedCauses:
         self._tx = tx
         self._context = context
         self._dates_by_text: dict[str, set[dt.date]] = defaultdict(set)
+        self._commands: dict[str, tuple[frozenset[str], str]] = {}
         for row in rows:
             if row.waiting == WaitReason.UNSELECTED:
                 self._dates_by_text[_without_date(row)].add(row.date)
 
     def text(self, row: DateRow) -> str:
         """What a date waits for; its command is for the whole of a selected period."""
+        text = _without_date(row)
+        if text not in self._commands or row.date not in self._dates_by_text[text]:
+            self._dates_by_text[text].add(row.date)
+            self._commands[text] = self._command(row, self._dates_by_text[text])
+        names, command = self._commands[text]
+        return row.waiting_text.replace(upstream_command([row.date], names), command)
+
+    def _command(self, row: DateRow, dates: Collection[dt.date]) -> tuple[frozenset[str], str]:
+        """The selection of a date, and the command for all these dates, which wait for the same."""
         owners, stored = read_owners(self._tx, [row.date]), checks.for_dates(self._tx, [row.date])
         names = selected_now(row, owners[row.date], stored[row.date]) or frozenset()
-        together = {row.date, *self._dates_by_text[_without_date(row)]}
-        together |= set(self._of_periods(together, names))
-        return row.waiting_text.replace(
-            upstream_command([row.date], names), upstream_command(together, names)
-        )
+        return names, upstream_command({*dates, *self._of_periods(dates, names)}, names)
 
     def _of_periods(self, dates: Iterable[dt.date], names: Iterable[str]) -> Iterator[dt.date]:
         """The expected dates of the periods that the selected processors take as a whole."""

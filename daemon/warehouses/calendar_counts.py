@@ -13,7 +13,7 @@ from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
 from backfilld.daemon.warehouses.sql.backend_protocol import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
 from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
-from backfilld.state.pipeline.fields import IDENTIFIER
+from backfilld.state.pipeline.fields import COLUMN
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Counts, days_key
 
@@ -147,7 +147,7 @@ def _of_file(file: TextIO, path: Path) -> CalendarCounts:
 
 
 def _is_header(names: Sequence[str]) -> bool:
-    words = all(re.match(IDENTIFIER, name) for name in names)
+    words = all(re.match(COLUMN, name) for name in names)
     return words and "date" in names and len(names) > 1 and len(set(names)) == len(names)
 
 

@@ -13,7 +13,10 @@ from backfilld.state.pipeline.durations import parse_duration
 
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
-Column = Annotated[str, Field(pattern=IDENTIFIER)]
+COLUMN = r"^[^\W\d]\w*$"
+"""The name of a column, with letters of any language. It is quoted in every query."""
+
+Column = Annotated[str, Field(pattern=COLUMN)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]
 """The name of a pipeline, a phase or a processor."""
 Share = Annotated[float, Field(gt=0, le=1)]

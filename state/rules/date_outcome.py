@@ -24,3 +24,7 @@ class Outcome(StrEnum):
     """Failed: a critical processor has no data, or may not run."""
     CANCELLED = "cancelled"
     """Failed: its backfill was cancelled."""
+
+
+NOT_RUN = "not run: sources"
+"""What the reason of a date says that failed, or goes without an output, as its sources may not run."""

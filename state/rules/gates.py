@@ -16,7 +16,7 @@ from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
 from backfilld.state.rules.closed_hours import Closed
-from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.date_outcome import NOT_RUN, Outcome
 from backfilld.state.rules.date_ownership import source_may_run
 from backfilld.state.rules.processor_selection import upstream_command
 from backfilld.state.rules.verdict import Verdict
@@ -206,7 +206,7 @@ def _wait_for_evidence(check: CheckRow) -> _Step | None:
 
 
 def _not_run(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
-    text = f"{figures(check)}; not run: sources {context.sources}"
+    text = f"{figures(check)}; {NOT_RUN} {context.sources}"
     if processor.priority is Priority.CRITICAL:
         return _Step(_Kind.FAIL, f"{processor.name}: {text}", outcome=Outcome.BLOCKED)
     return _Step(_Kind.WAIVER, text)

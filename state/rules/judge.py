@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, replace
 
-from backfilld.state.formatting import format_counts, format_utc, pluralize
+from backfilld.state.formatting import format_counts, format_duration, format_utc, pluralize
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence, HistoryRun
 from backfilld.state.rules.expectation import Expectation
@@ -220,8 +220,7 @@ def _floor(allowed: Range) -> str:
 
 
 def _open_run(run: HistoryRun, context: JudgeContext) -> Finding:
-    since = f"started {_hours(run, context)} ago"
-    return Verdict.RUNNING, f"a run is open in the history{_because(run)}, {since}"
+    return Verdict.RUNNING, f"a run is open in the history{_because(run)}, {_since(run, context)}"
 
 
 def _is_open(run: HistoryRun, context: JudgeContext) -> bool:
@@ -246,7 +245,7 @@ def _explain_absence(evidence: Evidence, context: JudgeContext, allowed: Range) 
     runs = [run for run in (evidence.closed, ended) if run is not None]
     if not runs:
         started = evidence.open
-        ago = f"a run that started {_hours(started, context)} ago never closed" if started else ""
+        ago = f"a run that {_since(started, context)} never closed" if started else ""
         return Verdict.NEVER_RAN, f"no rows, {ago or 'no run recorded'}"
     latest = max(runs, key=lambda run: run.started_at)
     if not latest.succeeded:
@@ -292,5 +291,14 @@ def _because(run: HistoryRun) -> str:
     return f" ({run.detail})" if run.detail else ""
 
 
-def _hours(run: HistoryRun, context: JudgeContext) -> str:
-    return f"{(context.now - run.started_at) / 3600:.1f} h"
+def _since(run: HistoryRun, context: JudgeContext) -> str:
+    """When a run started. A start in the future is one of another time zone, or of another clock."""
+    seconds = context.now - run.started_at
+    if seconds < 0:
+        ahead = format_duration(-seconds)
+        return f"started {ahead} in the future; check `timezone` of [history] and the clocks"
+    return (
+        f"started {seconds / 3600:.1f} h ago"
+        if seconds >= 3600
+        else f"started {format_duration(seconds)} ago"
+    )

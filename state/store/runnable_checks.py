@@ -1,14 +1,15 @@
-"""Runnable checks: those that come first, of which the engine claims attempts."""
+"""Runnable checks: those that come first, of which the engine claims attempts, and their old inputs."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import CompoundSelect, Connection, bindparam, func, select, union_all
 
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.index_conditions import IS_RUNNABLE
 from backfilld.state.store.schema import checks
 from backfilld.state.store.statements import chunked, fetch
@@ -71,3 +72,19 @@ def _first(branches: int) -> CompoundSelect[Any]:
             for number in range(branches)
         )
     )
+
+
+_COMPLETE_BEFORE = select(checks.c.date, checks.c.processor).where(
+    checks.c.date.in_(bindparam("_dates", expanding=True)),
+    checks.c.satisfied == 1,
+    checks.c.verdict == Verdict.COMPLETE.value,
+    checks.c.waived_by == "",
+    checks.c.accepted_reason == "",
+    checks.c.asked_at < bindparam("_before"),
+)
+
+
+def complete_before(tx: Connection, wanted: Collection[dt.date], before: float) -> list[tuple[dt.date, str]]:
+    """The outputs of some dates that satisfy their needs by rows that were last queried before a time."""
+    values = {"_dates": sorted(wanted), "_before": before}
+    return [(row.date, row.processor) for row in fetch(tx, _COMPLETE_BEFORE, values)] if wanted else []

@@ -122,13 +122,21 @@ _MADE_STALE = (
     .where(dates.c.date.in_(select(stale_causes.c.date).join(checks, _BY_REPAIR).where(_IS_MARKED)))
     .order_by(dates.c.date)
 )
+_JOIN_CASCADE = (
+    update(dates)
+    .where(dates.c.ended_at.is_(None), dates.c.date > bindparam("_date"), dates.c.cascades == 0)
+    .where(dates.c.date.in_(select(stale_causes.c.date).join(checks, _BY_REPAIR).where(_IS_MARKED)))
+    .values(cascades=1)
+)
 _RERUN = (
     update(checks)
-    .where(_IS_MARKED, checks.c.attempt_id.is_(None), checks.c.mode != RunMode.FORCE.value)
+    .where(_IS_MARKED, checks.c.attempt_id.is_(None))
+    .where(or_(checks.c.mode != RunMode.FORCE.value, checks.c.satisfied == 1))
     .where(exists().where(_BY_REPAIR))
     .where(checks.c.date.in_(select(dates.c.date).where(dates.c.cascades == 1, dates.c.ended_at.is_(None))))
     .values(mode=RunMode.FORCE.value, satisfied=0, accepted_by="", accepted_reason="", waived_by="")
-    .values(waiver_reason="", query_due_at=bindparam("_now"), **REQUESTED)
+    .values(waiver_reason="", attempt_count=0, clean_attempts=0, retry_at=None)
+    .values(query_due_at=bindparam("_now"), **REQUESTED)
     .returning(checks.c.date)
 )
 
@@ -158,7 +166,15 @@ def mark_computed_from_stale(tx: Connection, causes: Mapping[Pair, Collection[St
     ]
     if not rows:
         return
-    tx.execute(upsert(tx, stale_causes).on_conflict_do_nothing(), rows)
+    added = upsert(tx, stale_causes)
+    # An output that has run again from the same stale input names it again.
+    newer = {"at": added.excluded.at, "was_stale": added.excluded.was_stale}
+    tx.execute(
+        added.on_conflict_do_update(
+            index_elements=_KEY, set_=newer, where=stale_causes.c.at < added.excluded.at
+        ),
+        rows,
+    )
     here = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
     marks = [
         {"_date": date, "_processor": name, "_at": max(cause.at for cause in of_output)}
@@ -173,6 +189,11 @@ def rerun_in_cascades(tx: Connection, date: dt.date, names: Collection[str], now
     Returns the dates concerned.
     """
     return set(tx.execute(_RERUN, {"_date": date, "_names": list(names), "_now": now}).scalars())
+
+
+def join_cascade(tx: Connection, date: dt.date, names: Collection[str]) -> None:
+    """Have the live dates cascade that have an output that is stale because of these outputs of a date."""
+    tx.execute(_JOIN_CASCADE, {"_date": date, "_names": list(names)})
 
 
 def first_marked(tx: Connection) -> dt.date | None:

@@ -14,6 +14,7 @@ import pytest
         (["makespan", "--dates", "9"], "1.000"),
         (["warehouse_cost", "--dates", "2"], "backfilld, asked once more"),
         (["state_size", "10"], "10"),
+        (["memory", "2", "--processors", "1"], "peak, MiB"),
         (["wake", "--jobs", "3", "--idle", "1"], "end to next step, ms: median"),
         (["recovery", "10"], "10"),
     ],

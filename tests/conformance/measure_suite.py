@@ -38,10 +38,12 @@ class MeasureSuite:
             DAY - dt.timedelta(days=1): {TOTAL: None, SPREAD: None},
         }
 
-    def test_a_measure_that_is_no_aggregate_is_an_error_of_its_processor(self, house: House) -> None:
+    def test_a_measure_of_a_column_that_is_missing_is_an_error_of_its_processor(self, house: House) -> None:
         house.put("nba.box", rows(2, pct=1.0) + rows(2, date=NEXT, pct=1.0))
         house.put("nba.other", rows(2))
-        broken = processor("box", date_column="game_date", expect={"change": [{"of": "pct", "min": 0.5}]})
+        broken = processor(
+            "box", date_column="game_date", expect={"change": [{"of": "SUM(no_such)", "min": 0.5}]}
+        )
         both = phase("raw", broken, processor("other", date_column="game_date"))
         answers = ask(house, both)
         assert answers["box"].error.startswith("nba.box: expect.change cannot be queried: ")

@@ -8,7 +8,7 @@ from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.rules.evidence import Evidence
 from tests.conformance.builders import NEXT, box, rows, stamps
-from tests.integration.warehouses import DAY, HISTORY, House, closed, entry
+from tests.integration.warehouses import DAY, HISTORY, START, House, closed, entry
 
 
 class PlatformSuite:
@@ -36,6 +36,23 @@ class PlatformSuite:
         assert first.open.started_at - first.closed.started_at == 3600
         assert second.closed is not None
         assert (second.closed.succeeded, second.open) == (True, None)
+
+    @pytest.mark.parametrize(("timezone", "hours"), [("America/New_York", 5), ("Asia/Kolkata", -5.5)])
+    def test_local_times_of_the_history_are_those_of_its_zone(
+        self, house: House, timezone: str, hours: float
+    ) -> None:
+        house.put("nba.box", rows(1, date=NEXT))
+        local = {"started_at": "DATETIME", "processed_at": "DATETIME", "errors": "STRING"}
+        runs = [*closed("box", "r1", "failed"), entry("box", "r2", "running", hours=1)]
+        house.put(HISTORY, runs, by="data_date", types=local)
+        history = {"table": HISTORY, "timezone": timezone}
+        found = house.open(box(), history=history).evidence({"box": [DAY]}, purpose="gate")["box", DAY]
+        assert (found.error, found.open is None, found.closed is None) == ("", False, False)
+        assert found.open is not None
+        assert found.closed is not None
+        began = START + dt.timedelta(hours=hours)
+        assert found.open.started_at == (began + dt.timedelta(hours=1)).timestamp()
+        assert found.closed.started_at == began.timestamp()
 
     def test_a_history_without_optional_columns_is_read(self, house: House) -> None:
         house.put("nba.box", rows(1, date=NEXT))

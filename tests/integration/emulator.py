@@ -28,43 +28,22 @@ REQUIREMENTS = (
 _SPATIAL = "from duckdb_extensions import import_extension; import_extension('spatial')"
 
 
-class Emulator:
-    """One server that keeps its tables over a kill and a restart, always at the same address."""
-
-    def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
-        self._rest, self._grpc = free_port(), free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-        self.address = f"http://127.0.0.1:{self._rest}"
-
-    def start(self) -> None:
-        """Start it, empty for the first time, and wait until it answers."""
-        command = [installed(), "-m", "bqemulator", "start", "--log-level", "error"]
-        command += ["--rest-port", str(self._rest), "--grpc-port", str(self._grpc)]
-        command += ["--persistent", "--data-dir", str(self._scratch / "data")]
-        log = self._scratch / "emulator.log"
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                command, env=_environment(), cwd=self._scratch, stdout=output, stderr=subprocess.STDOUT
-            )
-        _await(self._process, self._rest, log)
-
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-
 @contextmanager
-def running(scratch: Path) -> Iterator[Emulator]:
-    """A fresh, empty server, while it is needed."""
-    emulator = Emulator(scratch)
-    try:
-        emulator.start()
-        yield emulator
-    finally:
-        emulator.kill()
+def running(scratch: Path) -> Iterator[str]:
+    """The address of a fresh server, which keeps its tables in memory, while it is needed."""
+    rest, grpc = free_port(), free_port()
+    command = [installed(), "-m", "bqemulator", "start", "--log-level", "error"]
+    command += ["--rest-port", str(rest), "--grpc-port", str(grpc)]
+    log = scratch / "emulator.log"
+    with (
+        log.open("ab") as output,
+        subprocess.Popen(command, env=_environment(), cwd=scratch, stdout=output, stderr=output) as process,
+    ):
+        try:
+            _await(process, rest, log)
+            yield f"http://127.0.0.1:{rest}"
+        finally:
+            process.kill()
 
 
 def installed() -> str:

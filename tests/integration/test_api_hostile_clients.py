@@ -15,8 +15,8 @@ import pytest
 import requests
 
 from backfilld.api.http import connections
-from backfilld.api.http.lanes import Lane
-from backfilld.api.http.threads import REPORT_SECONDS, WaitLog
+from backfilld.api.http.lanes import LIMITS, Lane
+from backfilld.api.http.threads import REPORT_SECONDS, WaitLog, _LaneThreads
 from tests.integration.api_with_tokens import Door, make_door
 from tests.integration.api_world import Api, listening, make_api, refused
 from tests.timeouts import PATIENCE
@@ -170,6 +170,37 @@ def test_steering_and_probes_do_not_wait_for_a_burst_of_requests_for_dates(
     for thread in asking:
         thread.join(PATIENCE)
     assert statuses == [201] * 20
+
+
+def test_readers_that_have_used_their_share_wait_and_nobody_else_does(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given readers that have used up the processor time of their lane
+    release, used = threading.Event(), list[float]()
+
+    def rest(threads: _LaneThreads, seconds: float) -> None:
+        if threads._lane is Lane.READ:
+            used.append(seconds)
+            assert release.wait(PATIENCE)
+
+    monkeypatch.setattr(_LaneThreads, "_rest_after", rest)
+    statuses: list[int] = []
+    with listening(api.app) as url:
+        for _ in range(LIMITS[Lane.READ].threads):
+            assert requests.get(url, timeout=PATIENCE).status_code == 200
+        reader = threading.Thread(
+            target=lambda: statuses.append(requests.get(url, timeout=PATIENCE).status_code)
+        )
+        reader.start()
+        # Then the next one waits, and whoever steers or probes does not
+        assert requests.post(f"{url}/v1/pause", json={}, timeout=PATIENCE).status_code == 200
+        assert requests.get(f"{url}/livez", timeout=PATIENCE).status_code == 200
+        assert requests.get(f"{url}/v1/validation?start=2021-10-19", timeout=PATIENCE).status_code == 200
+        assert statuses == []
+        release.set()
+        reader.join(PATIENCE)
+    assert statuses == [200]
+    assert all(seconds > 0 for seconds in used)
 
 
 BOTH = b"Content-Type: application/json\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n"

@@ -46,6 +46,26 @@ def test_its_partitions_are_those_of_its_time_of_loading(
     assert catalog.is_partitioned_by_day("nba.box", column) is daily
 
 
+def test_preflight_finds_the_date_column_of_a_table_that_is_partitioned_by_loading(
+    bigquery_house: BigQueryHouse, catalog: BigQueryCatalog, tmp_path: Path
+) -> None:
+    assert catalog.describe("nba.box") is not None
+    path = tmp_path / "pipeline.toml"
+    path.write_text(
+        f'name = "nba"\n[warehouse]\nkind = "bigquery"\nproject = "{bigquery_house.project}"\n'
+        f'endpoint = "{bigquery_house.endpoint}"\n[[phase]]\nname = "raw"\n'
+        + "".join(
+            f'[[phase.processor]]\nname = "{name}"\ntable = "nba.box"\ndate_column = "{column}"\n'
+            'command = ["true", "{date}"]\n'
+            for name, column in (("box", "_PARTITIONDATE"), ("other", "_PARTITIONDAY"))
+        )
+    )
+    results = preflight(path, now=1764547200.0, start=DAY, end=DAY, quick=True).results
+    lines = [finding.line for result in results if result.check == "columns" for finding in result.findings]
+    assert [line for line in lines if "_PARTITIONDAY" in line]
+    assert not [line for line in lines if "_PARTITIONDATE" in line]
+
+
 @pytest.mark.parametrize(("zone", "told"), [("", True), ("America/New_York", False)])
 def test_preflight_names_a_column_of_times_without_a_zone(
     bigquery_house: BigQueryHouse, tmp_path: Path, zone: str, told: bool

@@ -31,6 +31,16 @@ def test_a_wait_that_goes_well_ends_with_0_also_for_a_request_that_joins(command
     assert command("enqueue", "2021-10-30", "--wait").code == 0
 
 
+def test_a_request_that_joins_a_running_date_waits_for_it_and_fails_with_it(command, api):
+    # Given a date whose job runs for another request, and will fail
+    api.world.script = lambda job: Work(code=1)
+    command("enqueue", "2021-10-30")
+    api.world.settle()
+    ended = command("enqueue", "2021-10-30", "--wait")
+    assert ended.rows("1 date: 1 joined")
+    assert ended.code == 1
+
+
 @pytest.mark.parametrize(
     ("act", "status"),
     [

@@ -277,12 +277,6 @@ def test_ctrl_c_leaves_the_daemon_alone_and_says_so_and_no_color_is_honoured(api
         assert api.get("/v1/progress")["dates"]["live"] == 3
 
 
-def test_one_date_is_no_dates(command):
-    assert command("enqueue", "2021-10-28", "--dry-run").out.startswith(
-        "dry run: 2021-10-28..2021-10-28, 1 date: 1 enqueued"
-    )
-
-
 def test_the_audit_shows_what_changed(command):
     command("enqueue", *RANGE, "--note", "a try")
     command("pause", "1")

@@ -3,12 +3,15 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from backfilld.api import job_log
 from backfilld.daemon.executors.attempt_files import FileLog, OpenLog, create
+from backfilld.daemon.executors.local.adapter import ADAPTER
+from tests.factories import phase, pipeline, processor
 from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.local_jobs import local_driver
 from tests.integration.real_jobs import until
@@ -163,3 +166,43 @@ def _descriptor_of_log() -> str:
         if target.removesuffix(" (deleted)").endswith(("/000/1.log", "/elsewhere")):
             return fd
     raise AssertionError("the log is not open")
+
+
+@pytest.mark.parametrize(
+    "script", ["rm $LOG; mkfifo $LOG", "rm $LOG; ln -s $SECRET $LOG", "rm $EXIT; mkfifo $EXIT"]
+)
+def test_a_daemon_that_starts_anew_neither_hangs_at_such_a_file_nor_shows_it(
+    driver: ExecutorDriver, tmp_path: Path, script: str
+) -> None:
+    run(driver, tmp_path, script)
+    driver.executor.close()
+    # When another daemon adopts the job, it can see and stop it
+    driver.restart().recover({1: driver.handles[1]})
+    status = driver.status()
+    assert status is not None
+    assert (status.result, status.unreachable_at) == (None, "")
+    with suppress(OSError):
+        assert SECRET not in driver.output()
+    driver.executor.stop(1, grace=0)
+    assert driver.result().code != 0
+
+
+def test_the_log_of_a_job_is_bounded_by_the_pipeline_file_while_it_runs_and_after(tmp_path: Path) -> None:
+    made = pipeline(phase("raw", processor("box")), engine={"max_log_bytes": "4KB"})
+    root = tmp_path / "attempts"
+    driver = ExecutorDriver(tmp_path, lambda on_end: ADAPTER.open(made, "local", root, on_end))
+    flood = "head -c 100000 /dev/zero | tr '\\0' x"
+    driver.shell(
+        f"echo first; {flood}; echo $$ >there; until test -e end; do sleep 0.01; done; {flood}; echo last"
+    )
+    driver.pid("there")
+    driver.executor.poll()
+    assert driver.log_file().stat().st_size < 4200
+    (tmp_path / "end").touch()
+    assert driver.result().code == 0
+    text = driver.output()
+    assert len(text) < 4200
+    assert text.startswith("first\nxxx")
+    assert "bytes were dropped here: max_log_bytes is 4000]" in text
+    assert text.endswith("xxxlast\n")
+    driver.stop_all()

@@ -69,6 +69,7 @@ def test_a_file_that_cannot_be_read_spoils_its_own_date_alone(house: LakeHouse) 
     assert [date for (_, date), found in told.items() if found.error] == [week[4]]
     assert alone.error == told["box", week[4]].error
     assert "part-x.parquet" in alone.error
+    assert alone.error.endswith("; write the file again, or remove it")
     # And a column that no day has is asked for once, not day by day
     (partition(house, week[4]) / "part-x.parquet").unlink()
     house.queries.clear()

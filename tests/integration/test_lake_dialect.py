@@ -78,6 +78,9 @@ def test_an_array_of_a_row_and_a_qualified_column_are_read_in_bigquerys_sql(lake
     lake_house.fill("nba.box", select)
     where = "EXISTS(SELECT 1 FROM UNNEST(arr) AS e WHERE e > 0) AND box.id >= 0"
     assert passing(lake_house, where, **BIGQUERY).passing_rows == 1
+    # And preflight asks the same
+    opened = lake_house.open(box(where), history=None, warehouse=BIGQUERY)
+    assert opened.rule_problem("box", DAY) == ""
 
 
 def test_a_predicate_may_ask_another_table(lake_house: LakeHouse) -> None:

@@ -124,7 +124,7 @@ def test_files_without_directories_are_read_by_their_column(
     write("part-0.parquet", 4, "n + 1 AS id, DATE '2024-03-01' + (n // 3)::INT AS date")
     assert rows(lake_house) == [3, 1]
     assert findings(lake_house) == [
-        ("warn", "nba.box: no directory names a date of date; each query reads all 1 files")
+        ("warn", "nba.box: no directory names a date of date; each query reads all of 1 file")
     ]
 
 
@@ -132,7 +132,9 @@ def test_files_without_directories_and_without_the_column_are_an_error(
     lake_house: LakeHouse, write: Callable[..., Path]
 ) -> None:
     write("part-0.parquet", 4)
-    assert 'Referenced column "date" not found' in evidence(lake_house)[DAY].error
+    error = evidence(lake_house)[DAY].error
+    assert 'Referenced column "date" not found' in error
+    assert error.endswith("No directory is named as date=2024-03-01 either")
 
 
 def test_directories_that_name_no_date_are_an_error_and_named_in_preflight(
@@ -149,7 +151,7 @@ def test_files_beside_the_dates_are_named_in_preflight(
     write("date=2024-03-01/a.parquet", 2)
     stray = write("old/part-0.parquet", 4)
     assert rows(lake_house) == [2, 0]
-    assert findings(lake_house) == [("fail", f"nba.box: 1 files lie outside of all dates: {stray}")]
+    assert findings(lake_house) == [("fail", f"nba.box: 1 file outside of all dates: {stray}")]
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,16 @@ def test_the_headers_of_an_answer_are_in_the_document(door: Door) -> None:
         assert set(answer.headers.keys()) - usual == set(told["headers"]), path
 
 
+def test_every_operation_is_described_and_names_its_scope() -> None:
+    operations = [about for methods in DOCUMENT["paths"].values() for about in methods.values()]
+    for about in operations:
+        scope = about["x-required-scope"]
+        ends = f"Needs the scope `{scope}`, if the daemon has tokens." if scope else "Needs no token."
+        assert about["description"].endswith(ends)
+    assert {about["x-required-scope"] for about in operations} == {None, "read", "operate"}
+    assert DOCUMENT["info"]["license"]["identifier"] == "Apache-2.0"
+
+
 def test_the_document_is_valid_openapi() -> None:
     openapi_spec_validator.validate(DOCUMENT)
 

@@ -263,6 +263,26 @@ def test_a_cascade_ends_with_its_dates_and_a_later_repair_runs_nothing_by_itself
     assert launched(world) == []
 
 
+@pytest.mark.parametrize("cascades", [True, False])
+def test_a_cascade_also_reruns_what_it_makes_stale_on_a_date_that_is_under_way(world, cascades):
+    # Given a date that has computed `zones`, and waits for a hold of `cache`
+    world.commands.hold("processor", "cache", by=ME, reason="being repaired")
+    world.commands.retry_date(LAST, by=ME, force=True)
+    world.run()
+    assert world.dates()[LAST].state == "phase4-step-2"
+    world.executor.launched.clear()
+    # When an earlier date is repaired
+    damage(world)
+    world.commands.retry_date(REPAIRED, by=ME, cascades=cascades)
+    world.run()
+    world.commands.release("processor", "cache", by=ME)
+    world.run()
+    # Then `zones` runs again where the repair cascades, and is stale otherwise
+    assert ((str(LAST), "zones") in launched(world)) == cascades
+    assert (LAST in stale(world)) == (not cascades)
+    assert launched(world).count((str(LAST), "cache")) == 1
+
+
 def test_a_plain_retry_of_a_stale_date_keeps_the_mark_and_a_forced_one_clears_it(world):
     damage(world)
     world.commands.retry_date(REPAIRED, by=ME)
@@ -286,7 +306,7 @@ def test_a_second_repair_while_dates_are_computed_again_marks_them_anew(world):
     world.run()
     # Then what began before is stale again
     assert NEXT in stale(world)
-    assert set(itertools.chain(*causes(world, NEXT).values())) == {(FIRST, "team")}
+    assert set(itertools.chain(*causes(world, NEXT).values())) == {(FIRST, "team"), (NEXT, "zones")}
 
 
 def test_where_one_sequential_phase_follows_another_a_cascade_leaves_no_mark(tmp_path):

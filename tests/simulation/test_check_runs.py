@@ -194,6 +194,33 @@ def test_the_sweep_runs_the_check_of_each_done_date_anew(world):
     assert world.dates()[DAY].regressed == f"box is degraded: {NAME} exited 1: a customer is gone"
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_done_date_whose_output_its_check_passed_is_done_however_old_the_result_is(world, dry_run):
+    world.enqueue(DAY, DAY)
+    world.run()
+    before = len(world.checks.started)
+    world.time += 2 * world.pipeline.engine.revalidate_within
+    # When it is requested again, then neither a job nor its check runs: the sweep does that
+    answer = world.enqueue(DAY, DAY, dry_run=dry_run)
+    world.settle()
+    assert [(one.outcome, one.verdicts) for one in answer.details] == [("already_done", {"complete": 2})]
+    assert len(world.checks.started) == before
+    assert world.engine.sweeper.run() == 1
+    world.run()
+    assert len(world.checks.started) == before + 1
+
+
+def test_a_done_date_is_requeued_where_its_check_is_about_another_output_or_had_no_result(world):
+    world.enqueue(DAY, DAY)
+    world.run()
+    # When another run writes the output, then a request has it checked anew, and runs no job
+    world.fill("box", DAY)
+    assert [one.outcome for one in world.enqueue(DAY, DAY).details] == ["enqueued"]
+    world.run()
+    assert world.checks.started == [(DAY, "box")] * 2
+    assert [name for name, _ in world.attempts(DAY)] == ["box", "team"]
+
+
 def test_no_more_checks_run_than_check_slots_and_live_dates_go_before_done_ones(tmp_path):
     # Given a done date, and checks that run one at a time
     made = file(engine={"check_slots": 1})

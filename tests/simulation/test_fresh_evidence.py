@@ -3,6 +3,7 @@
 import pytest
 
 from backfilld.state.pipeline.loading import PipelineError
+from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work
 from tests.simulation.one_table import (
     DATES,
@@ -11,6 +12,7 @@ from tests.simulation.one_table import (
     ran,
     shape,
 )
+from tests.simulation.world import ME
 
 
 @pytest.mark.parametrize(
@@ -99,3 +101,90 @@ def test_a_clock_set_back_does_not_keep_jobs_from_starting(worlds):
     world.enqueue(FIRST, FIRST)
     world.run(limit=50)
     assert ended(world) == ("done", "complete")
+
+
+def chain(**keys):
+    """Two sources, a summary and an export: each job of an hour."""
+    return pipeline(
+        phase("raw", processor("box"), processor("plays")),
+        phase("mid", processor("team"), processor("player", after=["team"])),
+        phase("last", processor("export"), order="sequential"),
+        engine={"max_evidence_age": "10s"},
+        **keys,
+    )
+
+
+def names_run(world, date=FIRST):
+    return [name for name, _ in world.attempts(date)]
+
+
+@pytest.mark.parametrize(
+    ("held", "lost", "again", "restarts"),
+    [
+        ("team", "box", ["box", "plays", "box", "team", "player", "export"], False),
+        ("team", "plays", ["box", "plays", "plays", "team", "player", "export"], True),
+        ("player", "team", ["box", "plays", "team", "team", "player", "export"], False),
+        ("export", "plays", ["box", "plays", "team", "player", "plays", "export"], False),
+    ],
+)
+def test_no_job_starts_on_an_input_of_its_date_that_vanished_while_it_waited(
+    worlds, held, lost, again, restarts
+):
+    # Given a date that waits for a hold
+    world = worlds(chain())
+    world.commands.hold("processor", held, by=ME, reason="being repaired")
+    world.enqueue(FIRST, FIRST)
+    world.run()
+    # When an output that it has passed is lost, and the hold ends a minute later or after a restart
+    world.fill(lost, FIRST, rows=0)
+    world.time += 1 if restarts else 60
+    if restarts:
+        world.start()
+    world.commands.release("processor", held, by=ME)
+    world.run()
+    # Then that output is filled before the job starts
+    assert names_run(world) == again
+    assert ended(world) == ("done", "complete")
+
+
+def test_a_pause_lets_no_job_start_on_an_input_that_vanished(worlds):
+    world = worlds(chain())
+    world.script = lambda job: Work(seconds=60, effect=world.well(job).effect)
+    world.enqueue(FIRST, FIRST)
+    while "team" not in names_run(world):
+        world.step()
+        world.settle()
+    world.commands.pause_everything(by=ME, reason="maintenance")
+    world.run(limit=20)
+    world.fill("box", FIRST, rows=0)
+    world.time += 60
+    world.commands.resume_everything(by=ME)
+    world.run()
+    assert names_run(world) == ["box", "plays", "team", "box", "player", "export"]
+
+
+def test_an_input_that_was_accepted_is_not_queried_before_each_job(worlds):
+    world = worlds(chain())
+    world.commands.accept(FIRST, "plays", by=ME, reason="never measured")
+    world.commands.hold("processor", "export", by=ME, reason="being repaired")
+    world.enqueue(FIRST, FIRST)
+    world.run()
+    world.time += 60
+    world.commands.release("processor", "export", by=ME)
+    world.run()
+    assert ended(world) == ("done", "waived")
+
+
+def test_inputs_are_queried_together_for_the_dates_that_start_before_the_answer_is_old(worlds):
+    # Given four dates that wait for a sequential phase whose jobs take a second
+    world = worlds(chain())
+    world.commands.hold("processor", "export", by=ME, reason="being repaired")
+    world.enqueue(DATES[0], DATES[-1])
+    world.run()
+    asked = world.warehouse.questions
+    world.time += 60
+    world.commands.release("processor", "export", by=ME)
+    world.run()
+    # Then one query is about the first, and a second one about all others
+    assert [ended(world, date) for date in DATES] == [("done", "complete")] * 4
+    assert world.warehouse.questions - asked <= 2 + len(DATES)

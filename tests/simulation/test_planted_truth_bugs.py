@@ -177,7 +177,7 @@ FOUND = [
     (confirm_nothing, 15, "nothing is given up unconfirmed"),
     (believe_untouched_reruns, 20, "a rerun proves that it wrote"),
     (ask_only_about_known_dates, 48, "no holes in the lookback"),
-    (keep_the_older_answer, 4, "validation first"),
+    (keep_the_older_answer, 33, "validation first"),
     (start_on_old_answers, 0, "validation first"),
     (wait_for_a_lost_executor, 3093, "what cannot go on says so"),
     (move_midnight, 37, "absolute deadlines stay"),

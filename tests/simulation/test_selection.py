@@ -186,6 +186,19 @@ def test_a_selected_processor_that_is_complete_does_not_run_without_force(world)
     assert stale(world) == set()
 
 
+def test_a_date_that_is_done_for_a_selection_says_what_it_lacks_beside_it(world):
+    done(world)
+    world.fill("team", OPENER, rows=0)
+    (detail,) = select(world, "cache").details
+    assert (detail.outcome, detail.reason) == ("already_done", "not selected: team no_data")
+    # A request for all runs it, and one beside what is complete says nothing
+    (detail,) = world.enqueue(OPENER, OPENER).details
+    assert detail.outcome == "enqueued"
+    world.run()
+    (detail,) = select(world, "cache").details
+    assert (detail.outcome, detail.reason) == ("already_done", "")
+
+
 def test_a_selection_wider_than_that_of_the_live_date_starts_it_again(world):
     # Given a date that has passed what is not selected
     for name in ("box", "lines"):

@@ -126,6 +126,10 @@ def test_a_balance_computed_from_a_stale_balance_is_stale_and_waits_only_while_t
     run_new_day(world, third)
     assert causes(world, third) == {"balance": [(first, "balance")]}
     assert causes(world, second) == {}
+    # When the third runs again while the first is stale still, then it says so again
+    world.commands.retry_date(third, by=ME, force=True)
+    world.run()
+    assert causes(world, third) == {"balance": [(first, "balance")]}
     # When the debt is paid, each balance is computed once, after the one before it
     assert pay(world) == [(str(day), "balance") for day in (first, second, third)]
     assert stale(world) == []

@@ -250,3 +250,45 @@ def test_failures_that_were_forgiven_and_then_retried_are_no_credit_for_others(t
     world.run()
     # Then it stops again at two, beside the job that ran by then
     assert world.dates()[days[-1]].waiting == "paused"
+
+
+@pytest.mark.parametrize("paused_before", [True, False])
+def test_the_retry_of_a_cancelled_backfill_goes_on_though_it_was_paused_before(world, paused_before):
+    receipt = world.enqueue(OPENER, OPENER)
+    if paused_before:
+        world.commands.pause(receipt.id, by=ME)
+    world.commands.cancel(receipt.id, by=ME)
+    world.run()
+    # Neither a pause nor a resume is for what was cancelled, and the refusal names what is
+    with pytest.raises(Conflict, match=f"resumed; backfilld retry {receipt.id} runs its dates again"):
+        world.commands.resume(receipt.id, by=ME)
+    # When it is retried
+    world.commands.retry(receipt.id, by=ME)
+    world.run()
+    assert world.dates()[OPENER].state == "done"
+
+
+@pytest.mark.parametrize(("ran_before", "waits"), [(False, False), (True, True)])
+def test_a_cancelled_rerun_keeps_later_dates_back_only_where_a_job_has_begun_it(tmp_path, ran_before, waits):
+    # Given a balance that is complete, and is to be computed again
+    days = [OPENER + dt.timedelta(days=n) for n in range(2)]
+    ledger = pipeline(
+        phase("raw", processor("moves")), phase("books", processor("balance", depends_on_past=True))
+    )
+    world = World(ledger, dict.fromkeys(days, 5), tmp_path)
+    world.enqueue(days[0], days[0])
+    world.run()
+    if not ran_before:
+        world.commands.pause_everything(by=ME, reason="lunch")
+    world.script = lambda job: Work(seconds=100.0, talks=100.0)
+    receipt = world.enqueue(days[0], days[0], force=True, selection=("balance",))
+    world.settle()
+    # When that is cancelled
+    world.commands.cancel(receipt.id, by=ME)
+    world.run()
+    world.commands.resume_everything(by=ME)
+    world.script = world.well
+    world.enqueue(days[1], days[1])
+    world.run()
+    # Then the next day waits for a balance only that a job may have left half written
+    assert [row.state for row in world.dates().values()] == ["failed", "raw" if waits else "done"]

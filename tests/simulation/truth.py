@@ -231,22 +231,26 @@ class Truth:
             if launch.processor in names:
                 break
             for name in names:
-                admitted = self._invariants.admitted[str(date)]
-                if not self._is_waived(str(date), name) and not self._facts.was_right(name, date, admitted):
+                since = max(self._invariants.admitted[str(date)], launch.started - self._oldest_evidence())
+                if not self._is_waived(str(date), name) and not self._facts.was_right(name, date, since):
                     raise Violation(
-                        "no job before its upstream", f"{told} in {row['state']}, {name} was never right"
+                        "no job before its upstream", f"{told} in {row['state']}, {name} was not right"
                     )
         if not row["cascades"] and self._is_run_for_nothing(launch, date):
             raise Violation("satisfied work is never run again", f"{told}, complete before")
 
     def _is_run_for_nothing(self, launch: Launch, date: dt.date) -> bool:
         """Whether a job starts that no request forces, for an output that is known to be right."""
-        age = self._sim.pipeline.engine.max_evidence_age + 2 * self._sim.scenario.query_seconds + SLACK
         since = max(
-            launch.started - age, self._sim.started_at if self._sim.started_at < launch.started else 0.0
+            launch.started - self._oldest_evidence(),
+            self._sim.started_at if self._sim.started_at < launch.started else 0.0,
         )
         forced = date in self._reruns
         return not forced and self._facts.was_right_throughout(launch.processor, date, since, launch.started)
+
+    def _oldest_evidence(self) -> float:
+        """How old evidence may be when a job starts, in seconds: two queries take their time too."""
+        return self._sim.pipeline.engine.max_evidence_age + 2 * self._sim.scenario.query_seconds + SLACK
 
     def _is_expected(self, date: dt.date) -> bool:
         """Whether something is expected by all that the daemon may know of the calendar."""

@@ -116,3 +116,21 @@ def test_the_list_of_verbs_imports_none_of_them():
     modules = modules_after(f"{GROUP}cli(['--help'], standalone_mode=False)")
     assert not [name for name in modules if name.startswith("backfilld.api.cli.commands.")]
     assert not (HEAVY | CLIENT) & modules
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("enqueue", "2024-03-01", "--force", "--select", ""),
+        ("enqueue", "2024-03-01", "--select", "box", "--select", " , "),
+        ("validate", "2024-03-01", "--exclude", ""),
+        ("retry", "2024-03-01", "--processor", ""),
+        ("retry", "--state", ""),
+        ("accept", "2024-03-01", "--processor", "", "--reason", "lost"),
+    ],
+)
+def test_an_option_that_a_script_left_empty_is_refused_and_chooses_not_everything(words):
+    ended = CliRunner().invoke(cli, [*words])
+    option = [word for word in words if word.startswith("--") and word not in ("--force", "--reason")][-1]
+    assert ended.exit_code == 2
+    assert f"'{option}': is empty; fill it in or leave the option out" in ended.output

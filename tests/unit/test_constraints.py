@@ -75,3 +75,13 @@ def test_a_checkout_is_tested_without_root_and_without_debian_packages() -> None
     assert not made_by("test") & as_root
     assert {"check", "lint", "$(READY)"} <= made_by("test")
     assert as_root <= made_by("test-packages")
+
+
+def test_every_version_of_python_that_the_package_claims_has_tests() -> None:
+    claims = {
+        found for line in PROJECT["project"]["classifiers"] for found in re.findall(r":: (3\.\d+)$", line)
+    }
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (others,) = re.findall(r"^PYTHONS \?= (.+)$", makefile, re.MULTILINE)
+    oldest = PROJECT["project"]["requires-python"].removeprefix(">=")
+    assert claims == {oldest, *re.findall(r"python(3\.\d+)", others)}

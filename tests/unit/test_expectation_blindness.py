@@ -204,6 +204,14 @@ def test_a_rule_that_held_back_months_break_is_not_proposed() -> None:
     assert not any(line.startswith("expect.rows_per") for line in found.rules)
 
 
+def test_no_rule_is_proposed_that_accepts_a_run_without_rows() -> None:
+    # Given dates that may have fewer rows than shops
+    _, shops = shapes()["growing"]
+    rows = {date: 7 + 90 * (number % 9) for number, date in enumerate(shops)}
+    found = suggested(season(one_table(), rows, shops))
+    assert not any(line.startswith("expect.rows_per") for line in found.rules)
+
+
 def test_what_was_not_complete_is_never_learned_from() -> None:
     # Given every fifth date half empty, by a rule that sees it
     facts = steady(one_table(rows_per={"games": [15, 23]}), days=90)

@@ -14,3 +14,7 @@ def test_without_a_near_one_as_many_are_told_as_a_sentence_bears():
     assert len(told) <= LONGEST
     assert told.endswith(" ...")
     assert {name.rstrip(",") for name in told.split()[:-1]} <= {*names}
+
+
+def test_a_name_of_what_the_file_has_none_of_is_answered_so():
+    assert did_you_mean("x", []) == "there are none"

@@ -22,7 +22,9 @@ SECRET = "geheim"
 
 def rendered(**expect: Any) -> str:
     """The query of one table."""
-    box = pipeline(phase("raw", processor("box", date_column="game_date", expect=expect))).processors
+    raw = phase("raw", processor("box", date_column="game_date", expect=expect))
+    warehouse = {"kind": "postgresql", "url": "postgresql://reader@db/platform"}
+    box = pipeline(raw, warehouse=warehouse).processors
     return text_of(queries.evidence(queries.table_queries(box, {"box": [DAY]})))
 
 

@@ -201,7 +201,7 @@ def test_an_open_run_is_waited_for() -> None:
     report = validated(small_nba, facts, "2021-10-26")
     assert processor_of(report, "nbac_team_boxscore").symbol == "▷"
     assert report.next_action == (
-        "wait for an open run of nbac_team_boxscore: a run is open in the history, started 0.5 h ago"
+        "wait for an open run of nbac_team_boxscore: a run is open in the history, started 30 min 0 s ago"
         " (1 date of phase2), then validate again"
     )
 

@@ -70,19 +70,26 @@ def test_a_table_that_cannot_be_queried_has_no_unexpected_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "unsatisfied", "command"),
+    ("reason", "unsatisfied", "command"),
     [
-        ("exhausted", {"box": Verdict.FAILED}, "backfilld retry 2021-10-27"),
-        ("cancelled", {"box": Verdict.NEVER_RAN}, "backfilld retry 2021-10-27"),
+        ("box: failed: exit 1; 3 attempts", {"box": Verdict.FAILED}, "backfilld retry 2021-10-27"),
+        ("backfill 7 was cancelled", {"box": Verdict.NEVER_RAN}, "backfilld retry 2021-10-27"),
         (
-            "blocked",
-            {"plays": Verdict.NEVER_RAN, "box": Verdict.NO_DATA},
+            "box: no data: the latest run succeeded, but there are no rows",
+            {"plays": Verdict.NO_DATA, "box": Verdict.NO_DATA},
             "backfilld accept 2021-10-27 box --reason TEXT",
         ),
-        ("blocked", {"box": Verdict.NEVER_RAN}, "backfilld enqueue 2021-10-27 --sources all"),
+        # Its rows have come since, or a late row of the history says that the run failed.
+        ("box: no data: the latest run succeeded", {"team": Verdict.NEVER_RAN}, "backfilld retry 2021-10-27"),
+        ("box: no data: the latest run succeeded", {"box": Verdict.FAILED}, "backfilld retry 2021-10-27"),
+        (
+            "box: never_ran: no rows; not run: sources none",
+            {"box": Verdict.NO_DATA},
+            "backfilld enqueue 2021-10-27 --sources all",
+        ),
     ],
 )
 def test_the_command_for_a_failed_date_is_one_that_helps(
-    outcome: str, unsatisfied: dict[str, Verdict], command: str
+    reason: str, unsatisfied: dict[str, Verdict], command: str
 ) -> None:
-    assert helpful_command(date("2021-10-27"), outcome, unsatisfied) == command
+    assert helpful_command(date("2021-10-27"), reason, unsatisfied) == command

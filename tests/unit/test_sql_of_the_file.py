@@ -31,6 +31,9 @@ ESCAPES = [
     ("open AS paid", "is not one expression of the SQL of "),
     ("open paid closed", "is not one expression of the SQL of "),
     ("open AND", "is not one expression of the SQL of "),
+    ("day = @date", "has the parameter @date, which only whole queries have; compare with the column"),
+    ("day BETWEEN @start AND @end", "has the parameter @start"),
+    ("id IN (SELECT id FROM shop.orders WHERE date = @date)", "has the parameter @date"),
 ]
 
 
@@ -40,13 +43,24 @@ def test_what_would_change_the_query_around_it_is_refused(text: str, problem: st
     assert syntax_problem(text, dialect, "condition").startswith(problem)
 
 
+@pytest.mark.parametrize(
+    "text", ["order > 0", '"a" > 0 AND end > 0', "group > 0", "n = ?", "n = $1", "n IN ($n)"]
+)
+def test_what_duckdb_reads_otherwise_than_it_was_meant_is_refused(text: str) -> None:
+    problem = syntax_problem(text, "duckdb", "condition")
+    assert problem.startswith("is not one expression of the SQL of duckdb: ")
+    quoted = text.replace("order", '"order"').replace("end", '"end"').replace("group", '"group"')
+    if quoted != text:
+        assert syntax_problem(quoted, "duckdb", "condition") == ""
+
+
 EVERYWHERE = [
     "note <> ')' AND note <> 'a;b' AND note <> '-- x' AND name LIKE '%(%'",
-    "id IN (SELECT id FROM shop.orders WHERE date = @date)",
+    "id IN (SELECT id FROM shop.orders WHERE name = '@date')",
     "SELECT MAX(n) > 1 FROM shop.orders",
     "(SELECT COUNT(*) FROM shop.orders) > 3",
     "CASE WHEN a THEN b ELSE c END",
-    "\n  day BETWEEN @start AND @end\n",
+    "\n  day BETWEEN opened AND closed\n",
 ]
 OF_ONE_DIALECT = {
     "bigquery": ["REGEXP_CONTAINS(a, r'\\(')", "'''it's''' = a", "`odd (name` > 1", "'it\\'s' = a"],

@@ -331,3 +331,18 @@ def test_a_rerun_that_leaves_no_rows_is_judged_as_any_other_job() -> None:
 def test_stamps_say_nothing_where_no_attempt_was_to_rewrite() -> None:
     context = about(last_attempt=run(succeeded=False), stamp_before="a")
     assert told(judge(seen(rows=10, write_stamp="a"), Expectation(), EIGHT_GAMES, context))[0] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("hours_ago", "since"),
+    [
+        (1 / 360, "started 10 s ago"),
+        (0.5, "started 30 min 0 s ago"),
+        (-0.5, "started 30 min 0 s in the future; check `timezone` of [history] and the clocks"),
+    ],
+)
+def test_the_start_of_an_open_run_is_told_to_the_second_and_one_in_the_future_with_its_remedy(
+    hours_ago: float, since: str
+) -> None:
+    judgement = judge(seen(open=open_run(hours_ago=hours_ago)), TWO_PER_GAME, EIGHT_GAMES, about())
+    assert told(judgement) == ("running", f"a run is open in the history, {since}")

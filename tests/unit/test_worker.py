@@ -37,3 +37,19 @@ def test_a_lasting_error_is_logged_once(monkeypatch, caplog, faults, messages):
     # Then each is logged once, and so is the recovery
     assert [record.getMessage() for record in caplog.records] == [*messages, "the test worker has recovered"]
     assert test_worker.last_error == ""
+
+
+def test_an_error_with_a_whole_query_in_its_text_is_shown_by_its_first_line(monkeypatch):
+    monkeypatch.setattr(worker_thread, "FAULT_PAUSE_SECONDS", 0.0)
+    shown = []
+
+    def task():
+        if shown:
+            test_worker.stop()
+            return False
+        raise ValueError("too many terms in compound SELECT\n[SQL: SELECT " + "x, " * 1_000_000 + "]")
+
+    test_worker = Worker("test", task, on_iteration=lambda: shown.append(test_worker.problem))
+    test_worker.start()
+    assert test_worker.join(60)
+    assert shown[0] == "ValueError: too many terms in compound SELECT"

@@ -45,11 +45,14 @@ function mark(from, to) {
 
 function draw() {
   const [first, last] = anchor === null ? [] : [cellAt({ row: range().top, column: range().left }), cellAt({ row: range().bottom, column: range().right })];
-  overlay.hidden = !first || !last;
-  if (overlay.hidden) return;
+  const hidden = !first || !last;
+  if (overlay.hidden !== hidden) overlay.hidden = hidden;
+  if (hidden) return;
   const [frame, a, b] = [scroll, first, last].map((one) => one.getBoundingClientRect());
   const style = { left: a.left - frame.left + scroll.scrollLeft, top: a.top - frame.top + scroll.scrollTop, width: b.right - a.left, height: b.bottom - a.top };
-  for (const [name, value] of Object.entries(style)) overlay.style[name] = `${value}px`;
+  for (const [name, value] of Object.entries(style)) {
+    if (overlay.style[name] !== `${value}px`) overlay.style[name] = `${value}px`;
+  }
 }
 
 function summarize() {
@@ -58,7 +61,8 @@ function summarize() {
   const dates = first.value && last.value ? (Date.parse(last.value) - Date.parse(first.value)) / 86400000 + 1 : 0;
   const plural = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
   const text = dates > 0 ? `${plural(dates * names, "output")}: ${plural(dates, "date")} × ${plural(names, "processor")}` : "";
-  if (text) document.getElementById("marked-count").textContent = text;
+  const count = document.getElementById("marked-count");
+  if (text && count.textContent !== text) count.textContent = text;
 }
 
 function keepUrl() {

@@ -9,17 +9,20 @@ from distributed import Client
 from distributed.client import ClosedClientError, FutureCancelledError
 from distributed.security import Security
 
-UNAVAILABLE = (OSError, ClosedClientError, FutureCancelledError)
+from backfilld.state.errors import BackfilldError
+
+
+class TlsProblem(BackfilldError):
+    """What a TLS connection lacks: certificates in this process's configuration, or acceptance."""
+
+
+UNAVAILABLE = (OSError, ClosedClientError, FutureCancelledError, TlsProblem)
 """Raised while the scheduler, or the worker that holds a result, does not answer."""
 ANSWER_SECONDS = 5.0
 """How long a scheduler has to answer. Dask itself waits until the connection breaks."""
 
 _CLOSE_SECONDS = 1.0
 _TLS_KEYS = {"ca_file": "distributed.comm.tls.ca-file", "cert": "distributed.comm.tls.client.cert"}
-
-
-class TlsProblem(ConnectionError):
-    """What a TLS connection lacks: certificates in this process's configuration, or acceptance."""
 
 
 class SchedulerClient(Client):  # type: ignore[misc]

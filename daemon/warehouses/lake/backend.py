@@ -10,13 +10,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
+from backfilld.daemon.warehouses.lake.absent_columns import absent_columns
 from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted, quoted_text
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.layout import locate, read_layout
@@ -39,6 +40,9 @@ _SETTINGS: Mapping[str, str | bool | int] = {
 _QUERY_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 """Errors that no file causes: a column or a function that does not exist."""
 
+_DAMAGED = (duckdb.IOException, duckdb.InvalidInputException)
+"""Errors that name a file which is missing, or is no whole Parquet file."""
+
 _TRIES = 3
 """A file may vanish between its listing and its reading, when a job replaces its partition."""
 
@@ -56,12 +60,16 @@ class _Plan:
     """The tables that SQL of the pipeline file reads, as (schema, name)."""
     files: list[Sequence[str]] = field(default_factory=list)
     """The files of each table."""
+    flat_columns: set[str] = field(default_factory=set)
+    """The date columns of tables whose directories name no dates."""
 
     def source(self, located: TableFiles, column: str) -> str:
         """The rows of a table's files, with the date column; their paths become a parameter."""
         number = sum(name.startswith("files") for name in self.params)
         if not located.schema:  # whose files may have other columns than each other
             self.files.append(located.files)
+        if located.kind == "column" and column:
+            self.flat_columns.add(column)
 
         def bind(name: str, values: Sequence[Any]) -> str:
             self.params[f"{name}{number}"] = list(values)
@@ -134,17 +142,46 @@ class Lake:
             self._connection = None
 
     def _answer(self, query: Query, purpose: Purpose) -> list[Row]:
-        plan = self._plan(query, self._files)
-        if not plan.selects:
-            return []
-        with _named_files(plan), self._connection_of(plan) as cursor:
-            return self._fetch(cursor, plan, purpose)
+        return self._send(query, self._files, lambda cursor, plan: self._fetch(cursor, plan, purpose)) or []
 
     def _explain(self, query: Query) -> None:
-        plan = self._plan(query, self._some_files)
-        if plan.selects:
-            with _named_files(plan), self._connection_of(plan) as cursor:
-                cursor.execute(f"EXPLAIN {plan.sql}", plan.params)
+        self._send(
+            query, self._some_files, lambda cursor, plan: cursor.execute(f"EXPLAIN {plan.sql}", plan.params)
+        )
+
+    def _send(
+        self,
+        query: Query,
+        files_of: Callable[[str, Select], TableFiles],
+        ask: Callable[[duckdb.DuckDBPyConnection, _Plan], _Answer],
+    ) -> _Answer | None:
+        """An answer of DuckDB; None where no table of the query has files.
+
+        A column that the files of a date do not have, and other files of their table have, is NULL: an
+        answer must not depend on which dates are queried together.
+        """
+        plan = self._plan(query, files_of)
+        if not plan.selects:
+            return None
+        with _named_files(plan):
+            try:
+                with self._connection_of(plan) as cursor:
+                    return ask(cursor, plan)
+            except duckdb.BinderException as error:
+                text = first_line(str(error))
+                if "column" not in text:
+                    raise
+                if column := next(
+                    (name for name in plan.flat_columns if f'"{name}" not found' in text), None
+                ):
+                    raise QueryError(f"{text} No directory is named as {column}=2024-03-01 either") from error
+                widened = self._plan(
+                    query, lambda table, select: self._widened(table, files_of(table, select))
+                )
+                if widened.selects == plan.selects:
+                    raise
+                with self._connection_of(widened) as cursor:
+                    return ask(cursor, widened)
 
     def _plan(self, query: Query, files_of: Callable[[str, Select], TableFiles]) -> _Plan:
         """The SQL for DuckDB: no SELECT of a table that has no files.
@@ -220,6 +257,10 @@ class Lake:
         dates = read_layout(directory, part.column).dates
         return locate(directory, part.column, [max(dates)]) if dates else located
 
+    def _widened(self, table: str, located: TableFiles) -> TableFiles:
+        """The files, with the columns that other files of their table have."""
+        return replace(located, absent=absent_columns(self.root.joinpath(*table.split(".")), located))
+
     def _translate_error(self, error: Exception) -> Exception:
         """An error as a QueryError, or a WarehouseError where DuckDB itself failed."""
         if isinstance(error, QueryError):
@@ -231,7 +272,10 @@ class Lake:
             return WarehouseError(f"DuckDB gave up: {first_line(str(error))}")
         inaccessible = isinstance(error, PermissionError)
         file_scoped = not inaccessible and not isinstance(error, _QUERY_ERRORS)
-        return QueryError(str(error), inaccessible=inaccessible, date_scoped=True, file_scoped=file_scoped)
+        text = str(error)
+        if isinstance(error, _DAMAGED) and str(self.root) in text:
+            text = f"{first_line(text)}; write the file again, or remove it"
+        return QueryError(text, inaccessible=inaccessible, date_scoped=True, file_scoped=file_scoped)
 
 
 @contextmanager

@@ -22,10 +22,12 @@ from backfilld.daemon.warehouses.adapter import (
 )
 from backfilld.daemon.warehouses.lake.backend import missing_lake
 from backfilld.daemon.warehouses.lake.delta import is_delta
+from backfilld.daemon.warehouses.lake.finished_files import unread_file
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
-from backfilld.daemon.warehouses.lake.layout import foreign_format, is_doubled, read_layout
+from backfilld.daemon.warehouses.lake.layout import foreign_format, is_doubled, locate, read_layout
 from backfilld.daemon.warehouses.lake.sources import all_files
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.processor import Processor
 
 if TYPE_CHECKING:
@@ -116,6 +118,7 @@ def _unread_files(scope: PreflightScope, *, root: Path) -> Iterator[Finding]:
     for processor in {p.table: p for p in scope.pipeline.processors.values()}.values():
         directory = root.joinpath(*processor.table.split("."))
         if is_delta(directory):
+            findings += _delta_findings(processor, directory)
             continue
         if is_iceberg(directory):
             findings += _iceberg_findings(processor, directory)
@@ -124,6 +127,13 @@ def _unread_files(scope: PreflightScope, *, root: Path) -> Iterator[Finding]:
     yield from findings
     if not findings:
         yield passed("every file belongs to a date")
+
+
+def _delta_findings(processor: Processor, directory: Path) -> Iterator[Finding]:
+    try:
+        locate(directory, processor.date_column, ())
+    except QueryError as error:
+        yield failed(f"{processor.table}: {error}", "repair the table, or write its output in another format")
 
 
 def _iceberg_findings(processor: Processor, directory: Path) -> Iterator[Finding]:
@@ -153,12 +163,16 @@ def _layout_findings(table: str, column: str, directory: Path) -> Iterator[Findi
     for date, directories in layout.dates.items():
         if is_doubled(directories):
             yield failed(f"{table}: {date} lies in {' and '.join(sorted(directories))}", "keep one of them")
+    if unread := list(filter(None, map(unread_file, layout.dates.values()))):
+        dates = pluralize(len(unread), "date")
+        line = f"{table}: {dates} without a file that is read, but with others, such as {min(unread)}"
+        yield warned(line, "write Parquet files whose names end in .parquet")
     if layout.undated_files and layout.dates:
-        count = len(layout.undated_files)
-        yield failed(f"{table}: {count} files lie outside of all dates: {layout.undated_files[0]}", hint)
+        files = pluralize(len(layout.undated_files), "file")
+        yield failed(f"{table}: {files} outside of all dates: {layout.undated_files[0]}", hint)
     elif layout.undated_files:
-        count = len(layout.undated_files)
-        line = f"{table}: no directory names a date of {column}; each query reads all {count} files"
+        files = pluralize(len(layout.undated_files), "file")
+        line = f"{table}: no directory names a date of {column}; each query reads all of {files}"
         yield warned(line, f"write the files of each date to {column}=2024-03-01")
 
 

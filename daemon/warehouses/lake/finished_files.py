@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _ENDINGS = (".parquet", ".parq", ".pq")
@@ -42,9 +42,28 @@ def _finished_files(directory: str) -> Iterator[str]:
             yield entry.path
 
 
+def unread_file(directories: Sequence[str]) -> str | None:
+    """The first file below some directories, where none of their files is read; else None.
+
+    Raises:
+        OSError: a directory cannot be read.
+    """
+    if any(finished_files(directory) for directory in directories):
+        return None
+    return min((path for directory in directories for path in _files(directory)), default=None)
+
+
+def _files(directory: str) -> Iterator[str]:
+    for entry in entries(directory):
+        if entry.is_dir():
+            yield from _files(entry.path)
+        else:
+            yield entry.path
+
+
 def is_finished(entry: os.DirEntry[str]) -> bool:
     """Whether a file is finished Parquet: by its ending, or without one by its first and last bytes."""
-    if entry.name.endswith(_ENDINGS):
+    if entry.name.lower().endswith(_ENDINGS):
         return True
     return "." not in entry.name and _is_parquet(entry.path)
 

@@ -147,12 +147,23 @@ def _of_delta(directory: Path, column: str, dates: Collection[dt.date]) -> Table
     table = delta.read(directory)
     if column.lower() not in table.partition_columns:
         return TableFiles(kind="column", files=[file.path for file in table.files])
-    dated = [(file.path, _partition_date(file.partition.get(column.lower()))) for file in table.files]
+    dated = [
+        (file.path, _partition_date(directory, file.partition.get(column.lower()))) for file in table.files
+    ]
     days = set(dates)
     wanted = [(path, date) for path, date in dated if date is not None and date in days]
     return TableFiles(kind="mapped", files=[path for path, _ in wanted], dates=[date for _, date in wanted])
 
 
-def _partition_date(value: object) -> dt.date | None:
-    """The date of a partition's value, which may be a date, a midnight or a text."""
-    return date_of(str(value))
+def _partition_date(directory: Path, value: object) -> dt.date | None:
+    """The date of a partition's value, which may be a date, a midnight or a text; None for NULL.
+
+    Raises:
+        QueryError: the value is no date. Rows of a time of day must not look absent.
+    """
+    date = date_of(str(value))
+    if date is None and value is not None:
+        raise QueryError(
+            f"the Delta table {directory} has a partition {value}, which is no date; partition it by a DATE"
+        )
+    return date

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,14 @@ import duckdb
 
 from backfilld.daemon.warehouses.lake import delta
 from backfilld.daemon.warehouses.lake.finished_files import finished_files
+from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
 from backfilld.daemon.warehouses.lake.layout import require_readable
 from backfilld.daemon.warehouses.lake.table_files import TableFiles
+
+_KEY = re.compile(r"/([^/=]+)=[^/]*(?=/)")
+"""The key of a directory such as `date=2024-03-01` in the path of a file."""
 
 Bind = Callable[[str, Sequence[Any]], str]
 """Takes a name and a list of values; returns an expression for the list."""
@@ -21,6 +28,38 @@ Bind = Callable[[str, Sequence[Any]], str]
 
 def source_of(located: TableFiles, bind: Bind, column: str = "") -> str:
     """The rows of a table's files, with the date column `column`."""
+    parts = [located] if located.schema else [*_by_keys(located)]
+    if len(parts) < 2:
+        rows = _rows_of(located, bind, column)
+    else:  # DuckDB reads files together only where their directories have the same keys
+        of_parts = ["FROM " + _rows_of(part, _numbered(bind, n), column) for n, part in enumerate(parts)]
+        rows = f"({' UNION ALL BY NAME '.join(of_parts)})"
+    if not located.absent:
+        return rows
+    nulls = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in located.absent)
+    return f"(SELECT *, {nulls} FROM {rows})"  # noqa: S608  names are quoted
+
+
+def _by_keys(located: TableFiles) -> Iterator[TableFiles]:
+    """The files in parts whose directories have the same keys, such as `date` and `hour`."""
+    parts: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for number, path in enumerate(located.files):
+        parts[tuple(_KEY.findall(path))].append(number)
+    if len(parts) < 2:
+        yield located
+        return
+    for numbers in parts.values():
+        files = [located.files[number] for number in numbers]
+        dates = [located.dates[number] for number in numbers] if located.dates else ()
+        yield replace(located, files=files, dates=dates)
+
+
+def _numbered(bind: Bind, number: int) -> Bind:
+    return lambda name, values: bind(f"{name}_{number}_", values)
+
+
+def _rows_of(located: TableFiles, bind: Bind, column: str) -> str:
+    """The rows of files whose directories have the same keys."""
     files = bind("files", located.files)
     options = "hive_partitioning = true, union_by_name = true"
     if located.schema:

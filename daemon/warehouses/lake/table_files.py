@@ -24,3 +24,5 @@ class TableFiles:
     """The files with positions of deleted rows."""
     names: Sequence[str] = ()
     """The name of each file in `deletes`."""
+    absent: Sequence[tuple[str, str]] = ()
+    """Names and types of columns that other files of the table have: they are read as NULL."""

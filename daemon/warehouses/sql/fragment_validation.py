@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import duckdb
 import sqlglot
@@ -14,7 +14,8 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, TokenError
 
 from backfilld.daemon.warehouses.sql.aggregates import condition_problem, measure_problem
-from backfilld.daemon.warehouses.sql.pipeline_sql import strip_colors, without_parameters
+from backfilld.daemon.warehouses.sql.pipeline_sql import is_date_parameter, strip_colors
+from backfilld.state.pipeline.sql_parameters import parameter_names
 from backfilld.state.pipeline.warehouse_settings import SqlKind
 
 _OPENED_BY = {
@@ -51,9 +52,10 @@ def syntax_problem(text: str, dialect: str, kind: SqlKind) -> str:
         noun = "query" if kind == "query" else "expression"
         return f"has a semicolon, and must be one {noun}; remove it"
     is_query = kind == "query" or _IS_QUERY.match(text) is not None
-    return _bracket_problem(words, commas=is_query) or (
-        "" if kind == "query" else _parse_problem(without_parameters(text), dialect, kind)
-    )
+    problem = _bracket_problem(words, commas=is_query)
+    if problem or kind == "query":
+        return problem
+    return _parameter_problem(text) or _parse_problem(text, dialect, kind)
 
 
 def _bracket_problem(words: _Words, *, commas: bool) -> str:
@@ -70,14 +72,26 @@ def _bracket_problem(words: _Words, *, commas: bool) -> str:
     return f"opens a bracket with {opened[-1][1]} and does not close it; close it" if opened else ""
 
 
+def _parameter_problem(text: str) -> str:
+    """Which parameter of dates an expression names. It is evaluated for many dates at once."""
+    name = next(filter(is_date_parameter, parameter_names(text)), None)
+    return (
+        f"has the parameter @{name}, which only whole queries have; compare with the column of dates,"
+        " or write expect.no_rows"
+        if name
+        else ""
+    )
+
+
 def _parse_problem(text: str, dialect: str, kind: SqlKind) -> str:
     """Why a text is no expression. It must be one alone, and in brackets, where no clause can follow."""
     alone = text if _IS_QUERY.match(text) else f"SELECT 1 WHERE {text}"
     for query in (alone, _in_brackets(text)):
-        parsed = _parsed(query, dialect)
-        error = parsed if isinstance(parsed, str) else ""
-        if error and dialect == "duckdb":  # its own parser knows more, and takes longer
+        if dialect == "duckdb":  # whose own parser is here, and knows its reserved words
             error = _duckdb_error(query)
+        else:
+            parsed = _parsed(query, dialect)
+            error = parsed if isinstance(parsed, str) else ""
         if error:
             return f"is not one expression of the SQL of {dialect}: {error}; correct it"
     return _kind_problem(text, dialect, kind)
@@ -107,7 +121,25 @@ def _parsed(query: str, dialect: str) -> exp.Expr | str:
 
 def _duckdb_error(query: str) -> str:
     """What DuckDB's own parser says against a query."""
-    with duckdb.connect() as connection:
-        (answer,) = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [query]).fetchall()[0]
+    (answer,) = _duckdb().execute("SELECT json_serialize_sql($1::VARCHAR)", [query]).fetchall()[0]
     parsed = json.loads(answer)
-    return str(parsed.get("error_message") or "it is no SQL") if parsed["error"] else ""
+    if parsed["error"]:
+        return str(parsed.get("error_message") or "it is no SQL")
+    return "a parameter such as ? or $1 has no value here" if _has_parameter(parsed) else ""
+
+
+def _has_parameter(node: object) -> bool:
+    """Whether a parameter is anywhere in a parsed query."""
+    if isinstance(node, dict):
+        return node.get("class") == "PARAMETER" or any(map(_has_parameter, node.values()))
+    return isinstance(node, list) and any(map(_has_parameter, node))
+
+
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    """A connection of the caller's own to a database in memory, which is opened once."""
+    return _duckdb_database().cursor()
+
+
+@cache
+def _duckdb_database() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()

@@ -42,21 +42,21 @@ def with_user_sql(tree: exp.Expr, change: Callable[[str], str]) -> exp.Expr:
     return tree.transform(changed)
 
 
+def is_date_parameter(name: str) -> bool:
+    """Whether a name after an `@` is that of a parameter, and not a warehouse's own."""
+    return _PARAMETER.fullmatch(name) is not None
+
+
 def with_parameters(text: str, before: str, after: str = "") -> str:
     """The text with its parameters in the warehouse's own writing, such as `$start` or `%(start)s`."""
     return replace_parameters(
-        text, lambda name: f"{before}{name}{after}" if _PARAMETER.fullmatch(name) else f"@{name}"
+        text, lambda name: f"{before}{name}{after}" if is_date_parameter(name) else f"@{name}"
     )
-
-
-def without_parameters(text: str) -> str:
-    """The text with NULL in place of its parameters, as any parser reads it."""
-    return replace_parameters(text, lambda name: "NULL" if _PARAMETER.fullmatch(name) else f"@{name}")
 
 
 def named_parameters(text: str) -> set[str]:
     """The parameters of a text in which they are written with a `$`."""
-    return {name for name in re.findall(r"\$(\w+)", text) if _PARAMETER.fullmatch(name)}
+    return {name for name in re.findall(r"\$(\w+)", text) if is_date_parameter(name)}
 
 
 def strip_colors(text: str) -> str:

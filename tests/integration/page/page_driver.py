@@ -7,6 +7,13 @@ from playwright.sync_api import Page
 from backfilld.daemon.executors.adapter import Job
 from tests.simulation.world import Work
 
+COUNT_TOUCHED = """
+window.touched = 0;
+const ours = (one) => one.target.nodeName !== "TIME";  // ages go on by themselves
+const everything = { subtree: true, childList: true, attributes: true, characterData: true };
+new MutationObserver((all) => { touched += all.filter(ours).length; }).observe(document.body, everything);
+"""
+
 
 def failing(job: Job) -> Work:
     return Work(code=1)

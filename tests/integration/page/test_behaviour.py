@@ -9,13 +9,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import browse, polls, wait_for_poll
 from tests.integration.api_world import Api
+from tests.integration.page.page_driver import COUNT_TOUCHED
 
-COUNT_TOUCHED = """
-window.touched = 0;
-const ours = (one) => one.target.nodeName !== "TIME";  // ages go on by themselves
-const everything = { subtree: true, childList: true, attributes: true, characterData: true };
-new MutationObserver((all) => { touched += all.filter(ours).length; }).observe(document.body, everything);
-"""
 PAGES = ("/", "/dates/2021-10-19", "/backfills", "/backfills/1", "/enqueue", "/validation")
 
 

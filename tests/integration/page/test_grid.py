@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import browse, wait_for_poll
 from tests.integration.api_world import Api, make_api, small_pipeline
-from tests.integration.page.page_driver import failing, press
+from tests.integration.page.page_driver import COUNT_TOUCHED, failing, press
 
 DATES = [f"2021-10-{day}" for day in range(19, 29)]
 MARKED = "30 outputs: 10 dates × 3 processors"
@@ -122,3 +122,7 @@ def test_the_grid_follows_what_happens_and_keeps_what_is_marked(api: Api, page: 
     expect(page.locator("tr[data-processor=box] td.v-complete")).to_have_count(1)
     expect(page.locator("#marked-count")).to_have_text("1 output: 1 date × 1 processor")
     expect(page.get_by_label("box", exact=True)).to_be_checked()
+    # When nothing happens, a poll touches nothing
+    page.evaluate(COUNT_TOUCHED)
+    wait_for_poll(page)
+    assert page.evaluate("touched") == 0

@@ -1,0 +1,44 @@
+"""The columns that the files of some dates do not have, and other files of their table have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import duckdb
+
+from backfilld.daemon.warehouses.lake.sources import all_files
+from backfilld.daemon.warehouses.lake.table_files import TableFiles
+
+_SAMPLE = 64
+"""Files of a table that are opened for their columns, besides those of the query."""
+
+
+def absent_columns(directory: Path, located: TableFiles) -> Sequence[tuple[str, str]]:
+    """Names and types, by the files of a table that are spread evenly over its paths, the last one first.
+
+    Files of an Iceberg table have none: its metadata name all columns.
+
+    Raises:
+        QueryError: the table is of a format that is not read.
+        OSError: a directory cannot be read.
+    """
+    if located.schema or not located.files:
+        return ()
+    others = all_files(directory)[::-1]
+    with duckdb.connect() as connection:
+        present = _columns(connection, located.files)
+        spread = _columns(connection, others[:: -(-len(others) // _SAMPLE) or 1])
+    return [(name, kind) for lower, (name, kind) in spread.items() if lower not in present]
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, files: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The name and type of each column, by its name in lower case; the first file that has it decides."""
+    columns: dict[str, tuple[str, str]] = {}
+    for path in files:
+        with suppress(duckdb.Error):  # a damaged file is named by the query that reads it
+            relation = connection.read_parquet(path, hive_partitioning=True)
+            for name, kind in zip(relation.columns, relation.types, strict=True):
+                columns.setdefault(name.lower(), (name, str(kind)))
+    return columns

@@ -1,0 +1,28 @@
+"""What `enqueue` prints: a line for each outcome and reason, with the ranges of its dates."""
+
+
+def test_one_date_is_no_dates(command):
+    assert command("enqueue", "2021-10-28", "--dry-run").out.startswith(
+        "dry run: 2021-10-28..2021-10-28, 1 date: 1 enqueued"
+    )
+
+
+def test_a_range_is_answered_in_ranges_however_long_it_is(command):
+    # Given a date that is done
+    command("enqueue", "2021-10-28", "--wait")
+    short = command("enqueue", "2021-10-10", "2021-10-30", "--dry-run").out.splitlines()
+    assert short == [
+        "dry run: 2021-10-10..2021-10-30, 21 dates: 11 enqueued, 9 not_expected, 1 already_done",
+        "  2021-10-10..2021-10-18  not_expected  preseason: 2021-22 opens 2021-10-19",
+        "  2021-10-28  already_done",
+    ]
+    long = command("enqueue", "2011-01-01", "2021-10-30", "--dry-run").out.splitlines()
+    assert (
+        long[0]
+        == "dry run: 2011-01-01..2021-10-30, 3956 dates: 3944 not_expected, 11 enqueued, 1 already_done"
+    )
+    assert len(long) == len(short)
+    assert long[1].startswith("  2011-01-01..2021-10-18  not_expected  ")
+    # And a request that is taken prints the same of dates between others
+    taken = command("enqueue", "2021-10-27", "2021-10-29").out.splitlines()
+    assert taken == ["backfill 2: 2021-10-27..2021-10-29, 3 dates: 2 enqueued, 1 already_done", short[2]]

@@ -1,0 +1,63 @@
+"""More processors than the 500 parts that SQLite allows a compound query: in a state, and as fallbacks."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+
+from tests.factories import phase, pipeline, processor
+from tests.integration.api_world import OPENER, make_api
+from tests.integration.warehouses import DAY, LakeHouse
+from tests.simulation.fakes import Work
+
+NAMES = [f"p{number}" for number in range(501)]
+
+
+def test_a_date_with_five_hundred_processors_in_a_phase_is_completed_and_shown(tmp_path: Path) -> None:
+    # Given two phases of which two outputs are missing
+    phases = phase("raw", *map(processor, NAMES)), phase("made", processor("last"))
+    api = make_api(tmp_path, made=lambda: pipeline(*phases))
+    for name in NAMES[2:]:
+        api.world.fill(name, OPENER)
+    api.enqueue(str(OPENER))
+    api.world.run()
+    # Then these alone are run
+    assert {job.processor for job in api.world.executor.launched} == {*NAMES[:2], "last"}
+    shown = api.get(f"/v1/dates/{OPENER}")
+    assert (shown["state"], shown["outcome"], len(shown["processors"])) == ("done", "complete", 502)
+    for path in (
+        f"/v1/grid?start={OPENER}&end={OPENER}",
+        "/v1/progress",
+        "/metrics",
+        "/",
+        f"/dates/{OPENER}",
+    ):
+        assert api.client.get(path).status_code == 200, path
+
+
+def test_a_processor_with_five_hundred_fallbacks_is_completed_by_the_last(tmp_path: Path) -> None:
+    first = processor(NAMES[0], fallbacks=NAMES[1:], priority="important", max_attempts=1, no_data_attempts=1)
+    others = [processor(name, priority="fallback") for name in NAMES[1:]]
+    api = make_api(tmp_path, made=lambda: pipeline(phase("raw", first, *others)))
+    for name in NAMES[1:]:
+        api.world.fill(name, OPENER)
+    api.world.script = lambda job: Work()
+    api.enqueue(str(OPENER))
+    api.world.run()
+    assert [job.processor for job in api.world.executor.launched] == [NAMES[0]]
+    assert api.get(f"/v1/dates/{OPENER}")["state"] == "done"
+
+
+def test_a_lake_of_five_hundred_tables_is_queried(lake_house: LakeHouse) -> None:
+    lake_house.put("nba.p0", [{"game_date": DAY, "game_id": "g"}])
+    (file,) = (lake_house.root / "nba" / "p0").rglob("*.parquet")
+    for name in NAMES[1:]:
+        partition = lake_house.root / "nba" / name / f"game_date={DAY}"
+        partition.mkdir(parents=True)
+        os.link(file, partition / "part-0.parquet")
+    raw = phase("raw", *(processor(name, date_column="game_date") for name in NAMES))
+    days = [DAY, DAY + dt.timedelta(days=1)]
+    found = lake_house.open(raw, history=None).evidence(dict.fromkeys(NAMES, days), purpose="gate")
+    assert {evidence.error for evidence in found.values()} == {""}
+    assert [sum(found[name, day].rows or 0 for name in NAMES) for day in days] == [501, 0]
