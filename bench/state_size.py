@@ -2,7 +2,8 @@
 
 python -m bench.state_size [DATES ...]
 
-`start-up` reads the whole file once, as the daemon does; `enqueue` asks for as many dates again.
+`start-up` reads the whole file once, as the daemon does. `enqueue` asks for as many dates again, and `admit`
+brings one date to where it waits, with its queries: both in CPU time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Table
@@ -36,7 +38,7 @@ FIRST = dt.date(1905, 1, 1)
 PER_REQUEST = 20_000
 BY_ENGINE = 2_000
 """How many dates the engine brings to where they wait: more than one question is about."""
-COLUMNS = ("idle", "1 change", "page", "progress", "/metrics", "start-up", "enqueue")
+COLUMNS = ("idle", "1 change", "page", "progress", "/metrics", "start-up", "enqueue", "admit")
 
 
 def median_ms(action: Callable[[], object], repeats: int = REPEATS) -> float:
@@ -44,11 +46,11 @@ def median_ms(action: Callable[[], object], repeats: int = REPEATS) -> float:
     return statistics.median(timed_ms(action) for _ in range(repeats))
 
 
-def timed_ms(action: Callable[[], object]) -> float:
+def timed_ms(action: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
     """One run, in milliseconds."""
-    started = time.perf_counter()
+    started = clock()
     action()
-    return 1000 * (time.perf_counter() - started)
+    return 1000 * (clock() - started)
 
 
 class _DiscardedEvents(list[Event]):
@@ -61,7 +63,7 @@ class _DiscardedEvents(list[Event]):
 def measure(number: int) -> str:
     """One row: milliseconds with `number` dates known and live, the peak of memory, the size of the file."""
     with tempfile.TemporaryDirectory() as folder:
-        world = _settled(number, Path(folder))
+        world, admit_ms = _settled(number, Path(folder))
         last = FIRST + dt.timedelta(days=number - 1)
         client = Api(world).client
 
@@ -83,21 +85,25 @@ def measure(number: int) -> str:
             median_ms(restart, 3),
         ]
         size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20
-        figures.append(timed_ms(lambda: _enqueue(world, last + dt.timedelta(days=1), number)))
+        enqueue_again = partial(_enqueue, world, last + dt.timedelta(days=1), number)
+        figures += [timed_ms(enqueue_again, time.process_time), admit_ms]
         world.db.close()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return " ".join([f"{number:>7}", *(f"{ms:>9.1f}" for ms in figures), f"{memory:>7.0f}", f"{size:>7.1f}"])
 
 
-def _settled(number: int, folder: Path) -> World:
-    """A world at rest with so many dates: the engine brings some there, the others stand where those do."""
+def _settled(number: int, folder: Path) -> tuple[World, float]:
+    """A world at rest with so many dates, and milliseconds of CPU time per date that the engine brings there.
+
+    The others stand where those do.
+    """
     shape = tomllib.loads(toml(["true", "{date}"], writers=SLOTS, lookback=365))
     world = World(parse_pipeline(shape, Path("bench.toml")), {}, folder)
     world.warehouse, world.events = Instant(), _DiscardedEvents()  # type: ignore[assignment]
     world.start()
     by_engine = min(number, BY_ENGINE)
     _enqueue(world, FIRST, by_engine)
-    world.settle()
+    admit_ms = timed_ms(world.settle, time.process_time) / by_engine
     for days in range(by_engine, number, by_engine):
         with world.db.write() as tx:
             for table in (
@@ -108,7 +114,7 @@ def _settled(number: int, folder: Path) -> World:
                 schema.checks,
             ):
                 _repeat(tx, table, days, FIRST + dt.timedelta(days=by_engine - 1))
-    return world
+    return world, admit_ms
 
 
 def _repeat(tx: Transaction, table: Table, days: int, last: dt.date) -> None:
