@@ -71,8 +71,8 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
 def _query_newly_expected(tx: Transaction, context: EngineContext) -> None:
     """Query the outputs that the file expects of done dates and that it did not expect when these ended.
 
-    Of a processor that was added, of an earlier `since`, of other `days`. Dates that are missing one are then
-    `regressed`.
+    Of a processor that was added, of an earlier `since`, of other `days`, of a season that opens earlier.
+    Dates that are missing one are then `regressed`.
     """
     pipeline = context.pipeline
     pairs = [
@@ -81,6 +81,12 @@ def _query_newly_expected(tx: Transaction, context: EngineContext) -> None:
         if len(known) < len(pipeline.processors) and (day := pipeline.seasons.day(date, counts)).expected
         for name, processor in pipeline.processors.items()
         if name not in known and pipeline.expects(processor, day)
+    ]
+    pairs += [
+        (date, name)
+        for date, counts, name in upstream_checks.of_dismissed_dates(tx)
+        if name in pipeline.processors
+        and pipeline.expects(pipeline.processors[name], pipeline.seasons.day(date, counts))
     ]
     check_resets.expect_anew(tx, pairs, context.now())
 

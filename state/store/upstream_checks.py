@@ -42,6 +42,14 @@ _OF_DONE_DATES = (
     .where(dates.c.state == DONE, dates.c.outcome != Outcome.NOT_EXPECTED.value)
     .order_by(dates.c.date)
 )
+_OF_DISMISSED_DATES = (
+    select(checks.c.date, checks.c.processor, calendar_days.c.counts)
+    .join(dates, dates.c.date == checks.c.date)
+    .join(calendar_days, calendar_days.c.date == dates.c.date)
+    .where(dates.c.state == DONE, dates.c.outcome == Outcome.NOT_EXPECTED.value)
+    .where(checks.c.verdict == Verdict.NOT_EXPECTED.value)
+    .order_by(checks.c.date)
+)
 
 
 def create(tx: Connection, expected: Iterable[dt.date], processors: Collection[str], now: float) -> None:
@@ -90,6 +98,12 @@ def of_done_dates(
     rows = tx.execute(_OF_DONE_DATES, {"_processors": list(processors)})
     for (date, counts), of_date in groupby(rows, lambda row: (row.date, row.counts)):
         yield date, load_counts(counts), {row.processor for row in of_date if row.processor is not None}
+
+
+def of_dismissed_dates(tx: Connection) -> list[tuple[dt.date, Counts | None, str]]:
+    """The outputs that were not expected of done dates that were not, with what the calendar counts."""
+    rows = tx.execute(_OF_DISMISSED_DATES)
+    return [(row.date, load_counts(row.counts), row.processor) for row in rows]
 
 
 def earliest_unsatisfied(
