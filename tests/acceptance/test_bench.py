@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
+import importlib
 
 import pytest
 
@@ -24,5 +24,5 @@ def test_a_benchmark_prints_its_table(
     words: list[str], title: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", words)
-    runpy.run_module(f"bench.{words[0]}", run_name="__main__")
+    importlib.import_module(f"bench.{words[0]}").main()
     assert title in capfd.readouterr().out

@@ -122,8 +122,8 @@ def never_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trust_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    def release(tx, released, also):
-        original(tx, released, also)
+    def release(tx, released, *more):
+        original(tx, released, *more)
         for one in released:
             tx.execute(forget, {"_date": one.pair[0], "_processor": one.pair[1]})
 
@@ -164,7 +164,7 @@ def believe_old_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     def save(tx, answers):
         known = checks.for_dates(tx, {answer.date for answer in answers})
         return original(
-            tx, [replace(one, generation=known[one.date][one.processor].generation) for one in answers]
+            tx, [one._replace(generation=known[one.date][one.processor].generation) for one in answers]
         )
 
     original = checks.save
