@@ -1,6 +1,8 @@
 """No job starts on old evidence: neither about its output, nor about the inputs of its own date.
 
 A date that waits for a slot, a hold or a pause may wait for hours, and rows may appear or vanish meanwhile.
+One that goes from state to state without a wait has its inputs not queried again: that would cost a query of
+every table before each step.
 Inputs of earlier dates are not queried again here, as a window may be a season: revalidation finds what
 vanished of them.
 """

@@ -11,7 +11,7 @@ from sqlalchemy import CompoundSelect, Connection, bindparam, func, select, unio
 
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.index_conditions import IS_RUNNABLE
-from backfilld.state.store.schema import checks
+from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.statements import chunked, fetch
 
 
@@ -74,17 +74,25 @@ def _first(branches: int) -> CompoundSelect[Any]:
     )
 
 
-_COMPLETE_BEFORE = select(checks.c.date, checks.c.processor).where(
-    checks.c.date.in_(bindparam("_dates", expanding=True)),
-    checks.c.satisfied == 1,
-    checks.c.verdict == Verdict.COMPLETE.value,
-    checks.c.waived_by == "",
-    checks.c.accepted_reason == "",
-    checks.c.asked_at < bindparam("_before"),
+_COMPLETE_BEFORE = (
+    select(checks.c.date, checks.c.processor)
+    .join(dates, dates.c.date == checks.c.date)
+    .where(
+        checks.c.date.in_(bindparam("_dates", expanding=True)),
+        dates.c.entered_at < bindparam("_before"),
+        checks.c.satisfied == 1,
+        checks.c.verdict == Verdict.COMPLETE.value,
+        checks.c.waived_by == "",
+        checks.c.accepted_reason == "",
+        checks.c.asked_at < bindparam("_before"),
+    )
 )
 
 
 def complete_before(tx: Connection, wanted: Collection[dt.date], before: float) -> list[tuple[dt.date, str]]:
-    """The outputs of some dates that satisfy their needs by rows that were last queried before a time."""
+    """The outputs of some dates that satisfy their needs by rows that were last queried before a time.
+
+    Those of dates that have entered their state since are left out.
+    """
     values = {"_dates": sorted(wanted), "_before": before}
     return [(row.date, row.processor) for row in fetch(tx, _COMPLETE_BEFORE, values)] if wanted else []

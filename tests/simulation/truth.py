@@ -231,7 +231,9 @@ class Truth:
             if launch.processor in names:
                 break
             for name in names:
-                since = max(self._invariants.admitted[str(date)], launch.started - self._oldest_evidence())
+                since, oldest = self._invariants.admitted[str(date)], launch.started - self._oldest_evidence()
+                if row["entered_at"] < oldest:  # it has waited in its state, so its inputs are queried again
+                    since = max(since, oldest)
                 if not self._is_waived(str(date), name) and not self._facts.was_right(name, date, since):
                     raise Violation(
                         "no job before its upstream", f"{told} in {row['state']}, {name} was not right"
