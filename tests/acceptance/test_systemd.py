@@ -103,7 +103,9 @@ def test_the_watchdog_is_fed_while_the_engine_comes_round_and_only_then(service)
     listener.lines.clear()
     listener.wait_for("WATCHDOG=1")
     # When the watchdog bites, the stacks of all threads are told, the engine's among them
-    one.signal(signal.SIGABRT)
+    with write_lock(one.folder):
+        time.sleep(WATCHDOG)  # it waits for the lock by now: a deeper stack would be printed without its end
+        one.signal(signal.SIGABRT)
     stacks = one.log().partition("Fatal Python error: Aborted")[2]
     assert "_work" in stacks, stacks
 
