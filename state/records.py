@@ -52,10 +52,10 @@ class Sources(StrEnum):
     NONE = "none"
     """None. A missing `critical` output fails the date as `blocked`; other ones are waived."""
 
-    def is_wider_than(self, other: Sources) -> bool:
-        """Whether more processors may run than with the other one."""
-        order = [*Sources]
-        return order.index(self) < order.index(other)
+    @property
+    def width(self) -> int:
+        """How wide it is: with a higher one more processors may run."""
+        return -[*Sources].index(self)
 
 
 class Mark(StrEnum):

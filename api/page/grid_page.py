@@ -23,8 +23,7 @@ from backfilld.api.schemas.grid import GridAction, GridSelection
 from backfilld.api.schemas.requests import ByDate
 from backfilld.state.rules.calendar import Season
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import grid as store
-from backfilld.state.store import reporting
+from backfilld.state.store import dates, reporting
 from backfilld.state.suggestions import did_you_mean
 
 WEEKS = 8
@@ -124,7 +123,7 @@ def _window(service: DaemonService) -> Window:
     if fields:
         return Window(start=_monday(parse(ByDate, {"date": fields["start"]}).date))
     with service.context.db.read() as tx:
-        span = store.span(tx)
+        span = dates.span(tx)
     if span is None:
         return Window(start=_monday(dt.datetime.fromtimestamp(service.context.now(), dt.UTC).date()))
     first = span[1] - dt.timedelta(days=DAYS - 7)

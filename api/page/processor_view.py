@@ -15,7 +15,7 @@ from backfilld.api.page.rendering import query_fields
 from backfilld.api.schemas.requests import ByDate
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.store import calendar_days, grid
+from backfilld.state.store import calendar_days, dates, grid
 from backfilld.state.suggestions import did_you_mean
 
 SPAN, SHORTEST = dt.timedelta(days=26 * 7), dt.timedelta(days=4 * 7)
@@ -50,7 +50,7 @@ def _window(service: DaemonService) -> tuple[dt.date, dt.date]:
     """The first and the last date of the charts."""
     fields = query_fields("start")
     with service.context.db.read() as tx:
-        span = grid.span(tx)
+        span = dates.span(tx)
     today = dt.datetime.fromtimestamp(service.context.now(), dt.UTC).date()
     first, last = span or (today, today)
     start = parse(ByDate, {"date": fields["start"]}).date if fields else max(first, last - SPAN + DAY)

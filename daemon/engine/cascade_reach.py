@@ -21,7 +21,7 @@ def further_dates(tx: Transaction, pipeline: Pipeline, chosen: Collection[dt.dat
 
     It reaches fewer where a job leaves the rows as they are. With `force` every processor runs.
     """
-    last = dates.last(tx) or dt.date.min
+    _, last = dates.span(tx) or (None, dt.date.min)
     graph, found = upstream.needs_graph(tx, pipeline), set[dt.date]()
     for names, of_names in _by_what_runs(pipeline, checks.for_dates(tx, chosen), force=force).items():
         reach = stale_reach(graph, names, of_names, last)

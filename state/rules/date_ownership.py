@@ -58,7 +58,7 @@ def _selected(owners: Iterable[BackfillRow]) -> frozenset[str] | None:
 
 
 def _widest(owners: Iterable[BackfillRow]) -> Sources:
-    return max((owner.sources for owner in owners), key=[*reversed(Sources)].index, default=Sources.ALL)
+    return max((owner.sources for owner in owners), key=lambda sources: sources.width, default=Sources.ALL)
 
 
 def _runs(owner: BackfillRow) -> bool:

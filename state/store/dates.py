@@ -39,7 +39,6 @@ _WAITS = dates.c.waiting == bindparam("_waiting")
 _LATER = dates.c.date > bindparam("_after")
 _FIRST_WAITING = select(dates).where(_WAITS, _LATER).order_by(dates.c.date).limit(1)
 _FIRST = select(func.min(dates.c.date))
-_LAST = select(func.max(dates.c.date))
 _SPAN_WAITING = select(func.min(dates.c.date), func.max(dates.c.date)).where(_WAITS)
 _PARK = (
     update(dates)
@@ -175,11 +174,10 @@ def first(tx: Connection) -> dt.date | None:
     return found
 
 
-def last(tx: Connection) -> dt.date | None:
-    """The last date that was ever enqueued; None without any."""
-    (latest,) = fetch(tx, _LAST)
-    found: dt.date | None = latest[0]
-    return found
+def span(tx: Connection) -> tuple[dt.date, dt.date] | None:
+    """The first and the last date that was ever enqueued; None without any."""
+    first, last = tx.execute(select(func.min(dates.c.date), func.max(dates.c.date))).one()
+    return (first, last) if first is not None else None
 
 
 def first_waiting(tx: Connection, waiting: str, after: dt.date) -> DateRow | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from backfilld.state.store.attempts import SECONDS_PER_DATE
-from backfilld.state.store.schema import attempt_dates, attempts, checks, dates
+from backfilld.state.store.schema import attempt_dates, attempts, checks
 
 
 class GridCell(NamedTuple):
@@ -27,12 +27,6 @@ def cells(tx: Connection, start: dt.date, end: dt.date) -> list[GridCell]:
     columns = [checks.c[name] for name in GridCell._fields]
     here = checks.c.date.between(start, end)
     return [GridCell(*row) for row in tx.execute(select(*columns).where(here).order_by(checks.c.date))]
-
-
-def span(tx: Connection) -> tuple[dt.date, dt.date] | None:
-    """The first and the last date that was ever enqueued; None without any."""
-    first, last = tx.execute(select(func.min(dates.c.date), func.max(dates.c.date))).one()
-    return (first, last) if first is not None else None
 
 
 class Figure(NamedTuple):

@@ -155,7 +155,7 @@ def _run_less(
     owning: Sequence[tuple[str | None, Sources]], selection: Collection[str] | None, sources: Sources
 ) -> bool:
     """Whether backfills, each with its stored selection and its sources, run less together."""
-    if all(sources.is_wider_than(of_one) for _, of_one in owning):
+    if all(sources.width > of_one.width for _, of_one in owning):
         return True
     selections = [None if names is None else set(json.loads(names)) for names, _ in owning]
     if None in selections:

@@ -84,7 +84,7 @@ class NeedsInvariants:
         yield from ((own, name) for name in processor.after if siblings)
 
     def _is_known_unwritten(self, source: Row, output: Row) -> bool:
-        """Whether the jobs since the output began wrote nothing, and the write stamp tells so.
+        """Whether the jobs since the output began wrote nothing, which the write stamp shows.
 
         What was computed before such jobs is as good as what comes after. Others may write later.
         """

@@ -159,7 +159,7 @@ def test_a_check_command_that_timed_out_once_may_still_pass_and_one_that_always_
     run_checks(world, 2)
     name, stuck_on = status(world, receipt)
     assert (name, "did not end within 300 s; raise its timeout" in stuck_on) == ("stuck", True)
-    # When somebody writes the output anew, then what is known of it counts no more
+    # When another job writes the output anew, then what is known of it counts no more
     world.fill("box", DAY, rows=2)
     run_checks(world, 3)
     assert status(world, receipt) == ("active", None)

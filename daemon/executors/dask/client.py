@@ -163,8 +163,8 @@ class DaskClient:
     ) -> tuple[Mapping[str, WorkerReport], Collection[str]]:
         """The reports of `worker.report` by key, and the addresses of the workers that do not answer.
 
-        The `known` workers of each job are asked too: a worker that the cluster has retired answers until its
-        jobs have ended. Of several reports of a job, that of its first known worker counts.
+        The `known` workers of each job are queried too: a worker that the cluster has retired answers until
+        its jobs have ended. Of several reports of a job, that of its first known worker counts.
         A worker that is frozen or cut off does not delay the reports of the others.
         """
         serving = set(self._call(self._client.nthreads))
