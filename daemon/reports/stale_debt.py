@@ -23,7 +23,7 @@ def becomes_stale(
     if not rewritten:
         return {}
     names = pipeline.processors if selection is None else selection
-    last = max(*rewritten, *(dates.span(tx) or ()))
+    last = max([*rewritten, *(dates.span(tx) or ())])
     reach = stale_reach(upstream.needs_graph(tx, pipeline), names, rewritten, last)
     others = count_outputs(tx, {name: of_one.other_dates for name, of_one in reach.items()})
     debt = {name: reach[name].rewritten_dates + others[name] for name in pipeline.processors if name in reach}
