@@ -17,7 +17,7 @@ from backfilld.daemon.warehouses.sql.queries import CACHED, Query, Statement
 _NUMBER = r"^\s*([-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?|[Nn][Aa][Nn])\s*$"
 """Texts that are numbers. A bound of the digits in the pattern would make it 15 times as slow."""
 _MAX_LENGTH = 1000
-"""Of the texts that are cast, in characters: with a three-digit exponent, they stay within the bounds of NUMERIC."""
+"""Of the texts that are cast, in characters: with three digits of exponent, within the bounds of NUMERIC."""
 _MOMENT = r"^\d{4,6}-\d\d-\d\d"
 """Texts that begin with a date, as times do in the format ISO; `infinity` is none."""
 _PATTERNS = {
