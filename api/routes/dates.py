@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flask import Response
@@ -22,8 +23,9 @@ from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
 from backfilld.daemon.engine.retry_dates import Retry
+from backfilld.daemon.reports.cascade_reach import NO_REACH, CascadeReach, cascade_reach
 from backfilld.daemon.reports.waiting_on import waiting_on, with_pause
-from backfilld.state.records import CheckRow, DateRow
+from backfilld.state.records import CheckRow, DateRow, Mark
 from backfilld.state.store import (
     attempts,
     calendar_days,
@@ -120,7 +122,8 @@ def retry_dates(service: DaemonService, *, body: requests.RetryDates) -> respons
     """
     how = Retry(force=body.force, cascades=body.cascade, processors=body.processors, dry_run=body.dry_run)
     query = _query(service.context, body)
-    return serializers.date_answers(service.commands.retry_dates(query, how, by=current_actor()))
+    reach = _reach(service, query, how)
+    return serializers.date_answers(service.commands.retry_dates(query, how, by=current_actor()), reach)
 
 
 @section.post("/v1/dates/accept", responses.DateAnswers, body=requests.AcceptDates, problems=(404, 409))
@@ -148,6 +151,15 @@ def accept_date(
     """Waive the output of a processor: the date may pass without it."""
     service.commands.accept(path.date, body.processor, by=current_actor(), reason=body.reason)
     return _date(service, path.date)
+
+
+def _reach(service: DaemonService, query: DateQuery, how: Retry) -> CascadeReach:
+    """Which other dates a retry concerns, where it is a cascade."""
+    if not (how.cascades or query.mark is Mark.STALE):
+        return NO_REACH
+    chosen = service.commands.retry_dates(query, replace(how, dry_run=True), by=current_actor()).changed
+    with service.context.db.read() as tx:
+        return cascade_reach(tx, service.context.pipeline, chosen, force=how.force)
 
 
 def _query(context: EngineContext, body: requests.DatesBody) -> DateQuery:
