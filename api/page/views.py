@@ -32,7 +32,7 @@ from backfilld.api.page import (
 from backfilld.api.page.date_styles import DateStyles
 from backfilld.api.page.rendering import query_fields, render, render_part
 from backfilld.api.routes import backfills, dates, reports
-from backfilld.api.schemas import requests
+from backfilld.api.schemas import list_pages, requests
 from backfilld.api.schemas.fields import whole_number
 from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.api.schemas.responses import Problem
@@ -107,7 +107,7 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
         max_jobs=MAX_JOBS,
         lines={attempt.id: current_activity.last_line(service, attempt) for attempt in jobs},
         waits=waits,
-        failed=dates.list_dates(service, query=parse(requests.DatesPage, FAILED_DATES)).items,
+        failed=dates.list_dates(service, query=parse(list_pages.DatesPage, FAILED_DATES)).items,
     )
 
 
@@ -132,7 +132,7 @@ def date(service: DaemonService, date: str) -> AnyResponse:
 
 def backfill_list(service: DaemonService) -> AnyResponse:
     """All backfills."""
-    query = parse(requests.BackfillsPage, {"limit": "50", **query_fields("cursor")})
+    query = parse(list_pages.BackfillsPage, {"limit": "50", **query_fields("cursor")})
     return render("backfills", backfills=backfills.list_backfills(service, query=query))
 
 

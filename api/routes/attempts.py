@@ -10,7 +10,7 @@ from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.date_scope import date_scope
 from backfilld.api.endpoint_definition import Router
 from backfilld.api.problems import BadInput
-from backfilld.api.schemas import requests, responses
+from backfilld.api.schemas import list_pages, requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.api.schemas.mark_lost import MarkLost
 from backfilld.daemon.engine.audited_change import no_attempt
@@ -28,8 +28,8 @@ section = Router("attempts", "Executions of jobs")
 PLAIN = "text/plain"
 
 
-@section.get("/v1/attempts", responses.Attempts, query=requests.AttemptsPage)
-def list_attempts(service: DaemonService, *, query: requests.AttemptsPage) -> responses.Attempts:
+@section.get("/v1/attempts", responses.Attempts, query=list_pages.AttemptsPage)
+def list_attempts(service: DaemonService, *, query: list_pages.AttemptsPage) -> responses.Attempts:
     """Attempts, newest first."""
     known = service.pipeline.processors
     if query.processor is not None and query.processor not in known:

@@ -72,8 +72,6 @@ class DateAnswers:
     answers: Sequence[DateAnswer]
     backfill_id: int | None = None
     """The backfill that runs single processors again; None where there is none."""
-    further: int = 0
-    """How many other done dates, at most, become stale by a cascade of these, and run after them."""
 
     @property
     def changed(self) -> list[dt.date]:
