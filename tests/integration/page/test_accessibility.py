@@ -43,7 +43,8 @@ WIDE_OR_SMALL = """
   const small = (one) => Math.min(box(one).width, box(one).height) < 24 && !inText(one);
   const faults = targets.filter((one) => !one.closest(".skip") && small(one));
   const names = faults.map((one) => `small: ${one.outerHTML.slice(0, 80)}`);
-  const tables = [...document.querySelectorAll(".scroll")].filter((one) => innerWidth > 1024 && one.scrollWidth > one.clientWidth);
+  const cutOff = (one) => innerWidth > 1024 && one.scrollWidth > one.clientWidth;
+  const tables = [...document.querySelectorAll(".scroll")].filter(cutOff);
   names.push(...tables.map((one) => `cut off: ${one.ariaLabel}`));
   const { scrollWidth } = document.documentElement;
   return scrollWidth > innerWidth ? [...names, `wide: ${scrollWidth}`] : names;
