@@ -15,7 +15,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.exceptions import HTTPException, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from backfilld.api import current_activity, problems, serializers
+from backfilld.api import problems, serializers, wait_groups
 from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.daemon_protocol import DaemonService
@@ -32,7 +32,7 @@ from backfilld.api.page import (
 from backfilld.api.page.date_styles import DateStyles
 from backfilld.api.page.rendering import query_fields, render, render_part
 from backfilld.api.routes import backfills, dates, reports
-from backfilld.api.schemas import requests
+from backfilld.api.schemas import list_pages, requests
 from backfilld.api.schemas.fields import whole_number
 from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.api.schemas.responses import Problem
@@ -98,7 +98,7 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
         version = view_models.calendar_image_version(service)
         return render_part("calendar", version, lambda: {"grid": view_models.calendar_image(service, styles)})
     with service.context.db.read() as tx:
-        report, waits = progress(tx, service.context), current_activity.waits(tx, service.context)
+        report, waits = progress(tx, service.context), wait_groups.waits(tx, service.context)
     jobs = [job.attempt for job in report.running[:MAX_JOBS]]
     return render(
         "overview",
@@ -106,9 +106,9 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
         grid=None if part else view_models.calendar_image(service, styles),
         bar_of_all=styles.bar(report.states, report.outcomes),
         max_jobs=MAX_JOBS,
-        lines={attempt.id: current_activity.last_line(service, attempt) for attempt in jobs},
+        lines={attempt.id: wait_groups.last_line(service, attempt) for attempt in jobs},
         waits=waits,
-        failed=dates.list_dates(service, query=parse(requests.DatesPage, FAILED_DATES)).items,
+        failed=dates.list_dates(service, query=parse(list_pages.DatesPage, FAILED_DATES)).items,
     )
 
 
@@ -133,7 +133,7 @@ def date(service: DaemonService, date: str) -> AnyResponse:
 
 def backfill_list(service: DaemonService) -> AnyResponse:
     """All backfills."""
-    query = parse(requests.BackfillsPage, {"limit": "50", **query_fields("cursor")})
+    query = parse(list_pages.BackfillsPage, {"limit": "50", **query_fields("cursor")})
     return render("backfills", backfills=backfills.list_backfills(service, query=query))
 
 

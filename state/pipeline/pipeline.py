@@ -182,6 +182,10 @@ class Pipeline(StrictModel):
         """The stage of each processor, by its name."""
         return {p.name: stage for stage in self.stages for p in stage.processors}
 
+    def is_source(self, processor: str) -> bool:
+        """Whether a processor belongs to the first phase: the sources of a backfill may leave it out."""
+        return self.stage_of[processor].phase is self.phase[0]
+
     @cached_property
     def stage(self) -> Mapping[str, Stage]:
         """Stages by state name."""
