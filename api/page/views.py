@@ -15,7 +15,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from backfilld.api import current_activity, problems, serializers
+from backfilld.api import problems, serializers, wait_groups
 from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.daemon_protocol import DaemonService
@@ -97,7 +97,7 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
         version = view_models.calendar_image_version(service)
         return render_part("calendar", version, lambda: {"grid": view_models.calendar_image(service, styles)})
     with service.context.db.read() as tx:
-        report, waits = progress(tx, service.context), current_activity.waits(tx, service.context)
+        report, waits = progress(tx, service.context), wait_groups.waits(tx, service.context)
     jobs = [job.attempt for job in report.running[:MAX_JOBS]]
     return render(
         "overview",
@@ -105,7 +105,7 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
         grid=None if part else view_models.calendar_image(service, styles),
         bar_of_all=styles.bar(report.states, report.outcomes),
         max_jobs=MAX_JOBS,
-        lines={attempt.id: current_activity.last_line(service, attempt) for attempt in jobs},
+        lines={attempt.id: wait_groups.last_line(service, attempt) for attempt in jobs},
         waits=waits,
         failed=dates.list_dates(service, query=parse(list_pages.DatesPage, FAILED_DATES)).items,
     )

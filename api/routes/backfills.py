@@ -8,7 +8,7 @@ from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import Reply, Router
-from backfilld.api.request_selection import resolve_selection
+from backfilld.api.requested_processors import resolve_selection
 from backfilld.api.schemas import enqueue_result, list_pages, requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.api.schemas.new_backfill import NewBackfill
@@ -16,7 +16,7 @@ from backfilld.daemon.engine.audited_change import no_backfill
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.withdrawn_waivers import withdrawn
-from backfilld.daemon.reports.stale_debt import becomes_stale
+from backfilld.daemon.reports.stale_impact import becomes_stale
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome

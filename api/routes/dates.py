@@ -26,10 +26,11 @@ from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.daemon.reports.cascade_reach import NO_REACH, CascadeReach, cascade_reach
 from backfilld.daemon.reports.waiting_on import waiting_on, with_pause
 from backfilld.state.records import CheckRow, DateRow, Mark
+from backfilld.state.spelling_suggestions import did_you_mean
 from backfilld.state.store import (
     attempts,
     calendar_days,
-    check_runs,
+    check_command_runs,
     checks,
     dates,
     interests,
@@ -39,7 +40,6 @@ from backfilld.state.store import (
 )
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_filters import DateFilter
-from backfilld.state.suggestions import did_you_mean
 
 section = Router("dates", "Dates, each with one state machine")
 DAY = dt.timedelta(days=1)
@@ -219,7 +219,7 @@ def _date(service: DaemonService, date: dt.date) -> responses.DateDetail:
             season_day=day.season_day,
             processors=[
                 serializers.check(check, context.pipeline, context.now())
-                for check in check_runs.attached(
+                for check in check_command_runs.attached(
                     tx, _in_order(context, checked), context.pipeline.check_commands
                 )
             ],

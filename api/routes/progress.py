@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backfilld.api import current_activity, serializers
+from backfilld.api import serializers, wait_groups
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.date_scope import date_scope
 from backfilld.api.endpoint_definition import Router
@@ -32,11 +32,11 @@ def get_activity(service: DaemonService, *, query: list_pages.DateScopeQuery) ->
     with service.context.db.read() as tx:
         scope = date_scope(tx, service.pipeline, query)
         now, attempts = service.context.now(), running(tx, scope)
-        waits = current_activity.waits(tx, service.context, scope)
+        waits = wait_groups.waits(tx, service.context, scope)
         is_stuck = stuck_backfills.everything_waits(tx, service.context, scope)
     return Activity(
         running=[
-            Job(**dict(job), last_line=current_activity.last_line(service, row.attempt))
+            Job(**dict(job), last_line=wait_groups.last_line(service, row.attempt))
             for job, row in zip(serializers.running(attempts, now), attempts, strict=True)
         ],
         waiting=[

@@ -13,7 +13,7 @@ from backfilld.api.schemas.fields import (
     fault,
 )
 from backfilld.api.schemas.filters import Outcomes, ProcessorName, Verdicts
-from backfilld.api.schemas.ranges import (
+from backfilld.api.schemas.range_validators import (
     refuse_contradiction,
     refuse_list_and_range,
     refuse_reversed,

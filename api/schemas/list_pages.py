@@ -15,7 +15,7 @@ from backfilld.api.schemas.fields import (
     PlainDate,
 )
 from backfilld.api.schemas.filters import Outcomes, ProcessorName, ReasonPart, Statuses, Verdicts
-from backfilld.api.schemas.ranges import (
+from backfilld.api.schemas.range_validators import (
     refuse_reversed,
 )
 from backfilld.state.pipeline.strict_model import StrictModel

@@ -18,7 +18,7 @@ from backfilld.api.schemas.fields import (
     whole_number,
 )
 from backfilld.api.schemas.filters import TermList
-from backfilld.api.schemas.ranges import (
+from backfilld.api.schemas.range_validators import (
     refuse_reversed,
     refuse_wide,
 )

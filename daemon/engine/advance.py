@@ -14,7 +14,7 @@ from backfilld.daemon.engine import (
     upstream,
     vanished_inputs,
 )
-from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.advance_working_set import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.backfill_lifecycle import record_failure, settle
 from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.context import ACTOR, EngineContext

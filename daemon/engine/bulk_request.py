@@ -11,11 +11,11 @@ from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST, MOST_DATES
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import DateRow, Mark
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
+from backfilld.state.spelling_suggestions import did_you_mean
 from backfilld.state.store import dates
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_filters import DateFilter
-from backfilld.state.suggestions import did_you_mean
 
 NEVER_ENQUEUED = "was never enqueued; enqueue it"
 UNMATCHED = "does not match the filter"

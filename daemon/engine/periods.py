@@ -20,7 +20,7 @@ from backfilld.state.records import CheckRow, DateRow, RunMode, Runnable
 from backfilld.state.rules.attempt_limits import attempts_of
 from backfilld.state.rules.calendar import CountsByDate, Day
 from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_bounds, period_status, period_title

@@ -21,12 +21,12 @@ from backfilld.daemon.reports.upstream_remedy import fill_command
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.check_run import CheckRun
+from backfilld.state.rules.check_command_run import CheckRun
 from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
-from backfilld.state.store import calendar_days, check_runs, checks, dates, holds
+from backfilld.state.store import calendar_days, check_command_runs, checks, dates, holds
 from backfilld.state.store.database import Transaction
 
 _UNDER_WAREHOUSE_HOLD = (WaitReason.VERDICT, WaitReason.CALENDAR, WaitReason.WAREHOUSE, WaitReason.SLOT)
@@ -118,7 +118,7 @@ class CauseReader:
         names = self._context.pipeline.check_commands
         unanswered = [row.date for row in rows if row.waiting == WaitReason.WAREHOUSE]
         self._check_runs |= {date: {} for date in unanswered}
-        for (date, name), run in check_runs.for_dates(self._tx, unanswered if names else ()).items():
+        for (date, name), run in check_command_runs.for_dates(self._tx, unanswered if names else ()).items():
             if date in self._check_runs and name in names:
                 self._check_runs[date][name] = run
 

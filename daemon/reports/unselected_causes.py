@@ -12,7 +12,7 @@ from backfilld.daemon.engine.date_owners import read_owners
 from backfilld.daemon.engine.periods import period_key, with_period
 from backfilld.daemon.engine.selected_processors import selected_now
 from backfilld.state.records import DateRow
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.processor_selection import upstream_command
 from backfilld.state.store import calendar_days, checks

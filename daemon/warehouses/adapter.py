@@ -1,7 +1,7 @@
 """The protocol of a warehouse: what the daemon asks of it, what it answers, and what a new kind brings.
 
 A warehouse is a folder with an `adapter.py`, whose ADAPTER names the settings model and opens a `Warehouse`.
-One that answers SQL needs a `SqlBackend` and a `Catalog`; `client.WarehouseClient` does the rest.
+One that answers SQL needs a `SqlBackend` and a `Catalog`; `sql.warehouse.WarehouseClient` does the rest.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.needs_graph import closure
-from backfilld.state.suggestions import did_you_mean
+from backfilld.state.spelling_suggestions import did_you_mean
 
 
 def need_problems(pipeline: Pipeline) -> Iterator[str]:

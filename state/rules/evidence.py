@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from backfilld.state.rules.check_run import CheckRun
+from backfilld.state.rules.check_command_run import CheckRun
 from backfilld.state.rules.expectations.figures import (
     Aggregate,
     DistinctKeys,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.periods import Period, period_bounds
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

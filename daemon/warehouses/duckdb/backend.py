@@ -12,7 +12,7 @@ from backfilld.daemon.warehouses.duckdb.snapshot import Snapshots
 from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.date_ranges import as_list
 from backfilld.daemon.warehouses.sql.duckdb_session import fetch
-from backfilld.daemon.warehouses.sql.pipeline_sql import with_parameters, with_user_sql
+from backfilld.daemon.warehouses.sql.fragment_embedding import with_parameters, with_user_sql
 from backfilld.daemon.warehouses.sql.queries import CACHED, Query, Statement
 from backfilld.state.formatting import first_line
 

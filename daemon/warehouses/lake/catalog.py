@@ -24,7 +24,7 @@ from backfilld.daemon.warehouses.lake.backend import missing_lake
 from backfilld.daemon.warehouses.lake.delta import is_delta
 from backfilld.daemon.warehouses.lake.finished_files import unread_file
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
-from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
+from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
 from backfilld.daemon.warehouses.lake.layout import foreign_format, is_doubled, locate, read_layout
 from backfilld.daemon.warehouses.lake.sources import all_files
 from backfilld.state.formatting import pluralize

@@ -20,7 +20,7 @@ from backfilld.daemon.warehouses.lake import delta
 from backfilld.daemon.warehouses.lake.date_names import date_of, date_or_none
 from backfilld.daemon.warehouses.lake.finished_files import entries, finished_files, is_finished
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
-from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
+from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
 from backfilld.daemon.warehouses.lake.table_files import TableFiles
 
 _PARTS = ("year", "month", "day")

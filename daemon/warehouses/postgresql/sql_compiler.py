@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.sql.pipeline_sql import with_parameters, with_user_sql
+from backfilld.daemon.warehouses.sql.fragment_embedding import with_parameters, with_user_sql
 from backfilld.daemon.warehouses.sql.queries import CACHED, Query, Statement
 
 _NUMBER = r"^\s*([-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?|[Nn][Aa][Nn])\s*$"

@@ -23,8 +23,8 @@ from backfilld.daemon.warehouses.sql.backend_protocol import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
 from backfilld.daemon.warehouses.sql.failure_isolation import Counts, RunHistory, TableQueries
 from backfilld.daemon.warehouses.sql.partitions import Partitions
-from backfilld.daemon.warehouses.sql.rule_figures import rule_queries, with_rule_figures
-from backfilld.daemon.warehouses.sql.rule_queries import whole
+from backfilld.daemon.warehouses.sql.rule_query import whole
+from backfilld.daemon.warehouses.sql.rule_query_runner import rule_queries, with_rule_figures
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
