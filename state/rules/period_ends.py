@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.periods import Period, period_bounds, period_title
 
 _PERIODS_KEPT = 1000
