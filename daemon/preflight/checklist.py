@@ -27,8 +27,8 @@ from backfilld.daemon.preflight.findings import (
     skipped,
     warned,
 )
+from backfilld.daemon.preflight.resource_limits import slot_warnings
 from backfilld.daemon.preflight.service_sandbox import sandbox
-from backfilld.daemon.preflight.slots import slot_warnings
 from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.daemon.settings import SettingsError, state_database
 from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError

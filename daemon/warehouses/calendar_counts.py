@@ -11,7 +11,7 @@ from typing import TextIO, TypeVar
 
 from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
 from backfilld.daemon.warehouses.sql.backend_protocol import Row, SqlBackend
-from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
+from backfilld.daemon.warehouses.sql.fragment_embedding import user_sql
 from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
 from backfilld.state.pipeline.fields import COLUMN
 from backfilld.state.pipeline.pipeline import Pipeline

@@ -14,7 +14,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from backfilld.state.pipeline.executor_settings import ExecutorSettings
 from backfilld.state.pipeline.warehouse_settings import WarehouseSettings
-from backfilld.state.suggestions import did_you_mean
+from backfilld.state.spelling_suggestions import did_you_mean
 
 Settings = TypeVar("Settings", WarehouseSettings, ExecutorSettings)
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from backfilld.state.suggestions import did_you_mean, nearest_name
+from backfilld.state.spelling_suggestions import did_you_mean, nearest_name
 
 
 class StrictModel(BaseModel):

@@ -1,6 +1,6 @@
 """A name that there is not is answered with names that there are, none of them cut."""
 
-from backfilld.state.suggestions import LONGEST, did_you_mean
+from backfilld.state.spelling_suggestions import LONGEST, did_you_mean
 
 
 def test_the_nearest_name_is_meant():

@@ -9,7 +9,7 @@ import click
 
 from backfilld.api.cli.output import example, json_option, print_json
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.daemon.preflight.slots import slot_warnings
+from backfilld.daemon.preflight.resource_limits import slot_warnings
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.semantic_checks import warnings
 from backfilld.state.rules.machine import Machine

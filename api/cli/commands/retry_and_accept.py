@@ -24,9 +24,10 @@ from backfilld.api.cli.output import (
     sanitize_line,
     url_option,
 )
+from backfilld.daemon.reports.remedies import failed_inputs_remedy
 from backfilld.state.formatting import format_date_ranges, pluralize
 from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.verdict import Verdict
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -180,9 +181,11 @@ def _retried_date(date: Json, processor: list[str]) -> str:
 
 
 def _reach(answer: Json) -> str:
-    """How many further dates a retry runs."""
-    further = pluralize(answer["further"], "further date")
-    return f"; their repair makes up to {further} stale, which run then" if answer["further"] else ""
+    """How many further dates a retry runs, and which it leaves out."""
+    further = f"their repair makes up to {pluralize(answer['further'], 'further date')} stale, which run then"
+    failed = [dt.date.fromisoformat(date) for date in answer["failed_dates"]]
+    parts = [*([further] if answer["further"] else []), *([failed_inputs_remedy(failed)] if failed else [])]
+    return "".join(f"; {part}" for part in parts)
 
 
 def _print(answer: Json, sentence: str, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from backfilld.daemon.reports.warehouse_snapshot import Snapshot, enters
 from backfilld.daemon.warehouses.adapter import Pair
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 
 WINDOW_DAYS = 14
 """Days of a test window that the user has not stated."""
