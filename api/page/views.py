@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
-from werkzeug.exceptions import Unauthorized
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from werkzeug.exceptions import HTTPException, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from backfilld.api import problems, serializers, wait_groups
@@ -66,7 +66,7 @@ def blueprint(service: DaemonService) -> Blueprint:
     styles = DateStyles(service.context.machine.states)
     for name, filter_ in filters.FILTERS.items():
         page.add_app_template_filter(filter_, name)
-    page.context_processor(
+    page.app_context_processor(
         lambda: {
             "pipeline": service.pipeline.name,
             "timezone": service.pipeline.timezone,
@@ -78,6 +78,7 @@ def blueprint(service: DaemonService) -> Blueprint:
     page.register_error_handler(Unauthorized, _redirect_to_login)
     for error_type in problems.HANDLED:
         page.register_error_handler(error_type, _problem)
+    page.app_errorhandler(HTTPException)(_problem_without_route)
     page.add_url_rule("/", overview.__name__, partial(overview, service, styles))
     page.add_url_rule("/grid", "grid", partial(grid_page.show, service))
     page.add_url_rule("/dates", "date_list", partial(list_views.date_list, service))
@@ -224,3 +225,13 @@ def _problem(error: Exception) -> tuple[str, int]:
     problem = Problem.model_validate_json(problems.to_response(error).get_data())
     name = _FORMS.get(request.endpoint or "", "problem.html")
     return render_template(name, problem=problem, form=request.args, sources=list(Sources)), problem.status
+
+
+def _problem_without_route(error: HTTPException) -> AnyResponse:
+    """The problem of a request that has no route: a page for a browser, JSON for every other client."""
+    accepted = request.accept_mimetypes
+    if request.endpoint is not None or accepted["text/html"] <= accepted["application/json"]:
+        return problems.to_response(error)
+    if isinstance(error, Unauthorized):
+        return _redirect_to_login(error)
+    return _add_security_headers(make_response(_problem(error)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.advance_working_set import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.selected_processors import unselected_reasons
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.date_outcome import Outcome

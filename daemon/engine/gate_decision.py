@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from backfilld.daemon.engine import vanished_inputs
-from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.advance_working_set import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.selected_processors import needed_now, selected_now, waited_for
 from backfilld.state.pipeline.phase import Stage

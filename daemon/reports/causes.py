@@ -23,6 +23,7 @@ from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.check_command_run import CheckRun
 from backfilld.state.rules.date_ownership import Ownership
+from backfilld.state.rules.evidence import UNTIL_CORRECTED
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
@@ -102,7 +103,7 @@ class CauseReader:
         return Cause(f"{row.waiting_text}{command}", hold is not None)
 
     def _unanswered(self, row: DateRow) -> Cause:
-        """What an output without a verdict waits for: an operator, if its check never has a result."""
+        """What an output without a verdict waits for: an operator, if no query or check has a result ever."""
         if row.date not in self._check_runs:
             self._read_check_runs([row])
         for name, run in self._check_runs[row.date].items():
@@ -111,7 +112,7 @@ class CauseReader:
             if run.needs_operator and judged == (Verdict.UNKNOWN, row.waiting_text):
                 text = f"{command.name(row.date)} {run.latest_failure}; or {accept_command(row.date, name)}"
                 return Cause(text, needs_operator=row.due_at is None)
-        return Cause(row.waiting_text, needs_operator=False)
+        return Cause(row.waiting_text, needs_operator=UNTIL_CORRECTED in row.waiting_text)
 
     def _read_check_runs(self, rows: Sequence[DateRow]) -> None:
         """Read the runs of the check commands of dates whose outputs have no verdict."""

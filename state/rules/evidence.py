@@ -18,6 +18,9 @@ from backfilld.state.rules.expectations.figures import (
     PassingRows,
 )
 
+UNTIL_CORRECTED = "unknown until an operator corrects that"
+"""Part of `Evidence.error` where the same query fails again and again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRun:
@@ -79,6 +82,8 @@ class Evidence:
     """The run of the check command about this very output; None: none was started yet."""
     has_partition: bool | None = None
     """Whether the date's partition exists, with rows or without; None: no rule needs it."""
+    unread: str = ""
+    """What is there for a date without rows and is not read, with the remedy; empty where nothing is."""
     error: str = ""
     """Why the warehouse could not be asked; the rest means nothing then."""
 

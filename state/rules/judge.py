@@ -131,6 +131,8 @@ def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context
         verdict, reason = _explain_absence(evidence, context, allowed)
         if evidence.has_partition and verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA):
             verdict, reason = _after_rewrite(evidence, context, _judge_empty(evidence, expectation, day))
+        if verdict is not Verdict.COMPLETE:
+            reason = "; ".join(filter(None, (reason, evidence.unread)))
     else:
         verdict, reason = _after_rewrite(evidence, context, (verdict, reason))
     return Judgement(verdict=verdict, rows=evidence.rows, expected=str(allowed), reason=reason)

@@ -66,7 +66,7 @@ def _completed(
             return query.added_to(evidence, date, rows)
         except QueryError as unreadable:
             error = unreadable
-    return Evidence(error=f"{query.processor.table}: {query.key} cannot be queried: {error}")
+    return Evidence(error=f"{query.processor.table}: {query.key} cannot be queried: {error.evidence}")
 
 
 def _rows_and_errors(
