@@ -37,7 +37,7 @@ def fill(command: Sequence[str], words: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def command_problems(command: Sequence[str], known: Sequence[str]) -> Iterator[str]:
-    """An unusable program, and words in braces that are almost placeholders: what is wrong, and the remedy."""
+    """What is wrong, and the remedy, of a program, and of words in braces that are almost placeholders."""
     program = command[0].strip() if command else "none"
     if not program:
         yield "the first word is empty; write the program there"
@@ -68,4 +68,6 @@ def _form(placeholder: str) -> str:
 def _remedy(known: Sequence[str]) -> str:
     """What to write in place of a template."""
     names = ", ".join(f"{{{name}}}" for name in known)
-    return f"write {{{_DATE}}}{_form(_DATE)}, or another of {names}" if _DATE in known else f"known are {names}"
+    return (
+        f"write {{{_DATE}}}{_form(_DATE)}, or another of {names}" if _DATE in known else f"known are {names}"
+    )

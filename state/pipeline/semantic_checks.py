@@ -20,6 +20,7 @@ from backfilld.state.pipeline.placeholders import command_problems
 from backfilld.state.pipeline.pool_checks import pool_problems
 from backfilld.state.pipeline.preflight_settings import PLACEHOLDERS as PREFLIGHT_PLACEHOLDERS
 from backfilld.state.pipeline.processor import PLACEHOLDERS, Processor
+from backfilld.state.pipeline.shared_table_checks import shared_table_warnings
 from backfilld.state.pipeline.warehouse_settings import SqlKind
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.check_command import PLACEHOLDERS as CHECK_PLACEHOLDERS
@@ -45,7 +46,7 @@ def validate(pipeline: Pipeline) -> Iterator[str]:
 
 
 def warnings(pipeline: Pipeline) -> Iterator[str]:
-    """One line for each rule that accepts more than it seems to, and each past without a stated begin."""
+    """One line for what accepts more than it seems to, and for each past without a stated begin."""
     for phase in pipeline.phase:
         for processor in phase.processor:
             where = f"{processor_key(phase, processor)}.expect"
@@ -56,6 +57,7 @@ def warnings(pipeline: Pipeline) -> Iterator[str]:
                     " output"
                 )
     yield from need_warnings(pipeline)
+    yield from shared_table_warnings(pipeline)
 
 
 def _silent_zeros(expect: Expectation) -> Iterator[tuple[str, str]]:
