@@ -24,9 +24,9 @@ def shared_table_warnings(pipeline: Pipeline) -> Iterator[str]:
             where = processor_key(pipeline.stage_of[second.name].phase, second)
             yield (
                 f"{where}.table: {second.table} is also the output of '{first.name}', and no rule"
-                f" distinguishes their rows: where those of '{first.name}' suffice, '{second.name}' is complete and its job"
-                " does not run; name its own table, or state a rule that only its own rows satisfy, such as"
-                " expect.filled"
+                f" distinguishes their rows: '{second.name}' is complete, and its job does not run, where"
+                f" those of '{first.name}' suffice; name its own table, or state a rule that only its own"
+                " rows satisfy, such as expect.filled"
             )
 
 
