@@ -19,14 +19,14 @@ def shared_table_warnings(pipeline: Pipeline) -> Iterator[str]:
             first.table == second.table
             and _same_days(first, second)
             and not _replaces(first, second)
-            and not _is_distinguished(second, first)
+            and not _tells_apart(second, first)
         ):
             where = processor_key(pipeline.stage_of[second.name].phase, second)
             yield (
                 f"{where}.table: {second.table} is also the output of '{first.name}', and no rule"
-                f" distinguishes their rows: where those of '{first.name}' suffice, '{second.name}' is complete and its job"
-                " does not run; name its own table, or state a rule that only its own rows satisfy, such as"
-                " expect.filled"
+                f" distinguishes their rows: '{second.name}' is complete, and its job does not run, where"
+                f" those of '{first.name}' suffice; name its own table, or state a rule that only its own"
+                " rows satisfy, such as expect.filled"
             )
 
 
@@ -42,7 +42,7 @@ def _replaces(first: Processor, second: Processor) -> bool:
     return first.name in second.fallbacks or second.name in first.fallbacks
 
 
-def _is_distinguished(second: Processor, first: Processor) -> bool:
+def _tells_apart(second: Processor, first: Processor) -> bool:
     """Whether the second has a rule about what its rows are, and not how many, that the first has not."""
     return any(
         getattr(first.expect, key) != rule
