@@ -65,10 +65,13 @@ def _absent(context: PreflightContext, names: Sequence[str]) -> Iterator[Finding
 def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]:
     expect = processor.expect
     named = {processor.date_column: "date_column"}
+    columns = info.columns
+    if info.directories_name_dates:
+        columns |= {processor.date_column.lower()}
     for key, rule in expect.rules.items():
         named |= dict.fromkeys(rule.column_names(), f"expect.{key}")
     for column, key in named.items():
-        if column.lower() not in info.columns:
+        if column.lower() not in columns:
             line = f"{processor.table} has no column {column}, which {processor.name}.{key} names"
             yield failed(line, f"it has {_some(info.columns)}")
 

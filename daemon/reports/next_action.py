@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.reports.remedies import accept_command
 from backfilld.daemon.reports.warehouse_snapshot import MissingUpstream, Snapshot, blocked_reason
 from backfilld.state.formatting import format_date_ranges, join_truncated, pluralize
 from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.gates import Decision, Fail, Start, Wait, WaitReason
 from backfilld.state.rules.verdict import Verdict
@@ -53,7 +54,8 @@ def _phase_action(status: PhaseStatus, snapshot: Snapshot) -> str:
     waits = [decision for decision in status.closed.values() if isinstance(decision, Wait)]
     unjudged = [wait for wait in waits if wait.waiting is WaitReason.WAREHOUSE]
     if to_run:
-        also = f"; {pluralize(len(unjudged), 'other date')} cannot be judged" if unjudged else ""
+        unknown = _unjudged(status.phase, snapshot, status.closed)
+        also = f"; {unknown}" if unknown else ""
         return f"run {name}: {_missing(status.phase, snapshot, to_run)}; see the plan{also}"
     if unjudged:
         return f"find out why {name} cannot be judged, then validate again: {blocked_reason(unjudged[0])}"
@@ -76,11 +78,40 @@ def _accept(checks: Mapping[str, CheckRow], phase: Phase) -> str:
 
 
 def _missing(phase: Phase, snapshot: Snapshot, dates: Iterable[dt.date]) -> str:
-    """Which processors have no satisfied output on how many of the dates, the most frequent first."""
-    names = [processor.name for processor in phase.processor]
-    checks = [snapshot.checks[date][name] for date in dates for name in names]
-    missing = Counter(c.processor for c in checks if not c.satisfied and c.verdict is not Verdict.RUNNING)
+    """Which processors have to run on how many of the dates, the most frequent first.
+
+    They include those that are compared with an output that runs first.
+    """
+    missing: Counter[str] = Counter()
+    for checks in (snapshot.checks[date] for date in dates):
+        for processor, check in _unsatisfied(phase, checks):
+            of = _awaited(processor, checks)
+            is_unknown = check.verdict is Verdict.UNKNOWN and (of is None or of.verdict is Verdict.UNKNOWN)
+            missing[processor.name] += check.verdict is not Verdict.RUNNING and not is_unknown
     counts = [
-        f"{pluralize(n, 'date')} {'lacks' if n == 1 else 'lack'} {name}" for name, n in missing.most_common()
+        f"{pluralize(n, 'date')} {'lacks' if n == 1 else 'lack'} {name}"
+        for name, n in missing.most_common()
+        if n
     ]
     return join_truncated(counts, NAMED)
+
+
+def _unjudged(phase: Phase, snapshot: Snapshot, dates: Iterable[dt.date]) -> str:
+    """Which processors cannot be judged on how many of the dates; empty where all can."""
+    unknown: Counter[str] = Counter()
+    for checks in (snapshot.checks[date] for date in dates):
+        for processor, check in _unsatisfied(phase, checks):
+            waits = _awaited(processor, checks) is not None
+            unknown[processor.name] += check.verdict is Verdict.UNKNOWN and not waits
+    counts = [f"{name} cannot be judged on {pluralize(n, 'date')}" for name, n in unknown.most_common() if n]
+    return join_truncated(counts, NAMED)
+
+
+def _unsatisfied(phase: Phase, checks: Mapping[str, CheckRow]) -> Iterator[tuple[Processor, CheckRow]]:
+    return ((p, checks[p.name]) for p in phase.processor if not checks[p.name].satisfied)
+
+
+def _awaited(processor: Processor, checks: Mapping[str, CheckRow]) -> CheckRow | None:
+    """The output that a processor's one is compared with, where it is not satisfied."""
+    of = checks.get(processor.expect.reference or "")
+    return None if of is None or of.satisfied else of

@@ -190,16 +190,43 @@ def test_a_delta_table_that_is_partitioned_by_times_is_an_error_and_never_an_abs
     assert found.error.endswith(f"{finding.line.removeprefix('nba.box: ')}; {UNTIL_CORRECTED}")
 
 
-def test_the_next_action_counts_the_dates_that_cannot_be_judged_beside_those_that_run(
-    lake_house: LakeHouse, write: Callable[..., Path]
+@pytest.mark.parametrize(
+    ("damaged", "missing", "lacking", "unjudged"),
+    [
+        ([("box", 2)], [("box", 3)], "1 date lacks box", "box cannot be judged on 1 date"),
+        (
+            [("box", 1), ("box", 2), ("other", 3)],
+            [("other", 1), ("other", 2)],
+            "2 dates lack other",
+            "box cannot be judged on 2 dates, other cannot be judged on 1 date",
+        ),
+        (
+            [("box", 1)],
+            [("box", 2), ("other", 2)],
+            "1 date lacks box, 1 date lacks other",
+            "box cannot be judged on 1 date",
+        ),
+    ],
+)
+def test_the_next_action_counts_as_missing_what_runs_and_names_what_cannot_be_judged_beside_it(
+    lake_house: LakeHouse,
+    write: Callable[..., Path],
+    damaged: list[tuple[str, int]],
+    missing: list[tuple[str, int]],
+    lacking: str,
+    unjudged: str,
 ) -> None:
-    write("date=2024-03-01/a.parquet")
-    write("date=2024-03-02/a.parquet").write_bytes(b"not parquet")
+    for name in ("box", "other"):
+        for number in {1, 2, 3} - {n for of, n in missing if of == name}:
+            file = write(f"../{name}/date=2024-03-0{number}/a.parquet")
+            if (name, number) in damaged:
+                file.write_bytes(b"not parquet")
     every_day: Keys = {"history": None, "calendar": {}}
+    both = phase("raw", processor("box", date_column="date"), processor("other", date_column="date"))
     report = validation(
-        lake_house.pipeline(PLAIN, **every_day), lake_house.open(PLAIN, **every_day), DAY, LAST, now=0.0
+        lake_house.pipeline(both, **every_day), lake_house.open(both, **every_day), DAY, LAST, now=0.0
     )
-    assert report.next_action == "run raw: 1 date lacks box; see the plan; 1 other date cannot be judged"
+    assert report.next_action == f"run raw: {lacking}; see the plan; {unjudged}"
 
 
 def test_names_of_columns_have_letters_of_any_language(

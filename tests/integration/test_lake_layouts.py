@@ -12,6 +12,7 @@ from arro3.core import Table
 from deltalake import DeltaTable, write_deltalake
 
 from backfilld.daemon.preflight.findings import Finding
+from backfilld.daemon.preflight.tables import _missing_columns
 from backfilld.daemon.warehouses.lake import delta
 from backfilld.daemon.warehouses.lake.catalog import _layout_findings
 from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
@@ -61,6 +62,14 @@ def findings(house: LakeHouse) -> list[tuple[str, str]]:
     return [(finding.status.value, finding.line) for finding in found]
 
 
+def lacking(house: LakeHouse) -> list[str]:
+    """The columns that preflight misses in the table."""
+    info = house.open(BOX, history=None).catalog.describe("nba.box")
+    assert info is not None
+    box = house.pipeline(BOX, history=None).processors["box"]
+    return [finding.line for finding in _missing_columns(box, info)]
+
+
 LAYOUTS = {
     "one level": "date={:%Y-%m-%d}/part-0.parquet",
     "a level above": "season=2023-24/date={:%Y-%m-%d}/part-0.parquet",
@@ -68,6 +77,8 @@ LAYOUTS = {
     "above and below": "region=us/date={:%Y-%m-%d}/hour=03/part-0.parquet",
     "compact": "date={:%Y%m%d}/part-0.parquet",
     "another case": "Date={:%Y-%m-%d}/part-0.parquet",
+    "parts in another case": "Year={:%Y/Month=%m/Day=%d}/part-0.parquet",
+    "parts below and above others": "region=us/year={:%Y/month=%m/day=%d}/hour=03/part-0.parquet",
     "url-encoded": "date={:%Y%%2D%m%%2D%d}/part-0.parquet",
     "midnight": "date={:%Y-%m-%d 00%%3A00%%3A00}/part-0.parquet",
     "year, month and day": "year={:%Y/month=%m/day=%d}/part-0.parquet",
@@ -85,7 +96,7 @@ def test_files_are_read_where_the_directories_say_the_date(
         write(LAYOUTS[layout].format(date), count)
     assert rows(lake_house, DAY, NEXT, dt.date(2024, 3, 3)) == [3, 2, 0]
     assert rows(lake_house, NEXT) == [2]
-    assert findings(lake_house) == []
+    assert (findings(lake_house), lacking(lake_house)) == ([], [])
 
 
 def test_two_regions_have_the_same_date_and_both_are_read(
@@ -272,3 +283,19 @@ def test_dates_that_directories_name_are_dates_whatever_times_the_files_have(
     box = phase("raw", processor("box", date_column="date", date_timezone="America/New_York"))
     answers = lake_house.open(box, history=None).evidence({"box": [DAY, NEXT]}, purpose="gate")
     assert [answers["box", day] for day in (DAY, NEXT)] == [Evidence(rows=2), Evidence()]
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(1, [2, 0]), (9, [0, 2])])
+def test_a_delta_table_that_is_partitioned_by_the_parts_of_a_date_has_its_dates_in_the_column(
+    lake_house: LakeHouse, hours: int, expected: list[int]
+) -> None:
+    instant = f"TIMESTAMPTZ '2024-03-02 0{hours}:00:00+00' AS at"
+    parts = "2024 AS year, 3 AS month, 2 AS day"
+    relation = duckdb.sql(f"SELECT {instant}, {parts}, n AS id FROM range(2) AS r (n)")
+    assert relation is not None
+    folder = lake_house.root / "nba" / "box"
+    write_deltalake(folder, Table.from_arrow(relation), partition_by=["year", "month", "day"])
+    box = phase("raw", processor("box", date_column="at", date_timezone="America/New_York"))
+    answers = lake_house.open(box, history=None).evidence({"box": [DAY, NEXT]}, purpose="gate")
+    assert [answers["box", day] for day in (DAY, NEXT)] == [Evidence(rows=n) for n in expected]
+    assert lacking(lake_house) == ["nba.box has no column date, which box.date_column names"]

@@ -1,14 +1,17 @@
 """What contradicts the calendar in a validation, and the command for a failed date."""
 
 import datetime as dt
+import re
+from typing import Any
 
 import pytest
 
 from backfilld.api.schemas import reports
+from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.reports.quality import quality
 from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.rules.verdict import Verdict
-from tests.factories import NOW, nba
+from tests.factories import NOW, nba, phase, pipeline, processor
 from tests.fake_warehouse import FakeWarehouse
 from tests.platform import OPENING, as_it_was
 from tests.unit.test_report import GAMEBOOK, date, validated
@@ -93,3 +96,24 @@ def test_the_command_for_a_failed_date_is_one_that_helps(
     reason: str, unsatisfied: dict[str, Verdict], command: str
 ) -> None:
     assert helpful_command(date("2021-10-27"), reason, unsatisfied) == command
+
+
+@pytest.mark.parametrize(
+    ("broken", "sentence"),
+    [
+        ({}, "run raw: 1 date lacks box, 1 date lacks summary, 1 date lacks other; see the plan"),
+        ({"box": "no access"}, "run raw: 1 date lacks other; see the plan; box cannot be judged on 1 date"),
+    ],
+)
+def test_what_is_compared_with_an_output_is_counted_where_that_one_runs_first(
+    broken: dict[str, str], sentence: str
+) -> None:
+    compared: dict[str, Any] = {"after": ["box"], "expect": {"ratio": {"of": "box", "min": 1.0}}}
+    made = pipeline(phase("raw", processor("box"), processor("summary", **compared), processor("other")))
+    facts = FakeWarehouse(made, calendar=OPENING, broken=broken)
+    facts.rows["summary", date("2021-10-26")] = 9
+    report = validated(made, facts, "2021-10-26")
+    assert report.next_action == sentence
+    assert {step.processor for step in plan(report, made).steps} == set(
+        re.findall("lacks (.*?)[,;]", sentence)
+    )

@@ -34,6 +34,9 @@ from backfilld.state.pipeline.processor import Processor
 if TYPE_CHECKING:
     from backfilld.daemon.warehouses.lake.iceberg.table import IcebergTable
 
+_PARTS = frozenset({"year", "month", "day"})
+"""The keys of directories that name a date together, which takes the place of any column."""
+
 
 class LakeCatalog:
     """The catalog of a lake directory. A table without a file does not exist yet: its job creates it."""
@@ -76,10 +79,12 @@ class LakeCatalog:
                 columns = dict(zip(relation.columns, map(str, relation.types), strict=True))
         except duckdb.Error as error:
             raise QueryError(f"{path}: {error}") from error
+        names_dates = not is_delta(directory) and {key.lower() for key in keys} >= _PARTS
         return TableInfo(
             columns=frozenset(name.lower() for name in (*columns, *keys)),
-            time_columns=_time_columns(columns, keys),
+            time_columns={} if names_dates else _time_columns(columns, keys),
             partition_column=keys[-1].lower() if keys else None,
+            directories_name_dates=names_dates,
             modified_at=modified_at,
         )
 
@@ -104,8 +109,6 @@ def _describe_iceberg(table: IcebergTable) -> TableInfo:
 
 def _time_columns(types: Mapping[str, str], keys: Sequence[str]) -> Mapping[str, TimeType]:
     """The columns of times by DuckDB's types. What directories name are dates, whatever the files have."""
-    if {"year", "month", "day"} <= {key.lower() for key in keys}:
-        return {}  # their date takes the place of any column
     return {
         name.lower(): "timestamp" if kind.endswith("TIME ZONE") else "datetime"
         for name, kind in types.items()
