@@ -78,7 +78,7 @@ def warehouse_check(
                 on_check(title)
                 results.append(result_of("warehouse", check, title, list(run(context))))
         except WarehouseError as error:
-            remedy = warehouse_adapter(pipeline.warehouse.kind).remedy
+            remedy = error.hint or warehouse_adapter(pipeline.warehouse.kind).remedy
             results.append(result_of("warehouse", "answers", "answers", [failed(str(error), remedy)]))
     code = exit_code(results)
     words = {0: "the warehouse answers as it should", 1: "it does not", 2: "it does, with warnings"}

@@ -137,6 +137,57 @@ def test_a_file_that_changes_during_each_copy_is_not_read(
         evidence(house.open(box(), history=None))
 
 
+def test_a_log_that_a_checkpoint_removes_during_the_copy_is_a_change_and_no_outage(
+    house: DuckDBHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a log that a job left, and another job that ends while the file is copied
+    monkeypatch.setattr(snapshot, "LOCK_WAIT", 30.0)
+    with writer(house.file) as job:
+        job.execute(f"INSERT INTO nba.box VALUES (DATE '{DAY}', 'g3')")
+        job.die()
+    copy, copies = shutil.copyfile, []
+
+    def after_a_checkpoint(source: Path, target: Path) -> None:
+        if not copies:
+            house.run("CHECKPOINT")
+        copies.append(source.name)
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", after_a_checkpoint)
+    assert evidence(house.open(box(), history=None)).rows == 3
+    assert copies == [house.file.name, f"{house.file.name}.wal", house.file.name]
+    assert house.errors == 0
+
+
+def test_a_log_that_vanishes_between_its_listing_and_its_facts_is_no_outage(
+    house: DuckDBHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = house.file.with_name(f"{house.file.name}.wal")
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([gone]))
+    assert evidence(house.open(box(), history=None)).rows == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"), [("absent.duckdb", "file {}/absent.duckdb"), ("no/absent.duckdb", "directory {}/no")]
+)
+def test_a_file_that_was_not_created_yet_is_named_with_what_creates_it(
+    tmp_path: Path, name: str, missing: str
+) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        Snapshots(tmp_path / name).cursor()
+    remedy = "create it before the first date, or correct warehouse.file"
+    assert str(caught.value) == f"there is no {missing.format(tmp_path)}; {remedy}"
+    assert "a first run of a job by hand creates the file" in caught.value.hint
+
+
+def test_a_missing_directory_of_temporary_files_is_not_called_a_missing_file(
+    house: DuckDBHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(house.file.parent / "absent"))
+    with pytest.raises(WarehouseError, match=r"platform\.duckdb cannot be read: .*/absent/"):
+        evidence(house.open(box(), history=None))
+
+
 def test_no_copy_is_left_behind(house: DuckDBHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))

@@ -14,6 +14,7 @@ import struct
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -28,6 +29,7 @@ POLL_INTERVAL = 0.05
 CLOCK_TICK = 0.05
 """Seconds within which two writes may leave the same time of change: several ticks of a kernel's clock."""
 
+_CREATE = "a first run of a job by hand creates the file, and so does duckdb.connect in Python"
 _FLOCK = "hhqqi"
 """`struct flock` of 64-bit Linux: type, whence, start, length, pid."""
 _FileFacts = tuple[tuple[str, int, int, int], ...]
@@ -55,6 +57,8 @@ class Snapshots:
                     self._facts, self._connection = self._copied()
                 return self._connection.cursor()
             except (OSError, duckdb.Error) as error:
+                if isinstance(error, FileNotFoundError) and not self.path.exists():
+                    raise WarehouseError(_absent(self.path), hint=_CREATE) from error
                 text = f"{self.path} cannot be read: {first_line(str(error))}; check warehouse.file"
                 raise WarehouseError(text) from error
 
@@ -68,9 +72,11 @@ class Snapshots:
     def _copied(self) -> tuple[_FileFacts, duckdb.DuckDBPyConnection]:
         """A copy, with the facts of the file that it was made of.
 
+        A write-ahead log that a checkpoint removes meanwhile is a change of the file like any other.
+
         Raises:
             WarehouseError: a process has the file open to write, or writes it again and again.
-            OSError: the file cannot be read.
+            OSError: the file does not exist, or cannot be read.
             duckdb.Error: it is not a file of this version of DuckDB.
         """
         until = time.monotonic() + LOCK_WAIT
@@ -78,8 +84,9 @@ class Snapshots:
             before, writer = _facts(self.path), _writer(self.path)
             if writer is None:
                 with tempfile.TemporaryDirectory(prefix="backfilld-") as folder:
-                    for name, *_ in before:
-                        shutil.copyfile(self.path.parent / name, Path(folder, name))
+                    with suppress(FileNotFoundError):
+                        for name, *_ in before:
+                            shutil.copyfile(self.path.parent / name, Path(folder, name))
                     if _writer(self.path) is None and _facts(self.path) == before:
                         # DuckDB has the copy open, so that its space is freed when the connection closes.
                         return before, _connected(Path(folder, self.path.name))
@@ -101,8 +108,10 @@ def _facts(path: Path) -> _FileFacts:
     Raises:
         OSError: there is no such file, or it cannot be reached.
     """
-    files = [path, *sorted(path.parent.glob(f"{path.name}.wal*"))]
-    found = [(file.name, file.stat()) for file in files]
+    found = [(path.name, path.stat())]
+    for log in sorted(path.parent.glob(f"{path.name}.wal*")):
+        with suppress(FileNotFoundError):  # a checkpoint has just removed it
+            found.append((log.name, log.stat()))
     age = time.time() - max(status.st_mtime for _, status in found)
     if 0 <= age < CLOCK_TICK:
         time.sleep(CLOCK_TICK)  # a write that followed at once would not show
@@ -119,6 +128,11 @@ def _writer(path: Path) -> int | None:
         wanted = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
         kind, *_, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, wanted))
     return None if kind == fcntl.F_UNLCK else pid
+
+
+def _absent(path: Path) -> str:
+    missing = f"there is no file {path}" if path.parent.is_dir() else f"there is no directory {path.parent}"
+    return f"{missing}; create it before the first date, or correct warehouse.file"
 
 
 def _in_use(path: Path, writer: int | None) -> str:

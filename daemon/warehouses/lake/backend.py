@@ -16,18 +16,19 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from backfilld.daemon.warehouses.adapter import CORRECT, Purpose, QueryError, QueryHooks, WarehouseError
+from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.lake.absent_columns import absent_columns
 from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted, quoted_text
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.layout import locate, read_layout
+from backfilld.daemon.warehouses.lake.query_errors import named_files, query_error
 from backfilld.daemon.warehouses.lake.settings import Dialect
-from backfilld.daemon.warehouses.lake.sources import drifted_file, source_of, whole_table
+from backfilld.daemon.warehouses.lake.sources import source_of, whole_table
 from backfilld.daemon.warehouses.lake.sql_compiler import render
 from backfilld.daemon.warehouses.lake.table_files import TableFiles
 from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.date_ranges import as_list
-from backfilld.daemon.warehouses.sql.duckdb_session import QUERY_ERRORS, SETTINGS, fetch, restrict
+from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, fetch, restrict
 from backfilld.daemon.warehouses.sql.queries import PartitionFilter, Query, Select
 from backfilld.state.formatting import first_line
 
@@ -36,9 +37,6 @@ _SETTINGS: Mapping[str, str | bool | int] = {
     # A file that was replaced must not be answered from its predecessor's pages.
     "enable_external_file_cache": False,
 }
-
-_DAMAGED = (duckdb.IOException, duckdb.InvalidInputException)
-"""Errors that name a file which is missing, or is no whole Parquet file."""
 
 _TRIES = 3
 """A file may vanish between its listing and its reading, when a job replaces its partition."""
@@ -160,7 +158,7 @@ class Lake:
         plan = self._plan(query, files_of)
         if not plan.selects:
             return None
-        with _named_files(plan):
+        with named_files(plan.files if len(plan.selects) == 1 else ()):
             try:
                 with self._connection_of(plan) as cursor:
                     return ask(cursor, plan)
@@ -270,50 +268,7 @@ class Lake:
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
             self.close()  # it answers nothing more; the next query opens another
             return WarehouseError(f"DuckDB gave up: {first_line(str(error))}")
-        inaccessible = isinstance(error, PermissionError)
-        file_scoped = not inaccessible and not isinstance(error, QUERY_ERRORS)
-        text = str(error)
-        if isinstance(error, _DAMAGED) and str(self.root) in text:
-            remedy = "write the file again, or remove it"
-        elif inaccessible:
-            remedy = "let the daemon's user read it"
-        else:
-            remedy = "" if file_scoped else CORRECT
-        return QueryError(
-            f"{first_line(text)}; {remedy}" if remedy else text,
-            inaccessible=inaccessible,
-            date_scoped=True,
-            file_scoped=file_scoped,
-            permanent=bool(remedy),
-        )
-
-
-@contextmanager
-def _named_files(plan: _Plan) -> Iterator[None]:
-    """Name the file that a query of one table fails on, so that only its own date is unknown.
-
-    Raises:
-        QueryError: one file has other columns than the others, or the query reads one file alone.
-    """
-    try:
-        yield
-    except (duckdb.IOException, duckdb.InterruptException, duckdb.FatalException, duckdb.InternalException):
-        raise  # not caused by what is in a file
-    except duckdb.Error as error:
-        text, of_query = first_line(str(error)), isinstance(error, QUERY_ERRORS)
-        files = [path for of_table in plan.files for path in of_table]
-        if len(plan.selects) != 1 or any(path in text for path in files):
-            raise
-        if files and all(len(of_table) == 1 for of_table in plan.files):
-            # A processor's own file comes first, and was read for its rows before.
-            text = f"{text} ({' or '.join(reversed(files))}); {CORRECT}"
-            raise QueryError(text, date_scoped=True, file_scoped=not of_query, permanent=True) from error
-        found = (drifted_file([*of_table]) for of_table in plan.files if of_table) if of_query else ()
-        drifted = next(filter(None, found), None)
-        if drifted is None:
-            raise
-        text = f"{text} ({drifted} has other columns than the other files); write that file again"
-        raise QueryError(text, date_scoped=True, file_scoped=True, permanent=True) from error
+        return query_error(error, self.root)
 
 
 def _partitions(select: Select, table: str) -> PartitionFilter | None:

@@ -1,0 +1,97 @@
+"""Errors of queries over files: which file causes them, and what helps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from backfilld.daemon.warehouses.adapter import CORRECT, QueryError
+from backfilld.daemon.warehouses.lake.sources import drifted_file
+from backfilld.daemon.warehouses.sql.duckdb_session import QUERY_ERRORS
+from backfilld.state.formatting import first_line
+
+_REWRITE = "write the file again, or remove it"
+_READABLE = "let the daemon's user read it"
+_OF_ANY_FILE = (
+    duckdb.IOException,
+    duckdb.InterruptException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+)
+"""Errors that are not caused by what is in a file."""
+
+
+def query_error(error: Exception, root: Path) -> QueryError:
+    """An error of DuckDB or of the file system as a QueryError, with the remedy where there is one."""
+    text, of_query = str(error), isinstance(error, QUERY_ERRORS)
+    inaccessible = isinstance(error, PermissionError)
+    if inaccessible or _is_unopened(error, "Permission denied"):
+        remedy = _READABLE
+    elif of_query:
+        remedy = CORRECT
+    else:
+        remedy = _REWRITE if _is_damage(error) and str(root) in text else ""
+    return QueryError(
+        f"{first_line(text)}; {remedy}" if remedy else text,
+        inaccessible=inaccessible,
+        date_scoped=True,
+        file_scoped=not inaccessible and not of_query,
+        permanent=bool(remedy),
+    )
+
+
+@contextmanager
+def named_files(tables: Sequence[Sequence[str]]) -> Iterator[None]:
+    """Name the file that a query fails on, so that only its own date is unknown.
+
+    `tables` are the files of each table of a query that reads one date column; none for a longer query.
+
+    Raises:
+        QueryError: one file has other columns than the others, or these files alone cause the error.
+    """
+    try:
+        yield
+    except _OF_ANY_FILE:
+        raise
+    except duckdb.Error as error:
+        text, of_query = first_line(str(error)), isinstance(error, QUERY_ERRORS)
+        files = [path for of_table in tables for path in of_table]
+        if not files or any(path in text for path in files):
+            raise
+        if cause := _cause(tables, files, error):
+            remedy = _REWRITE if _is_damage(error) else CORRECT
+            text = f"{text} ({cause}); {remedy}"
+            raise QueryError(text, date_scoped=True, file_scoped=not of_query, permanent=True) from error
+        found = (drifted_file([*of_table]) for of_table in tables if of_table) if of_query else ()
+        drifted = next(filter(None, found), None)
+        if drifted is None:
+            raise
+        text = f"{text} ({drifted} has other columns than the other files); write that file again"
+        raise QueryError(text, date_scoped=True, file_scoped=True, permanent=True) from error
+
+
+def _cause(tables: Sequence[Sequence[str]], files: Sequence[str], error: duckdb.Error) -> str:
+    """The only file of each table; or where damaged ones lie; else empty."""
+    if all(len(of_table) == 1 for of_table in tables):
+        # A processor's own file comes first, and was read for its rows before.
+        return " or ".join(reversed(files))
+    if _is_damage(error):
+        return f"one of {len(files)} files in {os.path.commonpath(files)}"
+    return ""
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether a file is missing or is no whole Parquet file. Errors of metadata have no subclass."""
+    if _is_unopened(error):
+        return False
+    return isinstance(error, duckdb.IOException | duckdb.InvalidInputException) or type(error) is duckdb.Error
+
+
+def _is_unopened(error: Exception, why: str = "") -> bool:
+    """Whether the system refused to open a file, such as for want of descriptors."""
+    text = first_line(str(error))
+    return isinstance(error, duckdb.IOException) and "Cannot open file" in text and text.endswith(why)
