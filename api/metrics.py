@@ -229,7 +229,7 @@ class _StateCollector:
         yield _by_label("dates", "Dates by state.", "state", states)
         yield _by_label("ended_dates", "Ended dates by outcome.", "outcome", _all(Outcome, report.outcomes))
         yield _single("regressed_dates", "Done dates that are no longer complete.", report.regressed)
-        yield _single("stale_dates", "Dates computed before an earlier date was repaired.", report.stale)
+        yield _single("stale_dates", "Dates computed before an earlier date changed.", report.stale)
         waits = _all(WaitReason, report.waiting)
         yield _by_label("waiting_dates", "Live dates by wait reason.", "reason", waits)
         verdicts = _family(

@@ -20,7 +20,7 @@ from backfilld.state.records import Sources
 
 
 class Recompute(ReportModel):
-    """A date to compute again, because the date `repaired` was repaired after it was computed."""
+    """A date to compute again, because the date `repaired` changed after it was computed."""
 
     date: dt.date
     repaired: dt.date

@@ -98,7 +98,9 @@ class DateSummary(ResponseModel):
     season: str | None
     backfill_id: int
     regressed: str | None = Field(description="why the date is no longer complete")
-    stale: str | None = Field(description="stale outputs with their causes: inputs repaired since, or stale")
+    stale: str | None = Field(
+        description="stale outputs with their causes: inputs that changed since, or are stale"
+    )
 
 
 class Dates(ResponseModel):
@@ -328,7 +330,7 @@ class Progress(ResponseModel):
     holds: list[Hold]
     budgets: list[Budget]
     regressed: int = Field(description="done dates that are no longer complete")
-    stale: int = Field(description="dates to compute again because an earlier date was repaired")
+    stale: int = Field(description="dates to compute again because an earlier date changed")
     last_progress_at: Time | None
 
 

@@ -25,7 +25,7 @@ def missing_again(pipeline: Pipeline, stage: Stage, date_checks: Checks) -> Chec
 def readmission_reason(missing: CheckRow) -> str:
     """Why a date goes back for an output of a state that it has passed."""
     if missing.verdict.satisfied:
-        return f"{missing.processor} is computed again: an input of it was repaired"
+        return f"{missing.processor} is computed again: an input of it changed"
     return f"{missing.processor} is {missing.verdict}: {missing.reason}"
 
 

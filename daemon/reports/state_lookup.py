@@ -30,7 +30,7 @@ def known_checks(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date)
 
 
 def stale_dates(db: Database, start: dt.date, end: dt.date) -> list[Recompute]:
-    """The stale dates of the range, both ends included: computed before an earlier date was repaired."""
+    """The stale dates of the range, both ends included: computed before an earlier date changed."""
     with db.read() as tx:
         rows = dates.page(tx, start=start, end=end, mark=Mark.STALE, limit=(end - start).days + 1)
         outputs = stale_marks.stale_outputs(tx, [row.date for row in rows])
