@@ -130,6 +130,7 @@ def test_without_a_scheduler_a_job_cannot_start_and_nothing_is_recorded(tmp_path
     driver.launch("touch ran")
     end = driver.result()
     assert end.detail == f"lost: no Dask scheduler answers at {address}"
+    assert driver.executor.unavailable_reason.endswith(" Connection refused)")
     assert not end.counts_as_attempt
     assert driver.handles == {}
     driver.executor.close()
@@ -157,7 +158,7 @@ def test_a_scheduler_that_is_gone_is_named_with_the_time_since_when(tmp_path: Pa
         until(lambda: not driver.executor.unavailable_reason, "a scheduler")
         before = time.time()
     until(lambda: driver.executor.unavailable_reason, "its loss")
-    since = driver.executor.unavailable_reason.rpartition(" since ")[2]
+    since = driver.executor.unavailable_reason.rpartition(" since ")[2].partition(" ")[0]
     assert format_utc(before) <= since <= format_utc(time.time())
     driver.executor.close()
 
