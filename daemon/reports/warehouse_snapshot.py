@@ -206,7 +206,7 @@ def _of_periods(
     pipeline: Pipeline, processor: Processor, days: Mapping[dt.date, Day], expected: Iterable[dt.date]
 ) -> set[dt.date]:
     """The dates of the periods of some dates, on which a processor with `period` has output."""
-    bounds = {period_key(processor, date)[1:] for date in expected} if processor.period else set()
+    bounds = {period_key(processor, date)[1:] for date in expected} if processor.attempt_period else set()
     spans = (dates_between(first, last) for first, last in bounds)
     return {date for span in spans for date in span if pipeline.expects(processor, days[date])}
 

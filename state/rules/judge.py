@@ -13,7 +13,7 @@ from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence, HistoryRun
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.rule import Finding, Range
-from backfilld.state.rules.recurring_days import RecurringDays
+from backfilld.state.rules.recurring_days import OutputDays
 from backfilld.state.rules.verdict import Verdict
 
 
@@ -62,7 +62,7 @@ class JudgeContext:
     since: dt.date | None = None
     until: dt.date | None = None
     """The dates on which the processor has output, both included; None: no limit."""
-    days: RecurringDays | None = None
+    days: OutputDays | None = None
     """The days on which it has output; None: on each."""
     reference: Reference | None = None
     """What is known of the processor that rules compare with. None: the reference counts as complete."""
