@@ -39,17 +39,18 @@ class Availability:
         if self._tls_problem:
             return self._tls_problem
         if (since := self._away_since) is not None:
-            missing = (
-                f"a Dask scheduler that answers at {self._scheduler}; none has since {format_utc(since)}"
-            )
-            return f"{missing} ({self._error})" if self._error else missing
+            error = f" ({self._error})" if self._error else ""
+            silence = f"none has since {format_utc(since)}{error}"
+            return f"a Dask scheduler that answers at {self._scheduler}; {silence}"
         if self.import_error:
             return f"a Dask worker that can import backfilld: install it there ({self.import_error})"
         return ""
 
 
-def _root_cause(error: BaseException) -> str:
-    """The innermost cause: Dask's own errors say where and for how long it tried."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return first_line(str(error)) or type(error).__name__
+def _root_cause(error: Exception) -> str:
+    """The innermost cause that has a message: Dask's own errors say where and for how long it tried."""
+    text = ""
+    cause: BaseException | None = error
+    while cause is not None:
+        text, cause = str(cause) or text, cause.__cause__
+    return first_line(text) if text else type(error).__name__
