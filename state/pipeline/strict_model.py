@@ -49,8 +49,14 @@ class StrictModel(BaseModel):
         raise ValidationError.from_exception_data(cls.__name__, errors)
 
     @classmethod
+    def misplaced_keys(cls) -> Mapping[str, str]:
+        """Keys of other tables that are easily taken for keys of this one, with what to do instead."""
+        return {}
+
+    @classmethod
     def _unknown(cls, key: object) -> str:
-        return f"unknown key '{key}'; {did_you_mean(str(key), cls.known_keys())}"
+        remedy = cls.misplaced_keys().get(str(key)) or did_you_mean(str(key), cls.known_keys())
+        return f"unknown key '{key}'; {remedy}"
 
 
 def _error(kind: str, message: str, context: Mapping[str, Any]) -> PydanticCustomError:
