@@ -219,7 +219,7 @@ class Engine:
         earlier_processors: list[str] = []
         for stage in self.context.pipeline.stages:
             rows = dates.out_of_place(tx, stage.name, earlier_processors, self.context.pipeline.processors)
-            reason = f"by the pipeline file as it is now, something lacks before or after {stage.name}"
+            reason = f"the pipeline file changed: an output of or before {stage.name} is missing"
             misplaced += [(row, reason) for row in rows]
             earlier_processors += [p.name for p in stage.processors]
         return misplaced

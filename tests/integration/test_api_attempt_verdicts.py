@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,32 @@ def test_a_job_that_exits_0_with_2_of_14_rows_is_shown_with_what_it_left(api: Ap
     first, second = api.get(f"/v1/dates/{DATE}")["attempts"]
     assert (first["status"], first["exit_code"], first["verdict"]) == ("exited", 0, "partial")
     assert (second["verdict"], api.get("/v1/attempts/1")["verdict_reason"]) == ("complete", "2 of 14 rows")
+
+
+_SHOWN = re.compile(r'class="verdict result (\S+)"><i aria-hidden="true">(.)</i> ([^<]+)<')
+"""Class, symbol and words of an attempt in a table of a page."""
+_PARTIAL = ("v-partial", "⚠", "exit 0 · 2 of 14 rows")
+
+
+@pytest.mark.parametrize("path", [f"/dates/{DATE}", "/attempts"])
+@pytest.mark.parametrize(
+    ("rows", "code", "expected"),
+    [
+        (2, 0, _PARTIAL),
+        (0, 0, ("v-no_data", "○", "exit 0 · no rows")),
+        (14, 1, ("v-complete", "✓", "exit 1 · 14 rows")),
+        (20, 0, ("v-excess", "⚠", "exit 0 · 20 rows, at most 14 for 3 games")),
+    ],
+)
+def test_the_tables_of_attempts_colour_what_a_job_left_and_not_its_exit_code(
+    api: Api, path: str, rows: int, code: int, expected: tuple[str, str, str]
+) -> None:
+    writes(api, rows, code=code)
+    api.enqueue(str(DATE))
+    api.world.run()
+    shown = _SHOWN.findall(api.client.get(path).text)
+    assert expected in shown
+    assert all((class_ == "v-complete") == (symbol == "✓") for class_, symbol, _ in shown)
 
 
 def test_a_job_that_exits_1_after_writing_everything_left_everything(api: Api) -> None:
