@@ -33,6 +33,7 @@ from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.daemon.settings import SettingsError, state_database
 from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.semantic_checks import warnings
@@ -197,7 +198,8 @@ def _loaded(pipeline: Pipeline) -> Iterator[Finding]:
     for warning in (*warnings(pipeline), *slot_warnings(pipeline)):
         line, _, remedy = warning.rpartition("; ")
         yield warned(line, remedy, where=str(pipeline.path))
-    yield passed(f"{pipeline.path.name}: {len(pipeline.phase)} phases, {len(pipeline.processors)} processors")
+    size = f"{pluralize(len(pipeline.phase), 'phase')}, {pluralize(len(pipeline.processors), 'processor')}"
+    yield passed(f"{pipeline.path.name}: {size}")
 
 
 def _summarize(results: Sequence[Result]) -> Preflight:

@@ -10,6 +10,7 @@ import click
 from backfilld.api.cli.output import example, json_option, print_json
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.resource_limits import slot_warnings
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.semantic_checks import warnings
 from backfilld.state.rules.machine import Machine
@@ -57,9 +58,8 @@ def check(path: str | None, as_json: bool) -> None:
         return
     for warning in (*warnings(loaded), *slot_warnings(loaded)):
         click.echo(f"{loaded.path}: warning: {warning}", err=True)
-    click.echo(
-        f"{loaded.name}: {len(loaded.processors)} processors in {len(loaded.phase)} phases, no problem found"
-    )
+    size = f"{pluralize(len(loaded.processors), 'processor')} in {pluralize(len(loaded.phase), 'phase')}"
+    click.echo(f"{loaded.name}: {size}, no problem found")
     for stage in loaded.stages:
         click.echo(f"  {stage.name}: {', '.join(p.name for p in stage.processors)}")
 
