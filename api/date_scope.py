@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backfilld.api.problems import BadInput
-from backfilld.api.schemas.requests import DateScopeQuery
+from backfilld.api.schemas.list_pages import DateScopeQuery
 from backfilld.daemon.engine.audited_change import no_backfill
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.store import backfills

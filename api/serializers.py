@@ -13,7 +13,9 @@ from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.engine.bulk_request import DateAnswers
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports import stuck_backfills
+from backfilld.daemon.reports.cascade_reach import NO_REACH, CascadeReach
 from backfilld.daemon.reports.progress import Progress, Running
+from backfilld.daemon.reports.remedies import failed_inputs_remedy
 from backfilld.daemon.reports.window_and_pool_holds import DerivedHold
 from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.pipeline.phase import DONE, FAILED
@@ -107,7 +109,8 @@ def stale(outputs: Mapping[str, Sequence[StaleCause]]) -> str | None:
     for name, causes in sorted(outputs.items()):
         names_by_reason[_stale_reason(causes)].append(name)
     parts = [f"{join_truncated(names, NAMED)}: {reason}" for reason, names in names_by_reason.items()]
-    return "; ".join(parts) or None
+    failed = sorted({cause.date for causes in outputs.values() for cause in causes if cause.date_failed})
+    return "; ".join([*parts, *([failed_inputs_remedy(failed)] if failed else [])]) or None
 
 
 def _stale_reason(causes: Sequence[StaleCause]) -> str:
@@ -155,14 +158,15 @@ def check(row: CheckRow, pipeline: Pipeline, now: float) -> responses.Check:
     )
 
 
-def date_answers(result: DateAnswers) -> responses.DateAnswers:
-    """The answers of a request for many dates."""
+def date_answers(result: DateAnswers, reach: CascadeReach = NO_REACH) -> responses.DateAnswers:
+    """The answers of a request for many dates; `reach` is that of a cascade."""
     changed = len(result.changed)
     return responses.DateAnswers(
         changed=changed,
         refused=len(result.answers) - changed,
         backfill=result.backfill_id,
-        further=result.further,
+        further=reach.further,
+        failed_dates=list(reach.failed_dates),
         answers=[responses.DateAnswer.model_validate(answer) for answer in result.answers],
     )
 

@@ -64,8 +64,8 @@ def house_of(kind: str, folder: Path) -> Iterator[tuple[Any, int | None]]:
             yield PostgresqlHouse(server.empty(), folder), pid
     elif kind == "bigquery":
         with emulator.running(folder) as started:
-            assert started._process
-            yield BigQueryHouse(started.address, folder), started._process.pid
+            server = next(child for child in psutil.Process().children() if "bqemulator" in child.cmdline())
+            yield BigQueryHouse(started, folder), server.pid
     else:
         yield {**FILES, "delta": DeltaHouse}[kind](folder), None
 

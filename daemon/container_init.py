@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection
 from contextlib import suppress
 
-from backfilld.daemon.executors.local.process_finder import is_marked
+from backfilld.daemon.executors.local.descendant_processes import is_marked
 from backfilld.daemon.executors.process_identity import pid_namespace, stat
 
 _FIRST_NAMESPACE = "pid:[4026531836]"

@@ -27,14 +27,15 @@ def job_command(
 ) -> JobCommand:
     """The processor's command for `dates`, oldest first and at least one.
 
+    Where the output of a period is that of its last date, it names all dates of the period.
     `dates_file` is the file that `{dates_file}` names; the caller writes it.
     """
-    words = {**date_placeholders(dates), "python": sys.executable}
+    words = {**date_placeholders(pipeline.command_dates(processor, dates)), "python": sys.executable}
     if dates_file is not None:
         words["dates_file"] = str(dates_file)
     env = {
         **processor.env,
-        "BACKFILLD_DATE": words["date"],
+        "BACKFILLD_DATE": str(dates[0]),
         "BACKFILLD_DATES": words["dates"],
         "BACKFILLD_PROCESSOR": processor.name,
     }

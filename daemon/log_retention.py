@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.executors.local.check_processes import FOLDER as CHECKS_FOLDER
-from backfilld.state.store import attempts, check_runs
+from backfilld.state.store import attempts, check_command_runs
 
 FOLDER = "attempts"
 """The folder of logs in the state directory."""
@@ -26,7 +26,7 @@ def prune(context: EngineContext) -> int:
     oldest = context.now() - context.pipeline.engine.log_retention
     with context.db.read() as tx:
         running = {str(row.id) for row in attempts.running(tx)}
-        checking = {str(date) for date, _ in check_runs.running(tx, context.pipeline.check_commands)}
+        checking = {str(date) for date, _ in check_command_runs.running(tx, context.pipeline.check_commands)}
     removed = 0
     folders = context.state_dir / FOLDER, context.state_dir / CHECKS_FOLDER
     for file in itertools.chain.from_iterable(folder.glob("*/*.*") for folder in folders):

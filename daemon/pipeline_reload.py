@@ -17,7 +17,7 @@ from backfilld.state.formatting import first_line, format_utc
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.pipeline_changes import PipelineChanges
 from backfilld.state.records import Action, Actor
-from backfilld.state.store import audit, pipeline_versions
+from backfilld.state.store import audit, pipeline_fingerprint
 from backfilld.state.store.audit import Facts
 from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
 
@@ -69,7 +69,7 @@ class PipelineReload:
         """The file after all checks that it would have to pass at a start. Raises BackfilldError."""
         new, context = load_pipeline(self._context.pipeline.path), self._context
         with context.db.read() as tx:
-            pipeline_versions.refuse_other(tx, new.name, context.db.name)
+            pipeline_fingerprint.refuse_other(tx, new.name, context.db.name)
         open_warehouse(new).close()
         kinds = {section.kind for section in context.pipeline.executor.values()}
         root = context.state_dir / log_retention.FOLDER

@@ -18,6 +18,7 @@ from apscheduler.jobstores.base import JobLookupError
 
 from backfilld.daemon import log_retention
 from backfilld.daemon.adapters import load_pipeline
+from backfilld.daemon.background_scheduler import new_scheduler
 from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.clock_steps import ClockMonitor, ClockStepDetector
 from backfilld.daemon.engine.budgets import BytesLedger
@@ -30,7 +31,6 @@ from backfilld.daemon.events import Event, EventSink, Incident
 from backfilld.daemon.executors.local.check_processes import CheckProcesses
 from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.leadership import Leadership
-from backfilld.daemon.periodic_jobs import new_scheduler
 from backfilld.daemon.settings import Settings, prepare
 from backfilld.daemon.systemd import Manager
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse, Purpose, noop
@@ -38,7 +38,7 @@ from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.daemon.worker_thread import Worker
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.machine import Machine
-from backfilld.state.store import pipeline_versions
+from backfilld.state.store import pipeline_fingerprint
 from backfilld.state.store.database import Database
 from backfilld.state.store.errors import DatabaseUnavailable
 from backfilld.state.store.leader_election import Holder, open_lock
@@ -148,7 +148,7 @@ class Service:
         """Refuse a database with another pipeline's state, also as a standby. Raises OtherPipeline."""
         if not self.db.empty:
             with self.db.read() as tx:
-                pipeline_versions.refuse_other(tx, self.pipeline.name, self.db.name)
+                pipeline_fingerprint.refuse_other(tx, self.pipeline.name, self.db.name)
 
     def start(self) -> None:
         """Recover and start all threads, or stand by for the daemon that leads."""

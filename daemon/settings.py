@@ -10,7 +10,7 @@ from pathlib import Path
 
 from backfilld.state.errors import UserError
 from backfilld.state.pipeline.durations import parse_duration
-from backfilld.state.suggestions import did_you_mean
+from backfilld.state.spelling_suggestions import did_you_mean
 
 DEFAULT_LISTEN = "127.0.0.1:8484"
 

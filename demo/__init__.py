@@ -5,10 +5,10 @@ behaviour of that platform run as real processes and write Parquet partitions, w
 turn on its misbehaviour. Nothing here imports the daemon.
 
 * `processors`: the output, inputs and query of each job
-* `command_line`: the date options of each job, which differ
+* `job_options`: the date options of each job, which differ
 * `lake`: partitions, the game schedule and the run history
-* `bigquery_copy`: copies the output of jobs to a BigQuery emulator
-* `job_command_line`, `job`: parse the command line of a job, and run it; `jobs/` has the fourteen of them
+* `bigquery_publisher`: copies the output of jobs to a BigQuery emulator
+* `job_main`, `job`: parse the command line of a job, and run it; `jobs/` has the fourteen of them
 * `misbehaviour`: switches the misbehaviour of a job on
 * `faults`: the three faults that `backfilld demo` shows
 * `run_log`: start and end of every job, for tests

@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from backfilld.demo import faults, lake
-from backfilld.demo.bigquery_emulator import PROJECT, connect, create_table, load
+from backfilld.demo.bigquery_publisher import PROJECT, connect, create_table, load
 from backfilld.demo.job import rows_of
 from backfilld.demo.processors import PROCESSORS, SEASON_OPENS
 

@@ -168,10 +168,10 @@ def _write(rows: duckdb.DuckDBPyRelation, folder: Path, name: str, *, replacing:
     rows.write_parquet(str(temporary))
     temporary.rename(folder / name)
     if endpoint := os.environ.get("DEMO_BIGQUERY"):
-        from backfilld.demo import bigquery_emulator  # noqa: PLC0415 - importing Google's client takes longer than most jobs
+        from backfilld.demo import bigquery_publisher  # noqa: PLC0415 - importing Google's client takes longer than most jobs
 
-        with contextlib.closing(bigquery_emulator.connect(endpoint)) as client:
-            bigquery_emulator.publish(client, folder / name, replacing=replacing)
+        with contextlib.closing(bigquery_publisher.connect(endpoint)) as client:
+            bigquery_publisher.publish(client, folder / name, replacing=replacing)
 
 
 def _timestamp(seconds: float) -> datetime:

@@ -21,7 +21,7 @@ _USER = "postgres"
 _TEMPLATE = "migrated"
 # Speed instead of safety, unless a test is about just that.
 _HASTY = ("fsync=off", "autovacuum=off", "synchronous_commit=off", "full_page_writes=off")
-_ALWAYS = ("listen_addresses=", "max_connections=60", "shared_buffers=16MB")
+_ALWAYS = ("listen_addresses=", "max_connections=60", "shared_buffers=16MB", "lc_messages=C")
 
 
 class Server:
@@ -51,6 +51,10 @@ class Server:
     def stop(self, how: str = "immediate") -> None:
         """End it: `immediate` as in a crash, `fast` in order, with all sessions cut off."""
         self._run("pg_ctl", "stop", "-w", "-t", f"{PATIENCE:.0f}", "-m", how, "-D", str(self._data))
+
+    def log(self) -> str:
+        """What the server has logged so far."""
+        return (self._folder / "log").read_text(encoding="utf-8", errors="replace")
 
     def url(self, name: str, user: str = _USER) -> str:
         """The URL of a database."""

@@ -9,10 +9,20 @@ import distributed.cli.dask_worker
 import sqlglot.dialects.duckdb
 
 import backfilld.api.cli.commands.serve
+import backfilld.api.cli.main
 import backfilld.daemon.executors.local.adapter
+import backfilld.daemon.executors.local.executor
+import backfilld.daemon.warehouses.lake.adapter
 import backfilld.daemon.warehouses.lake.backend
 import backfilld.daemon.warehouses.lake.catalog
+import backfilld.daemon.warehouses.lake.stamps
+import backfilld.daemon.warehouses.sql.fragment_validation
+import backfilld.daemon.warehouses.sql.warehouse
 import tests.fork_server
+from backfilld.daemon.adapters import EXECUTORS, WAREHOUSES, kinds_of
+
+for group in (EXECUTORS, WAREHOUSES):
+    kinds_of(group)
 
 gc.collect()
 gc.freeze()

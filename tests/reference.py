@@ -142,7 +142,7 @@ _KINDS: Mapping[str, str] = {
     "bool": "true or false",
     "dt.date": "date",
     "TimeOfDay": "time of day",
-    **dict.fromkeys(("Period", "Pattern", "Since", "Priority"), "text"),
+    **dict.fromkeys(("Period", "PeriodOutput", "Pattern", "Since", "Priority"), "text"),
     "Mapping[str, str]": "table of texts",
     **dict.fromkeys(("tuple[str, ...]", "tuple[Weekday, ...]", "tuple[dt.date, ...]"), "list of texts"),
     "tuple[Name, ...]": "list of names",

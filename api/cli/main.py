@@ -11,7 +11,7 @@ import click
 
 from backfilld import __version__
 from backfilld.state.errors import BackfilldError
-from backfilld.state.suggestions import did_you_mean
+from backfilld.state.spelling_suggestions import did_you_mean
 
 
 class Verb(NamedTuple):
@@ -32,11 +32,11 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "pause": Verb("control:pause", "Start no more jobs of a backfill, or of all."),
         "resume": Verb("control:resume", "End the pause of a backfill, or of everything."),
         "cancel": Verb("control:cancel", "Cancel a backfill and stop its jobs."),
-        "retry": Verb("dates:retry", "Put ended dates back to pending."),
-        "accept": Verb("dates:accept", "Waive missing outputs of dates."),
+        "retry": Verb("retry_and_accept:retry", "Put ended dates back to pending."),
+        "accept": Verb("retry_and_accept:accept", "Waive missing outputs of dates."),
         "hold": Verb("control:hold", "Hold a processor, a table or the warehouse."),
         "release": Verb("control:release", "Release a hold."),
-        "mark-lost": Verb("attempts:mark_lost", "Declare attempts lost whose host is gone."),
+        "mark-lost": Verb("mark_lost:mark_lost", "Declare attempts lost whose host is gone."),
     },
     "Inspect": {
         "status": Verb("status:status", "Show the status of everything, or of one date."),

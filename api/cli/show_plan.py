@@ -127,6 +127,9 @@ def _starting_points(starts: StartingPoints) -> Iterator[Text]:
         yield Text(f"  it needs {need.processor} of {span}: {pluralize(len(need.dates), 'date')}{missing}")
     if not starts.needs:
         yield Text("  it needs no earlier date")
+    for cut in starts.cut_periods:
+        others = format_date_ranges(cut.dates)
+        yield Text(f"  it cuts {cut.period}, which {cut.processor} takes as a whole: it needs {others} too")
     if starts.before_range:
         ranges = format_date_ranges(starts.before_range)
         yield Text(f"  it needs dates before the range, which no option runs: {ranges}", style="red")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from backfilld.api.page import filters, time_axis
 from backfilld.api.page.time_axis import UNITS, Axis
 from backfilld.api.schemas.responses import Attempt
-from backfilld.state.rules.intervals import Interval, merged
+from backfilld.state.rules.interval_sets import Interval, merged
 
 HEIGHT = 12
 """Height of a lane in the units of the picture."""

@@ -13,7 +13,7 @@ from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import attempt_timeline, pace_chart
 from backfilld.api.page.rendering import query_fields, render, render_part
 from backfilld.api.routes import backfills
-from backfilld.api.schemas import requests, responses
+from backfilld.api.schemas import list_pages, requests, responses
 from backfilld.state.formatting import join_truncated
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import reporting
@@ -46,7 +46,7 @@ def backfill(service: DaemonService, id: str) -> Response:  # noqa: A002 - the A
     if part == "charts":
         version = _version(service, shown)
         return render_part("backfill_charts", version, lambda: {"charts": _charts(service, shown)})
-    query = parse(requests.BackfillDatesPage, {"limit": "200", **query_fields("cursor")})
+    query = parse(list_pages.BackfillDatesPage, {"limit": "200", **query_fields("cursor")})
     return render(
         "backfill",
         backfill=shown,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from backfilld.api.page.date_styles import DateStyle, DateStyles
 from backfilld.state.rules.calendar import Calendar, Season
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.store.reporting import Cell
 
 UNIT = 10

@@ -13,7 +13,7 @@ from backfilld.daemon.engine.acceptances import acceptances
 from backfilld.daemon.engine.bulk_request import DateAnswers, DateQuery
 from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.state.records import Actor, DateRow
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import dates, grid

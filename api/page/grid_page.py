@@ -23,8 +23,8 @@ from backfilld.api.schemas.grid import GridAction, GridSelection
 from backfilld.api.schemas.requests import ByDate
 from backfilld.state.rules.calendar import Season
 from backfilld.state.rules.verdict import Verdict
+from backfilld.state.spelling_suggestions import did_you_mean
 from backfilld.state.store import dates, reporting
-from backfilld.state.suggestions import did_you_mean
 
 WEEKS = 8
 DAYS = 7 * WEEKS

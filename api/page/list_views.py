@@ -11,7 +11,7 @@ from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import grid_actions
 from backfilld.api.page.rendering import query_fields, render
 from backfilld.api.routes import attempts, dates
-from backfilld.api.schemas import requests
+from backfilld.api.schemas import list_pages, requests
 from backfilld.state.records import AttemptStatus, Mark
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
@@ -36,7 +36,7 @@ def change_dates(service: DaemonService) -> str:
 def attempt_list(service: DaemonService) -> AnyResponse:
     """The attempts that match the filter, newest first."""
     fields = query_fields(*ATTEMPT_FILTERS, "cursor")
-    query = parse(requests.AttemptsPage, {"limit": PAGE_SIZE, **fields})
+    query = parse(list_pages.AttemptsPage, {"limit": PAGE_SIZE, **fields})
     return render(
         "attempts",
         page=attempts.list_attempts(service, query=query),
@@ -51,7 +51,7 @@ def attempt_list(service: DaemonService) -> AnyResponse:
 
 def _dates(service: DaemonService) -> dict[str, object]:
     fields = query_fields(*DATE_FILTERS, "cursor")
-    query = parse(requests.DatesPage, {"limit": PAGE_SIZE, **fields})
+    query = parse(list_pages.DatesPage, {"limit": PAGE_SIZE, **fields})
     return {
         "page": dates.list_dates(service, query=query),
         "form": fields,

@@ -11,7 +11,7 @@ from itertools import pairwise
 from backfilld.api.page.time_axis import DAY, HOUR, MINUTE, STEPS, Axis
 from backfilld.daemon.reports.pace import Work
 from backfilld.daemon.reports.progress import estimate
-from backfilld.state.rules.intervals import Interval
+from backfilld.state.rules.interval_sets import Interval
 
 HEIGHT = 60
 """Height of a picture in its units."""

@@ -15,8 +15,8 @@ from backfilld.api.page.rendering import query_fields
 from backfilld.api.schemas.requests import ByDate
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.spelling_suggestions import did_you_mean
 from backfilld.state.store import calendar_days, dates, grid
-from backfilld.state.suggestions import did_you_mean
 
 SPAN, SHORTEST = dt.timedelta(days=26 * 7), dt.timedelta(days=4 * 7)
 """How many dates a chart has at most, and at least: it ends with the last date that is known."""

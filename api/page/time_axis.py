@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from backfilld.state.rules.intervals import Interval, merged
+from backfilld.state.rules.interval_sets import Interval, merged
 
 UNITS = 1000
 """Width of an axis in the units of its pictures."""

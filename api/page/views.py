@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
-from werkzeug.exceptions import Unauthorized
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from werkzeug.exceptions import HTTPException, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from backfilld.api import current_activity, problems, serializers
+from backfilld.api import problems, serializers, wait_groups
 from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.daemon_protocol import DaemonService
@@ -32,7 +32,7 @@ from backfilld.api.page import (
 from backfilld.api.page.date_styles import DateStyles
 from backfilld.api.page.rendering import query_fields, render, render_part
 from backfilld.api.routes import backfills, dates, reports
-from backfilld.api.schemas import requests
+from backfilld.api.schemas import list_pages, requests
 from backfilld.api.schemas.fields import whole_number
 from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.api.schemas.responses import Problem
@@ -66,7 +66,7 @@ def blueprint(service: DaemonService) -> Blueprint:
     styles = DateStyles(service.context.machine.states)
     for name, filter_ in filters.FILTERS.items():
         page.add_app_template_filter(filter_, name)
-    page.context_processor(
+    page.app_context_processor(
         lambda: {
             "pipeline": service.pipeline.name,
             "timezone": service.pipeline.timezone,
@@ -78,6 +78,7 @@ def blueprint(service: DaemonService) -> Blueprint:
     page.register_error_handler(Unauthorized, _redirect_to_login)
     for error_type in problems.HANDLED:
         page.register_error_handler(error_type, _problem)
+    page.app_errorhandler(HTTPException)(_problem_without_route)
     page.add_url_rule("/", overview.__name__, partial(overview, service, styles))
     page.add_url_rule("/grid", "grid", partial(grid_page.show, service))
     page.add_url_rule("/dates", "date_list", partial(list_views.date_list, service))
@@ -97,7 +98,7 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
         version = view_models.calendar_image_version(service)
         return render_part("calendar", version, lambda: {"grid": view_models.calendar_image(service, styles)})
     with service.context.db.read() as tx:
-        report, waits = progress(tx, service.context), current_activity.waits(tx, service.context)
+        report, waits = progress(tx, service.context), wait_groups.waits(tx, service.context)
     jobs = [job.attempt for job in report.running[:MAX_JOBS]]
     return render(
         "overview",
@@ -105,9 +106,9 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
         grid=None if part else view_models.calendar_image(service, styles),
         bar_of_all=styles.bar(report.states, report.outcomes),
         max_jobs=MAX_JOBS,
-        lines={attempt.id: current_activity.last_line(service, attempt) for attempt in jobs},
+        lines={attempt.id: wait_groups.last_line(service, attempt) for attempt in jobs},
         waits=waits,
-        failed=dates.list_dates(service, query=parse(requests.DatesPage, FAILED_DATES)).items,
+        failed=dates.list_dates(service, query=parse(list_pages.DatesPage, FAILED_DATES)).items,
     )
 
 
@@ -132,7 +133,7 @@ def date(service: DaemonService, date: str) -> AnyResponse:
 
 def backfill_list(service: DaemonService) -> AnyResponse:
     """All backfills."""
-    query = parse(requests.BackfillsPage, {"limit": "50", **query_fields("cursor")})
+    query = parse(list_pages.BackfillsPage, {"limit": "50", **query_fields("cursor")})
     return render("backfills", backfills=backfills.list_backfills(service, query=query))
 
 
@@ -224,3 +225,13 @@ def _problem(error: Exception) -> tuple[str, int]:
     problem = Problem.model_validate_json(problems.to_response(error).get_data())
     name = _FORMS.get(request.endpoint or "", "problem.html")
     return render_template(name, problem=problem, form=request.args, sources=list(Sources)), problem.status
+
+
+def _problem_without_route(error: HTTPException) -> AnyResponse:
+    """The problem of a request that has no route: a page for a browser, JSON for every other client."""
+    accepted = request.accept_mimetypes
+    if request.endpoint is not None or accepted["text/html"] <= accepted["application/json"]:
+        return problems.to_response(error)
+    if isinstance(error, Unauthorized):
+        return _redirect_to_login(error)
+    return _add_security_headers(make_response(_problem(error)))

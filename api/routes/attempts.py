@@ -10,26 +10,26 @@ from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.date_scope import date_scope
 from backfilld.api.endpoint_definition import Router
 from backfilld.api.problems import BadInput
-from backfilld.api.schemas import requests, responses
+from backfilld.api.schemas import list_pages, requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.api.schemas.mark_lost import MarkLost
 from backfilld.daemon.engine.audited_change import no_attempt
 from backfilld.daemon.engine.commands import NotFound
-from backfilld.daemon.engine.lost_attempts import mark_lost
+from backfilld.daemon.engine.mark_attempt_lost import mark_lost
 from backfilld.daemon.executors.adapter import JobLog
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.executors.local.check_processes import log_file
 from backfilld.state.records import AttemptRow
-from backfilld.state.store import attempts, check_runs, reporting
+from backfilld.state.spelling_suggestions import did_you_mean
+from backfilld.state.store import attempts, check_command_runs, reporting
 from backfilld.state.store.reporting import AttemptFilter
-from backfilld.state.suggestions import did_you_mean
 
 section = Router("attempts", "Executions of jobs")
 PLAIN = "text/plain"
 
 
-@section.get("/v1/attempts", responses.Attempts, query=requests.AttemptsPage)
-def list_attempts(service: DaemonService, *, query: requests.AttemptsPage) -> responses.Attempts:
+@section.get("/v1/attempts", responses.Attempts, query=list_pages.AttemptsPage)
+def list_attempts(service: DaemonService, *, query: list_pages.AttemptsPage) -> responses.Attempts:
     """Attempts, newest first."""
     known = service.pipeline.processors
     if query.processor is not None and query.processor not in known:
@@ -118,7 +118,7 @@ def get_check_log(service: DaemonService, *, path: requests.ByOutput, query: req
         hint = did_you_mean(path.processor, known) if known else "add expect.check"
         raise NotFound(f"there is no check command of '{path.processor}'; {hint}")
     with service.context.db.read() as tx:
-        status = "running" if pair in check_runs.running(tx, known) else "ended"
+        status = "running" if pair in check_command_runs.running(tx, known) else "ended"
     log = FileLog(log_file(service.context.state_dir, pair))
     return _log_part(log, query, f"the check of {path.processor} for {path.date}", {"X-Check-Status": status})
 

@@ -6,7 +6,7 @@ import datetime as dt
 
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import Router
-from backfilld.api.schemas import requests
+from backfilld.api.schemas import list_pages
 from backfilld.api.schemas.auth import Audit, AuditEntry
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.state.store import audit
@@ -15,8 +15,8 @@ section = Router("audit", "The audit log")
 DAY = dt.timedelta(days=1)
 
 
-@section.get("/v1/audit", Audit, query=requests.AuditPage)
-def list_audit_entries(service: DaemonService, *, query: requests.AuditPage) -> Audit:
+@section.get("/v1/audit", Audit, query=list_pages.AuditPage)
+def list_audit_entries(service: DaemonService, *, query: list_pages.AuditPage) -> Audit:
     """Every requested change, newest first: actor, address, action, values before and after."""
     with service.context.db.read() as tx:
         rows = audit.page(

@@ -8,15 +8,15 @@ from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import Reply, Router
-from backfilld.api.request_selection import resolve_selection
-from backfilld.api.schemas import enqueue_result, requests, responses
+from backfilld.api.requested_processors import resolve_selection
+from backfilld.api.schemas import enqueue_result, list_pages, requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.daemon.engine.audited_change import no_backfill
 from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.withdrawn_waivers import withdrawn
-from backfilld.daemon.reports.stale_debt import becomes_stale
+from backfilld.daemon.reports.stale_impact import becomes_stale
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
@@ -63,8 +63,8 @@ def create_backfill(service: DaemonService, *, body: NewBackfill, header: reques
     return Reply(body=answer, status=201, headers={"Location": f"/v1/backfills/{result.id}"})
 
 
-@section.get("/v1/backfills", responses.Backfills, query=requests.BackfillsPage)
-def list_backfills(service: DaemonService, *, query: requests.BackfillsPage) -> responses.Backfills:
+@section.get("/v1/backfills", responses.Backfills, query=list_pages.BackfillsPage)
+def list_backfills(service: DaemonService, *, query: list_pages.BackfillsPage) -> responses.Backfills:
     """Backfills, newest first."""
     with service.context.db.read() as tx:
         rows = backfills.page(tx, below=query.cursor, limit=query.limit + 1, live=query.live)
@@ -82,11 +82,11 @@ def get_backfill(service: DaemonService, *, path: requests.ById) -> responses.Ba
     "/v1/backfills/{id}/dates",
     responses.RequestedDates,
     path=requests.ById,
-    query=requests.BackfillDatesPage,
+    query=list_pages.BackfillDatesPage,
     problems=(404,),
 )
 def list_backfill_dates(
-    service: DaemonService, *, path: requests.ById, query: requests.BackfillDatesPage
+    service: DaemonService, *, path: requests.ById, query: list_pages.BackfillDatesPage
 ) -> responses.RequestedDates:
     """The dates of a backfill, oldest first, each with its request outcome and its current state."""
     with service.context.db.read() as tx:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flask import Response
@@ -14,7 +15,7 @@ from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.date_scope import date_scope
 from backfilld.api.endpoint_definition import Reply, Router
 from backfilld.api.problems import BadInput
-from backfilld.api.schemas import requests, responses
+from backfilld.api.schemas import date_changes, list_pages, requests, responses
 from backfilld.api.schemas.calendar import Calendar
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.bulk_request import NEVER_ENQUEUED, DateQuery
@@ -22,12 +23,14 @@ from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
 from backfilld.daemon.engine.retry_dates import Retry
+from backfilld.daemon.reports.cascade_reach import NO_REACH, CascadeReach, cascade_reach
 from backfilld.daemon.reports.waiting_on import waiting_on, with_pause
-from backfilld.state.records import CheckRow, DateRow
+from backfilld.state.records import CheckRow, DateRow, Mark
+from backfilld.state.spelling_suggestions import did_you_mean
 from backfilld.state.store import (
     attempts,
     calendar_days,
-    check_runs,
+    check_command_runs,
     checks,
     dates,
     interests,
@@ -37,7 +40,6 @@ from backfilld.state.store import (
 )
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_filters import DateFilter
-from backfilld.state.suggestions import did_you_mean
 
 section = Router("dates", "Dates, each with one state machine")
 DAY = dt.timedelta(days=1)
@@ -48,8 +50,8 @@ _STATUS_FIELDS = responses.DateSummary.model_fields.keys() & responses.DateDetai
 """Fields that one date shares with its line in a list; its season comes from the calendar."""
 
 
-@section.get("/v1/dates", responses.Dates, query=requests.DatesPage)
-def list_dates(service: DaemonService, *, query: requests.DatesPage) -> responses.Dates:
+@section.get("/v1/dates", responses.Dates, query=list_pages.DatesPage)
+def list_dates(service: DaemonService, *, query: list_pages.DatesPage) -> responses.Dates:
     """Dates that were ever enqueued, oldest first."""
     start, end = query.start or EARLIEST, query.end or LATEST
     first = start if query.cursor is None else max(start, query.cursor + DAY)
@@ -92,11 +94,11 @@ def get_date(service: DaemonService, *, path: requests.ByDate) -> responses.Date
     "/v1/dates/{date}/retry",
     responses.DateDetail,
     path=requests.ByDate,
-    body=requests.RetryDate,
+    body=date_changes.RetryDate,
     problems=(404, 409),
 )
 def retry_date(
-    service: DaemonService, *, path: requests.ByDate, body: requests.RetryDate
+    service: DaemonService, *, path: requests.ByDate, body: date_changes.RetryDate
 ) -> responses.DateDetail:
     """Put an ended date back to `pending`; with `cascade` also the dates that are stale because of it.
 
@@ -111,8 +113,8 @@ def retry_date(
     return _date(service, path.date).model_copy(update={"withdrawn": withdrawn or None})
 
 
-@section.post("/v1/dates/retry", responses.DateAnswers, body=requests.RetryDates, problems=(404, 409))
-def retry_dates(service: DaemonService, *, body: requests.RetryDates) -> responses.DateAnswers:
+@section.post("/v1/dates/retry", responses.DateAnswers, body=date_changes.RetryDates, problems=(404, 409))
+def retry_dates(service: DaemonService, *, body: date_changes.RetryDates) -> responses.DateAnswers:
     """Put ended dates back to `pending`; each date has its own answer.
 
     Regressed dates run what is missing. Dates with the mark `stale` run what is stale of them once, and then
@@ -120,11 +122,12 @@ def retry_dates(service: DaemonService, *, body: requests.RetryDates) -> respons
     """
     how = Retry(force=body.force, cascades=body.cascade, processors=body.processors, dry_run=body.dry_run)
     query = _query(service.context, body)
-    return serializers.date_answers(service.commands.retry_dates(query, how, by=current_actor()))
+    reach = _reach(service, query, how)
+    return serializers.date_answers(service.commands.retry_dates(query, how, by=current_actor()), reach)
 
 
-@section.post("/v1/dates/accept", responses.DateAnswers, body=requests.AcceptDates, problems=(404, 409))
-def accept_dates(service: DaemonService, *, body: requests.AcceptDates) -> responses.DateAnswers:
+@section.post("/v1/dates/accept", responses.DateAnswers, body=date_changes.AcceptDates, problems=(404, 409))
+def accept_dates(service: DaemonService, *, body: date_changes.AcceptDates) -> responses.DateAnswers:
     """Waive missing outputs of dates; each date has its own answer.
 
     Without `processors` every output that is missing, and that a job has tried. One date or a list of dates,
@@ -139,18 +142,27 @@ def accept_dates(service: DaemonService, *, body: requests.AcceptDates) -> respo
     "/v1/dates/{date}/accept",
     responses.DateDetail,
     path=requests.ByDate,
-    body=requests.Accept,
+    body=date_changes.Accept,
     problems=(404, 409),
 )
 def accept_date(
-    service: DaemonService, *, path: requests.ByDate, body: requests.Accept
+    service: DaemonService, *, path: requests.ByDate, body: date_changes.Accept
 ) -> responses.DateDetail:
     """Waive the output of a processor: the date may pass without it."""
     service.commands.accept(path.date, body.processor, by=current_actor(), reason=body.reason)
     return _date(service, path.date)
 
 
-def _query(context: EngineContext, body: requests.DatesBody) -> DateQuery:
+def _reach(service: DaemonService, query: DateQuery, how: Retry) -> CascadeReach:
+    """Which other dates a retry concerns, where it is a cascade."""
+    if not (how.cascades or query.mark is Mark.STALE):
+        return NO_REACH
+    chosen = service.commands.retry_dates(query, replace(how, dry_run=True), by=current_actor()).changed
+    with service.context.db.read() as tx:
+        return cascade_reach(tx, service.context.pipeline, chosen, force=how.force)
+
+
+def _query(context: EngineContext, body: date_changes.DatesBody) -> DateQuery:
     """The dates of a body. Processors choose among them only with a verdict."""
     return DateQuery(
         dates=body.dates,
@@ -166,7 +178,7 @@ def _query(context: EngineContext, body: requests.DatesBody) -> DateQuery:
     )
 
 
-def _filter(tx: Transaction, context: EngineContext, query: requests.DatesPage) -> DateFilter:
+def _filter(tx: Transaction, context: EngineContext, query: list_pages.DatesPage) -> DateFilter:
     known = context.pipeline.processors
     if query.processor is not None and query.processor not in known:
         message = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
@@ -207,7 +219,7 @@ def _date(service: DaemonService, date: dt.date) -> responses.DateDetail:
             season_day=day.season_day,
             processors=[
                 serializers.check(check, context.pipeline, context.now())
-                for check in check_runs.attached(
+                for check in check_command_runs.attached(
                     tx, _in_order(context, checked), context.pipeline.check_commands
                 )
             ],

@@ -10,7 +10,7 @@ from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
 from backfilld.daemon.engine.commands import Conflict, NotFound
 from backfilld.daemon.reports.window_and_pool_holds import POOL, WINDOW, derived_holds
-from backfilld.state.suggestions import did_you_mean
+from backfilld.state.spelling_suggestions import did_you_mean
 
 section = Router("holds", "What may not start: the global pause, processors, output tables, the warehouse")
 

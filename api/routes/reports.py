@@ -11,15 +11,15 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import Router
-from backfilld.api.request_selection import resolve_selection
+from backfilld.api.requested_processors import resolve_selection
 from backfilld.api.schemas import requests
 from backfilld.api.schemas.plans import Comparison, Plan
 from backfilld.api.schemas.reports import Blindness, Quality, Validation
 from backfilld.daemon.reports import expectation_blindness, state_lookup
 from backfilld.daemon.reports import quality as qualities
 from backfilld.daemon.reports import validation as validations
-from backfilld.daemon.reports.backfill_options import RequestOptions
 from backfilld.daemon.reports.plan import plan as plans
+from backfilld.daemon.reports.plan_options import RequestOptions
 
 section = Router("reports", "What exists for a range of dates, and what would run")
 MAX_CONCURRENT_REPORTS = 4

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from backfilld.api.schemas.fields import PlainDate, Reason, ResponseModel, fault
-from backfilld.api.schemas.ranges import refuse_wide
+from backfilld.api.schemas.range_validators import refuse_wide
 from backfilld.state.pipeline.strict_model import StrictModel
 
 

@@ -9,11 +9,11 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from backfilld.api.schemas.fields import DateList, PlainDate, Text, fault
-from backfilld.api.schemas.ranges import refuse_list_and_range, refuse_reversed, refuse_wide
+from backfilld.api.schemas.range_validators import refuse_list_and_range, refuse_reversed, refuse_wide
 from backfilld.daemon.engine.enqueue_request import EARLIEST, MOST_DATES
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Sources
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 
 Terms = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=100)], ...], Field(max_length=1000, strict=False)

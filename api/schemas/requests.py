@@ -1,4 +1,4 @@
-"""Request models: paths, queries, bodies and headers. Unknown keys are rejected."""
+"""Request models of paths, headers, reports and small bodies. Unknown keys are rejected."""
 
 from __future__ import annotations
 
@@ -9,28 +9,21 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from backfilld.api.schemas.fields import (
     Bytes,
-    DateCursor,
-    DateList,
     Flag,
     Id,
-    Limit,
     Lines,
-    NumberCursor,
     PlainDate,
-    Reason,
     Text,
     fault,
     whole_number,
 )
-from backfilld.api.schemas.filters import Outcomes, ProcessorName, ReasonPart, Statuses, TermList, Verdicts
-from backfilld.api.schemas.ranges import (
-    refuse_contradiction,
-    refuse_list_and_range,
+from backfilld.api.schemas.filters import TermList
+from backfilld.api.schemas.range_validators import (
     refuse_reversed,
     refuse_wide,
 )
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.records import Action, Mark, Sources
+from backfilld.state.records import Sources
 
 
 class ById(StrictModel):
@@ -104,58 +97,6 @@ class EmptyBody(StrictModel):
         return f"unknown key '{key}'; the body is empty here"
 
 
-class Page(StrictModel):
-    """Page size of a list."""
-
-    limit: Limit = 100
-
-
-class BackfillsPage(Page):
-    """A page of backfills, newest first. `live`: only those with live dates or running jobs, or the rest."""
-
-    cursor: NumberCursor | None = None
-    live: Flag | None = None
-
-
-class BackfillDatesPage(Page):
-    """A page of a backfill's dates, oldest first."""
-
-    cursor: DateCursor | None = None
-
-
-class DateScopeQuery(StrictModel):
-    """Which dates: those that a backfill has enqueued or joined, those of a season, or all.
-
-    A season is named as in the pipeline file, or by its years: `2021-22`, `2021`.
-    """
-
-    backfill: Id | None = None
-    season: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-
-
-class DatesPage(Page, DateScopeQuery):
-    """A page of dates, oldest first; `state`, `outcome`, `verdict`: one value or a comma-separated list.
-
-    `processor` with `verdict`: the processor that has it; alone: the one that is not satisfied. `reason` is a
-    part of why a date ended or of why a verdict is unsatisfied.
-    """
-
-    start: PlainDate | None = None
-    end: PlainDate | None = None
-    state: Annotated[str, Field(min_length=1, max_length=500)] | None = None
-    outcome: Outcomes | None = None
-    mark: Annotated[Mark, Field(strict=False)] | None = None
-    processor: ProcessorName | None = None
-    verdict: Verdicts | None = None
-    reason: ReasonPart | None = None
-    cursor: DateCursor | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        refuse_reversed(self.start, self.end)
-        return self
-
-
 class Range(StrictModel):
     """The range of a report, both ends included; without `end` it is the date `start`."""
 
@@ -203,22 +144,6 @@ class ComparisonRange(Range):
         return self
 
 
-class AttemptsPage(Page, DateScopeQuery):
-    """A page of attempts, newest first; `status` and `verdict` are one value or a comma-separated list.
-
-    `failed`: attempts that neither exited with code 0 nor were cancelled, and those whose output was not
-    satisfied afterwards; `false`: all others. `reason` is a part of how the job ended or of why its verdict
-    is what it is.
-    """
-
-    status: Statuses | None = None
-    failed: Flag | None = None
-    processor: ProcessorName | None = None
-    verdict: Verdicts | None = None
-    reason: ReasonPart | None = None
-    cursor: NumberCursor | None = None
-
-
 class LogPart(StrictModel):
     """Part of a log: its last `tail` lines, or everything from `offset` on, or all; at most `limit` bytes."""
 
@@ -251,97 +176,6 @@ class Pause(StrictModel):
     """The reason for the global pause."""
 
     reason: Text = ""
-
-
-class RetryDate(StrictModel):
-    """How a date is retried: `force` runs every processor once, whatever its verdict.
-
-    `cascade` runs what is stale once, on this date and on every date that is stale because of it.
-    `processor` runs that one alone, once, whatever its verdict.
-    """
-
-    force: bool = False
-    cascade: bool = False
-    processor: ProcessorName | None = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        refuse_contradiction("processor", self.processor is not None, force=self.force, cascade=self.cascade)
-        return self
-
-
-class DatesBody(StrictModel):
-    """A list of dates, a range (`start` to `end`, both included), or neither; and filters.
-
-    `state`, `outcome` and `verdict` are one value or a comma-separated list. `mark` is for done dates.
-    """
-
-    dates: DateList | None = None
-    start: PlainDate | None = None
-    end: PlainDate | None = None
-    state: Annotated[str, Field(min_length=1, max_length=500)] | None = None
-    outcome: Outcomes | None = None
-    mark: Annotated[Mark, Field(strict=False)] | None = None
-    processors: Annotated[tuple[ProcessorName, ...], Field(max_length=1000, strict=False)] = ()
-    verdict: Verdicts | None = None
-
-    @model_validator(mode="after")
-    def _some_dates(self) -> Self:
-        refuse_reversed(self.start, self.end)
-        refuse_list_and_range(self.dates, self.start, self.end)
-        if self.mark and self.state:
-            raise fault("mark", "is for done dates; leave state out")
-        if not (self.dates or self.start or self.state or self.outcome or self.mark or self.verdict):
-            raise fault("start", "is missing; give a range, dates, or state, outcome, mark or verdict")
-        if self.start is not None:
-            refuse_wide("end", self.start, self.end or self.start)
-        return self
-
-
-class RetryDates(DatesBody):
-    """The dates to retry. With `processors` these run alone, once, whatever their verdicts.
-
-    `force` and `cascade` are as for one date. `dry_run` returns the answers and changes nothing.
-    """
-
-    force: bool = False
-    cascade: bool = False
-    dry_run: bool = False
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        alone = bool(self.processors)
-        refuse_contradiction("processors", alone, force=self.force, cascade=self.cascade, mark=self.mark)
-        return self
-
-
-class AcceptDates(DatesBody):
-    """The dates whose missing outputs are waived, and the reason; without `processors` all of them."""
-
-    reason: Reason
-
-
-class Accept(StrictModel):
-    """The processor whose output is waived, and the reason."""
-
-    processor: ProcessorName
-    reason: Reason
-
-
-class AuditPage(Page):
-    """A page of the audit log, newest first; `start` and `end` are UTC days, both included."""
-
-    actor: Annotated[str, Field(min_length=1, max_length=80)] | None = None
-    action: Annotated[Action, Field(strict=False)] | None = None
-    target: Annotated[str, Field(min_length=1, max_length=600)] | None = None
-    start: PlainDate | None = None
-    end: PlainDate | None = None
-    cursor: NumberCursor | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        refuse_reversed(self.start, self.end)
-        return self
 
 
 class Login(StrictModel):

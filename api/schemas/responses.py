@@ -216,6 +216,7 @@ class DateAnswers(ResponseModel):
     refused: int
     backfill: int | None = Field(description="the backfill that runs single processors again")
     further: int = Field(description="of a cascade: how many other dates, at most, it makes stale and runs")
+    failed_dates: list[dt.date] = Field(description="of a cascade: failed dates with outputs that stay stale")
     answers: list[DateAnswer]
 
 

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from backfilld.daemon.engine import comparison_references, regressed_dates, upstream
-from backfilld.daemon.engine.audited_dates import recorded_dates
 from backfilld.daemon.engine.bulk_request import (
     BEING_CANCELLED,
     NEVER_ENQUEUED,
@@ -20,6 +19,7 @@ from backfilld.daemon.engine.bulk_request import (
     refuse_unknown,
 )
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.date_change_audit import recorded_dates
 from backfilld.daemon.engine.requeue import being_cancelled, requeue
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import FAILED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from backfilld.daemon.engine import (
     comparison_references,
@@ -15,35 +14,21 @@ from backfilld.daemon.engine import (
     upstream,
     vanished_inputs,
 )
-from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.advance_working_set import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.backfill_lifecycle import record_failure, settle
 from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.date_owners import forced_pairs, read_owners
-from backfilld.daemon.engine.selected_processors import (
-    mark_unselected_stale,
-    needed_now,
-    selected_now,
-    unselected_reasons,
-    waited_for,
-)
+from backfilld.daemon.engine.done_outcome import done_outcome
+from backfilld.daemon.engine.gate_decision import decide_gate
+from backfilld.daemon.engine.selected_processors import mark_unselected_stale
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
 from backfilld.daemon.events import Event, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.date_ownership import Ownership
-from backfilld.state.rules.gates import (
-    Advance,
-    Decision,
-    Fail,
-    GateContext,
-    Start,
-    Wait,
-    WaitReason,
-    WaivedBy,
-    decide,
-)
+from backfilld.state.rules.gates import Advance, Fail, Start, Wait, WaitReason
 from backfilld.state.rules.machine import FINAL, Trigger
 from backfilld.state.store import calendar_days, check_resets, checks, dates, interests, transitions
 from backfilld.state.store.database import Transaction
@@ -199,7 +184,7 @@ class Advancer:
             return
         while walk.state not in FINAL:
             stage = self._pipeline.stage[walk.state]
-            decision = self._decide(batch, walk, stage, date_checks)
+            decision = decide_gate(self._context, batch, walk, stage, date_checks)
             batch.events.append(GateEvaluated(phase=stage.phase.name, result=type(decision).__name__.lower()))
             if isinstance(decision, Advance):
                 self._advance(batch, walk, stage, date_checks, decision)
@@ -212,43 +197,7 @@ class Advancer:
             else:
                 self._wait(batch, walk, decision)
             return
-        self._end(batch, walk, *self._outcome(batch, walk))
-
-    def _decide(
-        self, batch: AdvanceBatch, walk: DateWalk, stage: Stage, date_checks: Mapping[str, CheckRow]
-    ) -> Decision:
-        """The decision of the gate. Earlier dates are read only where it would open or a job would start."""
-        owners, first_phase = batch.owners[walk.row.date], stage.phase is self._pipeline.phase[0]
-        selected = selected_now(walk.row, owners, date_checks)
-        needed = needed_now(self._pipeline, selected, batch.days.get(walk.row.date))
-        context = GateContext(
-            now=self._context.now(),
-            entered_at=walk.entered_at,
-            sources=owners.sources,
-            first_phase=first_phase,
-            selected=selected,
-            needed=needed,
-            paused=owners.paused,
-            paused_processors=owners.paused_processors(stage, first_phase=first_phase),
-            held=batch.held,
-            closed=batch.closed,
-        )
-        decision = decide(stage, date_checks, context)
-        if wait := vanished_inputs.wait(batch, self._context, walk.row, stage, decision):
-            return wait
-        if not isinstance(decision, Advance | Start):
-            return decision
-        day = batch.days[walk.row.date]
-        following = self._pipeline.stages[self._context.machine.after(stage, day) :][:1]
-        here = waited_for(stage.processors, selected, needed)
-        entered = waited_for((p for other in following for p in other.processors), selected, needed)
-        missing = batch.upstream.missing_texts(here, day, date_checks)
-        entry = batch.upstream.entry_text(entered, day, date_checks)
-        if missing or entry:
-            batch.unchecked.append(walk.row)
-            return decide(stage, date_checks, replace(context, missing_upstream=missing, blocks_entry=entry))
-        unknown = batch.upstream.without_calendar([*here, *entered], day.date)
-        return Wait(waiting=WaitReason.CALENDAR) if unknown else decision
+        self._end(batch, walk, *done_outcome(self._pipeline, batch, walk))
 
     def _advance(
         self,
@@ -281,23 +230,6 @@ class Advancer:
             self._context.machine.step(walk.state, trigger),
             advance_reason(stage, decision, date_checks),
         )
-
-    def _outcome(self, batch: AdvanceBatch, walk: DateWalk) -> tuple[Outcome, str]:
-        """The outcome of a date that has passed its last gate, and the reason."""
-        day = batch.days[walk.row.date]
-        if not day.expected:  # since its admission: by a changed pipeline file, or a changed calendar
-            return Outcome.NOT_EXPECTED, day.reason
-        date_checks = checks.for_dates(batch.tx, [walk.row.date])[walk.row.date]
-        waivers = [check for check in date_checks.values() if check.waived_by]
-        reasons = "; ".join(f"{c.processor}: {c.waiver_reason}" for c in waivers)
-        if missing := unselected_reasons(self._pipeline, date_checks):
-            return Outcome.SELECTED, "; ".join(filter(None, [missing, reasons]))
-        if any(c.waived_by != WaivedBy.FALLBACK for c in waivers):
-            return Outcome.WAIVED, reasons
-        if walk.transitions[-1].trigger is Trigger.BYPASS:
-            bootstrap = f"day {day.season_day} of {day.season} is a bootstrap day"
-            return Outcome.BOOTSTRAP, "; ".join(filter(None, [bootstrap, reasons]))
-        return Outcome.COMPLETE, reasons
 
     def _wait(self, batch: AdvanceBatch, walk: DateWalk, decision: Start | Wait) -> None:
         date = walk.row.date

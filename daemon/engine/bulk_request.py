@@ -11,11 +11,11 @@ from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST, MOST_DATES
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import DateRow, Mark
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
+from backfilld.state.spelling_suggestions import did_you_mean
 from backfilld.state.store import dates
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_filters import DateFilter
-from backfilld.state.suggestions import did_you_mean
 
 NEVER_ENQUEUED = "was never enqueued; enqueue it"
 UNMATCHED = "does not match the filter"
@@ -72,8 +72,6 @@ class DateAnswers:
     answers: Sequence[DateAnswer]
     backfill_id: int | None = None
     """The backfill that runs single processors again; None where there is none."""
-    further: int = 0
-    """How many other done dates, at most, become stale by a cascade of these, and run after them."""
 
     @property
     def changed(self) -> list[dt.date]:

@@ -42,7 +42,7 @@ class WindowReader:
         """How many dates an attempt may take to end before a window closes: 1 to `batch`, or the period."""
         windows, timeout = self._pipeline.windows_of.get(processor.name, ()), processor.timeout
         usual = self._usual_seconds(processor)
-        if processor.period or processor.batch == 1 or not usual:
+        if processor.attempt_period or processor.batch == 1 or not usual:
             return processor.dates_per_attempt
         fitting = math.floor(self._open_seconds(windows, most=timeout) / usual)
         return min(max(fitting, 1), processor.batch)
@@ -58,7 +58,7 @@ class WindowReader:
             return 0.0
         past = attempts.typical_seconds(self._tx, processor.name)
         usual = processor.estimate if past is None else past
-        dates_at_least = processor.dates_per_attempt if processor.period else 1
+        dates_at_least = processor.dates_per_attempt if processor.attempt_period else 1
         return min((usual or 0.0) * dates_at_least, processor.timeout)
 
     def _too_long(self, processor: Processor, wait: Delay) -> str:

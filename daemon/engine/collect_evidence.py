@@ -13,13 +13,13 @@ from typing import Any
 
 from backfilld.daemon.engine import (
     calendar_changes,
-    check_runs,
+    check_command_runs,
     circuit_breaker,
     comparison_dates,
     comparison_references,
     foreign_writes,
-    recovered_dates,
     regressed_dates,
+    requeue_failed_dates,
     stale_dates,
     upstream,
 )
@@ -30,7 +30,7 @@ from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, War
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import CountsByDate, Day
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.gates import WaitReason
@@ -45,7 +45,7 @@ from backfilld.state.store import (
     dates,
     failed_date_rechecks,
     holds,
-    worker_wakeups,
+    wakeup_schedule,
 )
 from backfilld.state.store.checks import CheckResult
 
@@ -73,7 +73,7 @@ class Validator:
         """
         now, limit = self._context.now(), self._context.questions
         with self._context.db.read() as tx:
-            todo = worker_wakeups.due_queries(tx, now)
+            todo = wakeup_schedule.due_queries(tx, now)
             if todo.held and holds.in_force(tx, holds.WAREHOUSE, now):
                 return 0
             without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR) if todo.without_calendar else None
@@ -126,7 +126,8 @@ class Validator:
         now, interval = self._context.now(), self._context.pipeline.engine.recheck_interval
         with self._context.db.read() as tx:
             live = dates.live_span(tx)
-            failed = [row.date for row in failed_date_rechecks.due(tx, now, interval, recovered_dates.BATCH)]
+            due = failed_date_rechecks.due(tx, now, interval, requeue_failed_dates.BATCH)
+            failed = [row.date for row in due]
             held = holds.in_force(tx, holds.WAREHOUSE, now)
         if held:
             return
@@ -166,7 +167,7 @@ class Validator:
         due, answers, judged = self._ask(due, purpose, {}, any_age=certain is False)
         if not judged:
             return len(due)
-        check_runs.request(self._context, zip(due, judged, strict=True), answers)
+        check_command_runs.request(self._context, zip(due, judged, strict=True), answers)
         for first in range(0, len(judged), CHUNK):
             chunk = due[first : first + CHUNK]
             results = zip(chunk, judged[first : first + CHUNK], strict=True)
@@ -192,7 +193,7 @@ class Validator:
         if any(evidence.open for evidence in answers.values()):
             with self._context.db.read() as tx:
                 due = attempts.with_attempt_history(tx, due)
-        due, answers = check_runs.with_runs(self._context, due, answers, any_age=any_age)
+        due, answers = check_command_runs.with_runs(self._context, due, answers, any_age=any_age)
         days = self._days({check.date for check in due}, counts)
         return due, answers, self._judge(due, answers, days, asked_at, purpose)
 
@@ -220,7 +221,7 @@ class Validator:
             ]
             rows = dates.get_many(tx, judged_dates)
             moves = stale_dates.mark_stale(tx, self._context, saved, rows)
-            moves += recovered_dates.update(tx, self._context, saved, rows)
+            moves += requeue_failed_dates.update(tx, self._context, saved, rows)
             done = [date for date, row in rows.items() if row.state == DONE]
             incidents += regressed_dates.update(tx, self._context, done)
             dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)

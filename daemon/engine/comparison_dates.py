@@ -10,7 +10,7 @@ from dataclasses import replace
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Counts
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.evidence import EarlierDate, Evidence
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.judge import Judgement

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from backfilld import __version__
 from backfilld.daemon.clock_steps import STEP_SECONDS, ClockStepDetector
-from backfilld.daemon.engine import periods, recovered_dates, scheduled_refreshes, upstream
+from backfilld.daemon.engine import periods, requeue_failed_dates, scheduled_refreshes, upstream
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
-from backfilld.daemon.engine.check_runs import CheckRuns
+from backfilld.daemon.engine.check_command_runs import CheckRuns
 from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.launch import Launcher
@@ -19,7 +19,7 @@ from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.daemon.engine.selected_processors import unselected_missing
 from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.adapter import Executor
-from backfilld.daemon.executors.check_command_executor import CheckExecutor
+from backfilld.daemon.executors.check_executor_protocol import CheckExecutor
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.records import DateRow
 from backfilld.state.rules.gates import WaitReason
@@ -30,8 +30,8 @@ from backfilld.state.store import (
     dates,
     future_times,
     holds,
-    pipeline_versions,
-    worker_wakeups,
+    pipeline_fingerprint,
+    wakeup_schedule,
 )
 from backfilld.state.store.database import Transaction
 
@@ -84,7 +84,7 @@ class Engine:
             self._shift_deadlines_back(-clock_step)
         self.check_runs.run()
         with self.context.db.read() as tx:
-            todo = worker_wakeups.due_transitions(tx, self.context.now())
+            todo = wakeup_schedule.due_transitions(tx, self.context.now())
             running = {row.id: row for row in attempts.running(tx)}
         # Even with none running: a job whose attempt another leader closed may still run here.
         ended = self.attempt_monitor.poll(running)
@@ -122,14 +122,14 @@ class Engine:
         is sending them or is on hold.
         """
         with self.context.db.read() as tx:
-            due = worker_wakeups.next_wakeup(tx, self.context.now())
+            due = wakeup_schedule.next_wakeup(tx, self.context.now())
         return min((at for at in (due, self.launcher.retry_at) if at is not None), default=None)
 
     def has_due_query(self) -> bool:
         """Whether a query is due and may be sent, or the hold on queries has expired."""
         now = self.context.now()
         with self.context.db.read() as tx:
-            todo = worker_wakeups.due_queries(tx, now)
+            todo = wakeup_schedule.due_queries(tx, now)
             return not holds.in_force(tx, holds.WAREHOUSE, now) if todo.held else todo.wanted
 
     def has_running_attempts(self) -> bool:
@@ -171,7 +171,7 @@ class Engine:
     def recheck_failed(self) -> None:
         """Query again what failed dates lack, where they are due."""
         with self.context.db.write() as tx:
-            recovered_dates.recheck(tx, self.context)
+            requeue_failed_dates.recheck(tx, self.context)
 
     def _release_expired_holds(self, tx: Transaction) -> None:
         now = self.context.now()
@@ -201,7 +201,7 @@ class Engine:
         now = self.context.now()
         with self.context.db.write() as tx:
             pipeline = self.context.pipeline
-            if not pipeline_versions.record(tx, pipeline.name, __version__, pipeline.fingerprint):
+            if not pipeline_fingerprint.record(tx, pipeline.name, __version__, pipeline.fingerprint):
                 return
             processors = pipeline.processors
             checks.clear_all_runnable(tx)

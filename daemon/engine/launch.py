@@ -187,7 +187,7 @@ class Launcher:
         """
         together = any(self._processors[c.processor].dates_per_attempt > 1 for c in candidates)
         owners = interests.owners(tx, date_rows) if together else {}
-        has_periods = together and any(processor.period for processor in self._processors.values())
+        has_periods = together and any(processor.attempt_period for processor in self._processors.values())
         known = checks.for_dates(tx, list(date_rows)) if has_periods else {}
         computed_by = period_attempts(
             self._context.pipeline,
@@ -294,7 +294,8 @@ class Launcher:
         path = self._context.dates_file(claim.attempt)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with open(path, "w", encoding="utf-8", opener=private_opener) as file:
-            file.writelines(f"{date}\n" for date in claim.dates)
+            listed = self._context.pipeline.command_dates(claim.processor, claim.dates)
+            file.writelines(f"{date}\n" for date in listed)
         return path
 
 

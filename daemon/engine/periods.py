@@ -20,7 +20,7 @@ from backfilld.state.records import CheckRow, DateRow, RunMode, Runnable
 from backfilld.state.rules.attempt_limits import attempts_of
 from backfilld.state.rules.calendar import CountsByDate, Day
 from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_bounds, period_status, period_title
@@ -43,19 +43,19 @@ _STORED_ONLY: CountsByDate = MappingProxyType({})
 
 def with_period(pipeline: Pipeline) -> list[Processor]:
     """The processors of which one attempt takes a whole period."""
-    return [processor for processor in pipeline.processors.values() if processor.period]
+    return [processor for processor in pipeline.processors.values() if processor.attempt_period]
 
 
 def period_key(processor: Processor, date: dt.date) -> PeriodKey:
     """The period of a date; the date alone for a processor without periods."""
-    bounds = period_bounds(processor.period, date) if processor.period else (date, date)
+    bounds = period_bounds(processor.attempt_period, date) if processor.attempt_period else (date, date)
     return processor.name, *bounds
 
 
 def key_title(pipeline: Pipeline, key: PeriodKey) -> str:
     """The period of a key as people call it."""
     name, first, _ = key
-    period = pipeline.processors[name].period
+    period = pipeline.processors[name].attempt_period
     return period_title(period, first) if period else str(first)
 
 
@@ -142,7 +142,7 @@ def awaiting(pipeline: Pipeline, names: Iterable[str], date_checks: Mapping[str,
     return frozenset(
         name
         for name in names
-        if pipeline.processors[name].period and date_checks[name].runnable != Runnable.NOW
+        if pipeline.processors[name].attempt_period and date_checks[name].runnable != Runnable.NOW
     )
 
 
@@ -163,7 +163,7 @@ def settle_pass(
         for row in rows
         if row.state in pipeline.stage
         for processor in pipeline.stage[row.state].processors
-        if processor.period
+        if processor.attempt_period
     ]
     keys = (period_key(pipeline.processors[name], date) for date, name in (*here, *ready))
     settle(tx, context, dict.fromkeys(keys))
@@ -193,10 +193,10 @@ def first_runnable(tx: Transaction, pipeline: Pipeline, limits: Mapping[str, int
     A period comes where its most urgent date comes, oldest date first.
     """
     found = runnable_checks.first(tx, limits)
-    alone = [check for check in found if not pipeline.processors[check.processor].period]
+    alone = [check for check in found if not pipeline.processors[check.processor].attempt_period]
     urgency: dict[PeriodKey, int] = {}
     for check in found:
-        if (processor := pipeline.processors[check.processor]).period:
+        if (processor := pipeline.processors[check.processor]).attempt_period:
             urgency.setdefault(period_key(processor, check.date), check.priority)
     together = [
         check._replace(priority=priority)
@@ -229,7 +229,7 @@ def whole_periods(
     processors = context.pipeline.processors
     of_period: dict[PeriodKey, set[dt.date]] = {}
     for check in candidates:
-        if processors[check.processor].period:
+        if processors[check.processor].attempt_period:
             of_period.setdefault(period_key(processors[check.processor], check.date), set()).add(check.date)
     incomplete = set()
     for key, found in of_period.items():
@@ -240,7 +240,7 @@ def whole_periods(
     return [
         check
         for check in candidates
-        if not (processor := processors[check.processor]).period
+        if not (processor := processors[check.processor]).attempt_period
         or period_key(processor, check.date) not in incomplete
     ]
 
@@ -251,7 +251,7 @@ def wake(tx: Transaction, context: EngineContext, satisfied: Iterable[Pair]) -> 
     keys = dict.fromkeys(
         period_key(processors[name], date)
         for date, name in satisfied
-        if name in processors and processors[name].period
+        if name in processors and processors[name].attempt_period
     )
     for name, first, last in keys:
         dates.make_dates_due(tx, period_checks.awaiting(tx, name, first, last), dates.IMMEDIATELY)
@@ -266,8 +266,8 @@ def wake_all(tx: Transaction, context: EngineContext) -> None:
 
 def calendar_bounds(pipeline: Pipeline, date: dt.date) -> tuple[dt.date, dt.date]:
     """The first and the last date whose calendar says which dates belong to the periods of a date."""
-    spans = [period_bounds(processor.period, date) for processor in with_period(pipeline) if processor.period]
-    return min([date, *(first for first, _ in spans)]), max([date, *(last for _, last in spans)])
+    keys = [period_key(processor, date) for processor in with_period(pipeline)]
+    return min([date, *(first for _, first, _ in keys)]), max([date, *(last for _, _, last in keys)])
 
 
 def create_checks(tx: Transaction, context: EngineContext, admitted: Iterable[dt.date]) -> None:

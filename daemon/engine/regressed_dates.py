@@ -21,13 +21,13 @@ from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
-from backfilld.state.store import calendar_days, checks, date_marks
+from backfilld.state.store import calendar_days, checks, done_date_rechecks
 from backfilld.state.store.database import Transaction
 
 
 def update(tx: Transaction, context: EngineContext, judged_dates: Collection[dt.date]) -> list[Incident]:
     """Update what the done ones of the judged dates are missing. Returns an incident for new regressions."""
-    before = date_marks.done_dates(tx, judged_dates) if judged_dates else {}
+    before = done_date_rechecks.done_dates(tx, judged_dates) if judged_dates else {}
     if not before:
         return []
     checks_by_date, counts = checks.for_dates(tx, before), calendar_days.for_dates(tx, before)
@@ -38,7 +38,7 @@ def update(tx: Transaction, context: EngineContext, judged_dates: Collection[dt.
         else _missing(context, row, checks_by_date[date], selected.get(date))
         for date, row in before.items()
     }
-    date_marks.set_regressed(
+    done_date_rechecks.set_regressed(
         tx, {date: text for date, text in missing_now.items() if text != before[date].regressed}
     )
     newly_regressed = sorted(

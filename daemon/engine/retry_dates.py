@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from backfilld.daemon.engine import retry_processors, stale_dates
-from backfilld.daemon.engine.audited_dates import recorded_dates
 from backfilld.daemon.engine.bulk_request import (
     BEING_CANCELLED,
     NEVER_ENQUEUED,
@@ -19,8 +18,8 @@ from backfilld.daemon.engine.bulk_request import (
     candidates,
     refuse_unknown,
 )
-from backfilld.daemon.engine.cascade_reach import further_dates
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.date_change_audit import recorded_dates
 from backfilld.daemon.engine.requeue import being_cancelled, requeue
 from backfilld.daemon.engine.withdrawn_waivers import withdrawn
 from backfilld.daemon.events import DateMoved
@@ -92,9 +91,7 @@ def _choose(
     chosen = [found.rows[date] for date in found.dates if date not in refused]
     wanted = [row.date for row in chosen]
     withdrawals = withdrawn(tx, wanted, lambda check: _withdraws(query, how, check))
-    cascades = how.cascades or query.mark is Mark.STALE
-    further = further_dates(tx, context.pipeline, wanted, force=how.force) if cascades and wanted else 0
-    return chosen, DateAnswers(answers=answers(found, refused, withdrawals), further=further)
+    return chosen, DateAnswers(answers=answers(found, refused, withdrawals))
 
 
 def _withdraws(query: DateQuery, how: Retry, check: CheckRow) -> bool:

@@ -15,7 +15,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import checks, date_marks, worker_wakeups
+from backfilld.state.store import checks, done_date_rechecks, wakeup_schedule
 
 TICK_SECONDS = 60.0
 """How often the sweep looks for a due date."""
@@ -62,24 +62,24 @@ class Sweeper:
                 for date, by_name in answered.items()
                 if any(_is_missed(c, asked_at) for n, c in by_name.items() if n in names)
             ]
-            date_marks.mark_swept(tx, due.keys() - missed, now)
+            done_date_rechecks.mark_swept(tx, due.keys() - missed, now)
             soon = min(now, now - revalidate_within + engine.recheck_interval)
-            date_marks.mark_swept(tx, missed, soon)
+            done_date_rechecks.mark_swept(tx, missed, soon)
 
     def _due(self, revalidate_within: float) -> Mapping[dt.date, Collection[CheckRow]]:
         """The dates to validate now, with their checks."""
         now = self._context.now()
         with self._context.db.read() as tx:
-            oldest = date_marks.next_unchecked(tx)
+            oldest = done_date_rechecks.next_unchecked(tx)
             # Due is also what would be late at the next look.
             late = now - revalidate_within + TICK_SECONDS
             if oldest is None or oldest >= late:
                 return {}
-            todo = worker_wakeups.due_queries(tx, now)
+            todo = wakeup_schedule.due_queries(tx, now)
             if todo.held or todo.wanted:
                 return {}
             early = max(late, now - revalidate_within * (1 - 1 / ROUNDS))
-            rows = date_marks.unchecked_since(tx, early, BATCH)
+            rows = done_date_rechecks.unchecked_since(tx, early, BATCH)
             due_checks = checks.for_dates(tx, [row.date for row in rows])
         return {row.date: due_checks[row.date].values() for row in rows}
 

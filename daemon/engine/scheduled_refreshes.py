@@ -14,7 +14,7 @@ from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, RunMode
-from backfilld.state.rules.date_ownership import Ownership, source_may_run
+from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.refresh_schedule import missed_refresh, refresh_dates
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, dates
@@ -47,20 +47,12 @@ def _due(tx: Transaction, context: EngineContext) -> list[tuple[DateRow, list[st
     stored, owners = checks.for_dates(tx, done), read_last_owners(tx, list(done.values()))
     due = []
     for date, row in sorted(done.items()):
-        may_run = [p for p in found[date] if _may_run(context, p, owners.get(date))]
+        of_date, is_source = owners.get(date, Ownership(())), context.pipeline.is_source
+        may_run = [p for p in found[date] if of_date.lets_run(p, first_phase=is_source(p.name))]
         names = [p.name for p in may_run if _is_due(context, p, row, stored[date])]
         if names:
             due.append((row, names))
     return due
-
-
-def _may_run(context: EngineContext, processor: Processor, owners: Ownership | None) -> bool:
-    """Whether the backfills that the date was done for let the processor run."""
-    if owners is None:
-        return False
-    selected = owners.selected is None or processor.name in owners.selected
-    first_phase = context.pipeline.stage_of[processor.name].phase is context.pipeline.phase[0]
-    return selected and (not first_phase or source_may_run(processor, owners.sources))
 
 
 def _is_due(

@@ -11,11 +11,11 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from backfilld.daemon.engine.advance_batch import AdvanceBatch
+from backfilld.daemon.engine.advance_working_set import AdvanceBatch
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.gates import Advance, Decision, Fail, Wait, WaitReason, WaivedBy
 from backfilld.state.rules.needs_graph import NeedsGraph, Pair
 from backfilld.state.rules.verdict import Verdict

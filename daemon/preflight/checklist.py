@@ -27,12 +27,13 @@ from backfilld.daemon.preflight.findings import (
     skipped,
     warned,
 )
+from backfilld.daemon.preflight.resource_limits import slot_warnings
 from backfilld.daemon.preflight.service_sandbox import sandbox
-from backfilld.daemon.preflight.slots import slot_warnings
 from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.daemon.settings import SettingsError, state_database
 from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.semantic_checks import warnings
@@ -59,6 +60,7 @@ GROUPS: Mapping[str, Sequence[Check]] = {
         Check(name="programs", title="programs and scripts", run=jobs.programs),
         Check(name="compiling", title="compiling", run=jobs.compiling),
         Check(name="options", title="script options", run=jobs.options),
+        Check(name="dates", title="dates of jobs", run=jobs.dates),
         Check(name="requires", title="required settings", run=jobs.requires),
         Check(name="executors", title="executors", run=executors.executors),
     ),
@@ -197,7 +199,8 @@ def _loaded(pipeline: Pipeline) -> Iterator[Finding]:
     for warning in (*warnings(pipeline), *slot_warnings(pipeline)):
         line, _, remedy = warning.rpartition("; ")
         yield warned(line, remedy, where=str(pipeline.path))
-    yield passed(f"{pipeline.path.name}: {len(pipeline.phase)} phases, {len(pipeline.processors)} processors")
+    size = f"{pluralize(len(pipeline.phase), 'phase')}, {pluralize(len(pipeline.processors), 'processor')}"
+    yield passed(f"{pipeline.path.name}: {size}")
 
 
 def _summarize(results: Sequence[Result]) -> Preflight:

@@ -21,12 +21,13 @@ from backfilld.daemon.reports.upstream_remedy import fill_command
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.check_run import CheckRun
+from backfilld.state.rules.check_command_run import CheckRun
 from backfilld.state.rules.date_ownership import Ownership
+from backfilld.state.rules.evidence import UNTIL_CORRECTED
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
-from backfilld.state.store import calendar_days, check_runs, checks, dates, holds
+from backfilld.state.store import calendar_days, check_command_runs, checks, dates, holds
 from backfilld.state.store.database import Transaction
 
 _UNDER_WAREHOUSE_HOLD = (WaitReason.VERDICT, WaitReason.CALENDAR, WaitReason.WAREHOUSE, WaitReason.SLOT)
@@ -102,7 +103,7 @@ class CauseReader:
         return Cause(f"{row.waiting_text}{command}", hold is not None)
 
     def _unanswered(self, row: DateRow) -> Cause:
-        """What an output without a verdict waits for: an operator, if its check never has a result."""
+        """What an output without a verdict waits for: an operator, if no query or check has a result ever."""
         if row.date not in self._check_runs:
             self._read_check_runs([row])
         for name, run in self._check_runs[row.date].items():
@@ -111,14 +112,14 @@ class CauseReader:
             if run.needs_operator and judged == (Verdict.UNKNOWN, row.waiting_text):
                 text = f"{command.name(row.date)} {run.latest_failure}; or {accept_command(row.date, name)}"
                 return Cause(text, needs_operator=row.due_at is None)
-        return Cause(row.waiting_text, needs_operator=False)
+        return Cause(row.waiting_text, needs_operator=UNTIL_CORRECTED in row.waiting_text)
 
     def _read_check_runs(self, rows: Sequence[DateRow]) -> None:
         """Read the runs of the check commands of dates whose outputs have no verdict."""
         names = self._context.pipeline.check_commands
         unanswered = [row.date for row in rows if row.waiting == WaitReason.WAREHOUSE]
         self._check_runs |= {date: {} for date in unanswered}
-        for (date, name), run in check_runs.for_dates(self._tx, unanswered if names else ()).items():
+        for (date, name), run in check_command_runs.for_dates(self._tx, unanswered if names else ()).items():
             if date in self._check_runs and name in names:
                 self._check_runs[date][name] = run
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from backfilld.state.formatting import pluralize
-from backfilld.state.rules.intervals import CoveredTime, Interval
+from backfilld.state.rules.interval_sets import CoveredTime, Interval
 
 WINDOW_SECONDS = 3600.0
 """The rate is that of so many seconds in which jobs ran."""

@@ -14,7 +14,6 @@ from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, Runnable
-from backfilld.state.rules.date_ownership import source_may_run
 from backfilld.state.rules.periods import PeriodStatus
 from backfilld.state.store import checks, dates
 from backfilld.state.store.database import Transaction
@@ -107,9 +106,8 @@ class PeriodCauses:
         """Why no backfill of a live date runs a processor, with the command that changes it; else empty."""
         pipeline = self._context.pipeline
         owners = read_owners(self._tx, [date])[date]
-        if owners.selected is not None and name not in owners.selected:
+        if owners.lets_run(pipeline.processors[name], first_phase=pipeline.is_source(name)):
+            return ""
+        if not owners.selects(name):
             return f"{name} is not selected; backfilld enqueue {date} --select {name}"
-        is_source = pipeline.stage_of[name].phase is pipeline.phase[0]
-        if is_source and not source_may_run(pipeline.processors[name], owners.sources):
-            return f"{name} is not run: sources {owners.sources}; backfilld enqueue {date} --sources all"
-        return ""
+        return f"{name} is not run: sources {owners.sources}; backfilld enqueue {date} --sources all"

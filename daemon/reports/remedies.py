@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from backfilld.state.formatting import format_date_ranges
 from backfilld.state.rules.date_outcome import NOT_RUN
 from backfilld.state.rules.verdict import Verdict
 
@@ -21,6 +22,17 @@ def helpful_command(date: dt.date, reason: str, unsatisfied: Mapping[str, str]) 
     if unsatisfied.get(failed_for) == Verdict.NO_DATA:
         return accept_command(date, failed_for)
     return f"backfilld retry {date}"
+
+
+def failed_inputs_remedy(failed: Sequence[dt.date]) -> str:
+    """Which failed dates keep outputs stale that are computed from theirs, with the command that helps."""
+    span = " ".join(dict.fromkeys([str(min(failed)), str(max(failed))]))
+    choice = " --state failed" if len(failed) > 1 else ""
+    words = "which failed, is" if len(failed) == 1 else "which failed, are"
+    return (
+        f"{format_date_ranges(failed)}, {words} not run, and what is computed from stale outputs there "
+        f"stays stale; backfilld retry {span}{choice} --cascade"
+    )
 
 
 def accept_command(date: dt.date, processor: str) -> str:

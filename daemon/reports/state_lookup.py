@@ -11,8 +11,8 @@ from backfilld.daemon.reports.plan.plan import Recompute
 from backfilld.daemon.reports.warehouse_snapshot import Known
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, Mark
-from backfilld.state.rules.date_range import dates_between
-from backfilld.state.store import attempts, check_runs, checks, dates, stale_marks
+from backfilld.state.rules.dates_between import dates_between
+from backfilld.state.store import attempts, check_command_runs, checks, dates, stale_marks
 from backfilld.state.store.database import Database
 
 
@@ -23,7 +23,7 @@ def known_checks(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date)
     with db.read() as tx:
         stored = [check for by_name in checks.for_dates(tx, span).values() for check in by_name.values()]
         by_date: dict[dt.date, dict[str, CheckRow]] = defaultdict(dict)
-        stored = check_runs.attached(tx, stored, pipeline.check_commands)
+        stored = check_command_runs.attached(tx, stored, pipeline.check_commands)
         for check in attempts.with_attempt_history(tx, stored):
             by_date[check.date][check.processor] = check
         return by_date

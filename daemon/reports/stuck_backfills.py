@@ -1,8 +1,8 @@
 """Stuck backfills: active ones that cannot move by themselves.
 
 A backfill is stuck when each of its live dates waits for a failed date, for a hold without an end, for a
-check command that has no result however often it runs, or for an operator. That follows from the same facts
-as `waiting_on`, never from a timer.
+query that fails until an operator corrects something, for a check command that has no result however often
+it runs, or for an operator. That follows from the same facts as `waiting_on`, never from a timer.
 """
 
 from __future__ import annotations

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.date_owners import read_owners
+from backfilld.daemon.engine.periods import period_key, with_period
 from backfilld.daemon.engine.selected_processors import selected_now
 from backfilld.state.records import DateRow
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.periods import period_bounds
 from backfilld.state.rules.processor_selection import upstream_command
 from backfilld.state.store import calendar_days, checks
 from backfilld.state.store.database import Transaction
+
+
+@dataclass(slots=True)
+class _Shared:
+    """The dates that wait for the same outputs, with their command once it is known."""
+
+    rows: dict[dt.date, DateRow] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
+    """What a backfill of these dates selects."""
+    command: str = ""
 
 
 class UnselectedCauses:
@@ -24,36 +36,51 @@ class UnselectedCauses:
         """`rows` are the dates in question: those with the same cause share its command."""
         self._tx = tx
         self._context = context
-        self._dates_by_text: dict[str, set[dt.date]] = defaultdict(set)
-        self._commands: dict[str, tuple[frozenset[str], str]] = {}
-        for row in rows:
-            if row.waiting == WaitReason.UNSELECTED:
-                self._dates_by_text[_without_date(row)].add(row.date)
+        self._shared: dict[str, _Shared] = defaultdict(_Shared)
+        self._read([row for row in rows if row.waiting == WaitReason.UNSELECTED])
 
     def text(self, row: DateRow) -> str:
         """What a date waits for; its command is for the whole of a selected period."""
-        text = _without_date(row)
-        if text not in self._commands or row.date not in self._dates_by_text[text]:
-            self._dates_by_text[text].add(row.date)
-            self._commands[text] = self._command(row, self._dates_by_text[text])
-        names, command = self._commands[text]
-        return row.waiting_text.replace(upstream_command([row.date], names), command)
+        if row.date not in self._shared[_without_date(row)].rows:
+            self._read([row])
+        shared = self._shared[_without_date(row)]
+        return row.waiting_text.replace(upstream_command([row.date], shared.names), shared.command)
 
-    def _command(self, row: DateRow, dates: Collection[dt.date]) -> tuple[frozenset[str], str]:
-        """The selection of a date, and the command for all these dates, which wait for the same."""
-        owners, stored = read_owners(self._tx, [row.date]), checks.for_dates(self._tx, [row.date])
-        names = selected_now(row, owners[row.date], stored[row.date]) or frozenset()
-        return names, upstream_command({*dates, *self._of_periods(dates, names)}, names)
+    def _read(self, rows: Sequence[DateRow]) -> None:
+        """Read the selections and the commands of dates, all of them at once."""
+        for row in rows:
+            self._shared[_without_date(row)].rows[row.date] = row
+        changed = [self._shared[text] for text in dict.fromkeys(map(_without_date, rows))]
+        first = [next(iter(shared.rows.values())) for shared in changed]
+        owners = read_owners(self._tx, [row.date for row in first])
+        stored = checks.for_dates(self._tx, [row.date for row in first])
+        for row, shared in zip(first, changed, strict=True):
+            shared.names = selected_now(row, owners[row.date], stored[row.date]) or frozenset()
+        self._set_commands(changed)
 
-    def _of_periods(self, dates: Iterable[dt.date], names: Iterable[str]) -> Iterator[dt.date]:
-        """The expected dates of the periods that the selected processors take as a whole."""
+    def _set_commands(self, changed: Sequence[_Shared]) -> None:
+        """The commands are for all dates that wait so, and for whole periods of selected processors."""
         pipeline = self._context.pipeline
-        for processor in (pipeline.processors[name] for name in names if name in pipeline.processors):
-            bounds = {period_bounds(processor.period, date) for date in dates} if processor.period else ()
-            for first, last in bounds:
-                counts = calendar_days.between(self._tx, first, last)
-                days = (pipeline.seasons.day(day, of_day) for day, of_day in counts.items())
-                yield from (day.date for day in days if pipeline.expects(processor, day))
+        periods = [
+            {
+                period_key(p, date)
+                for p in with_period(pipeline)
+                if p.name in of_one.names
+                for date in of_one.rows
+            }
+            for of_one in changed
+        ]
+        wanted = {day for keys in periods for _, *bounds in keys for day in dates_between(*bounds)}
+        counts = calendar_days.for_dates(self._tx, wanted)
+        days = {date: pipeline.seasons.day(date, of_date) for date, of_date in counts.items()}
+        for shared, keys in zip(changed, periods, strict=True):
+            expected = [
+                date
+                for name, first, last in keys
+                for date in dates_between(first, last)
+                if date in days and pipeline.expects(pipeline.processors[name], days[date])
+            ]
+            shared.command = upstream_command({*shared.rows, *expected}, shared.names)
 
 
 def _without_date(row: DateRow) -> str:

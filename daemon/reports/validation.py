@@ -257,6 +257,8 @@ def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> 
     complete, expected = verdicts[Verdict.COMPLETE], verdicts.total()
     symbol, status = _symbol(verdicts)
     words = f"outside of {processor.days}" if processor.days else "before since or after until"
+    if processor.output_period:
+        words = f"not the last date of a {processor.output_period}"
     return ProcessorReport(
         processor=processor.name,
         table=processor.table,

@@ -19,7 +19,7 @@ from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow, Runn
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.store import attempts, check_runs, checks, holds
+from backfilld.state.store import attempts, check_command_runs, checks, holds
 from backfilld.state.store.database import Transaction
 
 _STOPPED_BY_PAUSE = (
@@ -60,7 +60,7 @@ def waiting_on(tx: Transaction, context: EngineContext, rows: Sequence[DateRow])
         holds=active_holds,
         causes=CauseReader(tx, context, active_holds, live),
         checks=checks.for_dates(tx, [row.date for row in live]),
-        check_runs=check_runs.running(tx, context.pipeline.check_commands),
+        check_runs=check_command_runs.running(tx, context.pipeline.check_commands),
     )
     return {row.date: _sentence(wait_context, row) for row in live}
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine.check_runs import current_run
+from backfilld.daemon.engine.check_command_runs import current_run
 from backfilld.daemon.engine.comparison_dates import CompleteDates
 from backfilld.daemon.engine.comparison_references import stored_reference, with_references
 from backfilld.daemon.engine.periods import period_key
@@ -22,7 +22,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide
@@ -206,7 +206,7 @@ def _of_periods(
     pipeline: Pipeline, processor: Processor, days: Mapping[dt.date, Day], expected: Iterable[dt.date]
 ) -> set[dt.date]:
     """The dates of the periods of some dates, on which a processor with `period` has output."""
-    bounds = {period_key(processor, date)[1:] for date in expected} if processor.period else set()
+    bounds = {period_key(processor, date)[1:] for date in expected} if processor.attempt_period else set()
     spans = (dates_between(first, last) for first, last in bounds)
     return {date for span in spans for date in span if pipeline.expects(processor, days[date])}
 

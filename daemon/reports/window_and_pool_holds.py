@@ -13,7 +13,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import checks_in_pool, in_pool
 from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.rules.closed_hours import delay
-from backfilld.state.store import attempts, check_runs
+from backfilld.state.store import attempts, check_command_runs
 from backfilld.state.store.database import Transaction
 
 WINDOW, POOL = "window", "pool"
@@ -68,7 +68,7 @@ def _closed_windows(context: EngineContext) -> Iterator[DerivedHold]:
 def _full_pools(tx: Transaction, context: EngineContext) -> Iterator[DerivedHold]:
     pipeline = context.pipeline
     running = attempts.running(tx) if pipeline.pool else []
-    checking = check_runs.running(tx, pipeline.check_commands) if pipeline.pool else {}
+    checking = check_command_runs.running(tx, pipeline.check_commands) if pipeline.pool else {}
     for name, size in pipeline.pool_sizes.items():
         users = in_pool(pipeline, name, running)
         starts = {f"attempt {user.id} of {user.processor}": user.claimed_at for user in users}

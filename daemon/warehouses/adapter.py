@@ -1,7 +1,7 @@
 """The protocol of a warehouse: what the daemon asks of it, what it answers, and what a new kind brings.
 
 A warehouse is a folder with an `adapter.py`, whose ADAPTER names the settings model and opens a `Warehouse`.
-One that answers SQL needs a `SqlBackend` and a `Catalog`; `client.WarehouseClient` does the rest.
+One that answers SQL needs a `SqlBackend` and a `Catalog`; `sql.warehouse.WarehouseClient` does the rest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from backfilld.state.formatting import first_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.warehouse_settings import DEFAULT_QUOTA_TIMEZONE, WarehouseSettings
 from backfilld.state.rules.calendar import Counts
-from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
 
 Purpose = Literal["gate", "sweep", "calendar", "validation", "quality", "preflight"]
 """Why the warehouse is queried: the closed set by which queries are counted."""
@@ -41,6 +41,9 @@ Capability = Literal["price", "cancel", "write_stamp", "implicit_tables"]
 `implicit_tables`: a table exists once a job has written it; before, it has no rows.
 """
 
+CORRECT = "correct the pipeline file or the table"
+"""The remedy of a query that the warehouse cannot understand, such as one with an unknown column."""
+
 TimeType = Literal["datetime", "timestamp"]
 """What a column of times has: local dates and times, or instants."""
 
@@ -62,7 +65,8 @@ class QueryError(BackfilldError):
     Split up, the rest of the query may well be answered. `inaccessible`: a table is missing, denied or too
     slow; if all are, the location, the account or the warehouse itself is wrong. `date_scoped`: the table
     consists of files, whose columns may differ on other dates. `file_scoped`: some files cannot be read, and
-    the dates of the others may well be answered.
+    the dates of the others may well be answered. `permanent`: the query fails until an operator corrects
+    what the message names.
     """
 
     def __init__(
@@ -72,11 +76,18 @@ class QueryError(BackfilldError):
         inaccessible: bool = False,
         date_scoped: bool = False,
         file_scoped: bool = False,
+        permanent: bool = False,
     ) -> None:
         self.inaccessible = inaccessible
         self.date_scoped = date_scoped
         self.file_scoped = file_scoped
+        self.permanent = permanent
         super().__init__(first_line(message))
+
+    @property
+    def evidence(self) -> str:
+        """The message as evidence: it says so where the query is not answered later by itself."""
+        return f"{self}; {UNTIL_CORRECTED}" if self.permanent else str(self)
 
 
 class Ledger(Protocol):

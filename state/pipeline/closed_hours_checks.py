@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from backfilld.state.pipeline.name_checks import repeated_names
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.closed_hours import delay
-from backfilld.state.suggestions import did_you_mean
+from backfilld.state.spelling_suggestions import did_you_mean
 
 _SAMPLE = dt.datetime(2024, 1, 1, tzinfo=dt.UTC).timestamp()
 """The begin of a sample week."""

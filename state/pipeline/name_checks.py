@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.suggestions import nearest_name
+from backfilld.state.spelling_suggestions import nearest_name
 
 
 def repeated_names(key: str, names: Iterable[str]) -> Iterator[str]:

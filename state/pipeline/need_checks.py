@@ -9,7 +9,7 @@ from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.needs_graph import closure
-from backfilld.state.suggestions import did_you_mean
+from backfilld.state.spelling_suggestions import did_you_mean
 
 
 def need_problems(pipeline: Pipeline) -> Iterator[str]:
@@ -62,7 +62,7 @@ def _processor_problems(pipeline: Pipeline, phase: Phase, processor: Processor) 
     if processor.batch > 1 and _needs_itself(processor):
         yield f"{where}.batch: each date waits for the one before, so write 1, or remove the need of itself"
 
-    if processor.period and (through := _earlier_dates_through(pipeline, processor)):
+    if processor.attempt_period and (through := _earlier_dates_through(pipeline, processor)):
         yield (
             f"{where}.period: '{processor.name}' waits for its own earlier dates through"
             f" {', '.join(through)}, so that no attempt can take them together; remove period, or that need"
@@ -83,9 +83,19 @@ def _earlier_dates_through(pipeline: Pipeline, processor: Processor) -> list[str
 
 
 def _days_problems(pipeline: Pipeline, phase: Phase, processor: Processor) -> Iterator[str]:
+    where = processor_key(phase, processor)
     if processor.days is not None and processor.days not in pipeline.recurring_days:
-        where, hint = processor_key(phase, processor), nearest(processor.days, pipeline.recurring_days)
+        hint = nearest(processor.days, pipeline.recurring_days)
         yield f"{where}.days: there are no [[calendar.days]] named '{processor.days}'; add them{hint}"
+    if processor.output_period:
+        days = pipeline.recurring_days.get(processor.days or "")
+        of_days = f"a query or a count of the days '{processor.days}'" if days and days.answered else ""
+        cause = "a calendar with query or file" if pipeline.seasons.counted else of_days
+        if cause:
+            yield (
+                f"{where}.period_output: {cause} decides which date of a {processor.period} is its last one;"
+                ' write "each", or remove period and name the last dates by a query of [[calendar.days]]'
+            )
 
 
 def _needs_itself(processor: Processor) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import datetime as dt
 import graphlib
 import hashlib
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -34,8 +34,12 @@ from backfilld.state.rules.closed_hours import ClosedHours
 from backfilld.state.rules.expectations.check_command import CommandCheck
 from backfilld.state.rules.judge import JudgeContext, outside
 from backfilld.state.rules.needs_graph import Need, NeedsGraph
-from backfilld.state.rules.recurring_days import RecurringDays
+from backfilld.state.rules.period_ends import PeriodEnds
+from backfilld.state.rules.recurring_days import OutputDays, RecurringDays
 from backfilld.state.rules.refresh_schedule import date_end
+
+_StatedNeed = tuple[str, Lookback, bool]
+"""A processor, the window of earlier dates, and whether the same date is needed too."""
 
 
 class EngineSettings(StrictModel):
@@ -182,6 +186,10 @@ class Pipeline(StrictModel):
         """The stage of each processor, by its name."""
         return {p.name: stage for stage in self.stages for p in stage.processors}
 
+    def is_source(self, processor: str) -> bool:
+        """Whether a processor belongs to the first phase: the sources of a backfill may leave it out."""
+        return self.stage_of[processor].phase is self.phase[0]
+
     @cached_property
     def stage(self) -> Mapping[str, Stage]:
         """Stages by state name."""
@@ -204,18 +212,19 @@ class Pipeline(StrictModel):
         before = self.stages[stage.index - 1].processors if stage.index else ()
         stated = list(self._stated_needs(stage, processor))
         covered = {name for name, _, same_date in stated if same_date}
+        inputs: list[_StatedNeed] = [*((p.name, 0, True) for p in before if p.name not in covered), *stated]
+        if period := processor.output_period:  # computed from every date of its period
+            wider = [(name, lookback, same_date) for name, lookback, same_date in inputs if lookback != 0]
+            inputs = [*((name, period, True) for name, _, same_date in inputs if same_date), *wider]
         windows: dict[tuple[Lookback, bool], list[str]] = {}
-        for name, lookback, same_date in (
-            *((p.name, 0, True) for p in before if p.name not in covered),
-            *stated,
-        ):
+        for name, lookback, same_date in inputs:
             windows.setdefault((lookback, same_date), []).append(name)
         return [
             Need(of=tuple(dict.fromkeys(names)), lookback=lookback, same_date=same_date)
             for (lookback, same_date), names in windows.items()
         ]
 
-    def _stated_needs(self, stage: Stage, processor: Processor) -> Iterator[tuple[str, Lookback, bool]]:
+    def _stated_needs(self, stage: Stage, processor: Processor) -> Iterator[_StatedNeed]:
         """Processors with a window, and whether it includes the date itself."""
         place = self.phase.index(stage.phase)
         if processor.needs is None:
@@ -247,8 +256,29 @@ class Pipeline(StrictModel):
 
     def off_reason(self, processor: Processor, day: Day) -> str:
         """Why a processor has no output on a day by its `days`, `since` and `until`; empty where it has."""
-        days = self.recurring_days.get(processor.days or "")
+        days = self.output_days.get(processor.name)
         return outside(day, processor.since, processor.until) or (days.exclusion(day) if days else "")
+
+    @cached_property
+    def output_days(self) -> Mapping[str, OutputDays | None]:
+        """The days on which each processor has output, by its name; None: each day."""
+        return {
+            p.name: PeriodEnds(period=p.output_period, may_have_output=partial(self._may_have_output, p))
+            if p.output_period
+            else self.recurring_days.get(p.days or "")
+            for p in self.processors.values()
+        }
+
+    def _may_have_output(self, processor: Processor, date: dt.date) -> bool:
+        """Whether the file alone lets a processor have output on a date, were it not for `period_output`."""
+        day, days = self.seasons.day(date, None), self.recurring_days.get(processor.days or "")
+        off = day.reason or outside(day, processor.since, processor.until) or (days and days.exclusion(day))
+        return not (off or day.in_bootstrap(self.bootstrap_days(processor)))
+
+    def command_dates(self, processor: Processor, dates: Sequence[dt.date]) -> Sequence[dt.date]:
+        """The dates that the command for `dates` names: the whole period, if its last date has the output."""
+        ends = self.output_days[processor.name]
+        return ends.dates(dates[-1]) if isinstance(ends, PeriodEnds) else dates
 
     @cached_property
     def recurring_days(self) -> Mapping[str, RecurringDays]:
@@ -267,7 +297,7 @@ class Pipeline(StrictModel):
             bootstrap_days=self.bootstrap_days(processor),
             since=processor.since,
             until=processor.until,
-            days=self.recurring_days.get(processor.days or ""),
+            days=self.output_days.get(processor.name),
             **facts,
         )
 

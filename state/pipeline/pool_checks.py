@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from backfilld.state.pipeline.name_checks import processor_key, repeated_names
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.suggestions import did_you_mean
+from backfilld.state.spelling_suggestions import did_you_mean
 
 
 def pool_problems(pipeline: Pipeline) -> Iterator[str]:

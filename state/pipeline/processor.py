@@ -35,6 +35,13 @@ class Priority(StrEnum):
     FALLBACK = "fallback"
 
 
+class PeriodOutput(StrEnum):
+    """On which of the expected dates of a period its output is."""
+
+    EACH = "each"
+    LAST = "last"
+
+
 class Processor(JobSettings):
     """What fills one output table: a job and what is expected of its rows."""
 
@@ -52,7 +59,7 @@ class Processor(JobSettings):
     the name of its partitions."""
     date_timezone: TimeZone | None = None
     """The time zone whose days are the dates of a TIMESTAMP column. A DATETIME is local to it already."""
-    history_names: tuple[str, ...] = Field(default=(), strict=False)
+    history_names: tuple[str, ...] = Field(default=(), min_length=1, strict=False)
     """Its names in `[history]`, where they differ from `name`."""
     priority: Priority = Field(default=Priority.CRITICAL, strict=False)
     """`critical`, `important` or `fallback`: what happens to a date without its output."""
@@ -79,6 +86,8 @@ class Processor(JobSettings):
     period: Period | None = None
     """`"week"` (Monday to Sunday) or `"month"`: one attempt works on all its expected dates that need a job,
     once each of them is ready. See *Batches and periods*."""
+    period_output: PeriodOutput = Field(default=PeriodOutput.EACH, strict=False)
+    """Which dates of a `period` have output: `"each"` expected one, or the `"last"` alone, for all of it."""
     estimate: Duration | None = None
     """The usual duration of one date, which the plan uses until attempts have shown it."""
     resources: Mapping[str, float | str] = Field(default_factory=dict)
@@ -111,6 +120,8 @@ class Processor(JobSettings):
 
     @model_validator(mode="after")
     def _period_fits(self) -> Self:
+        if self.period is None and self.period_output is PeriodOutput.LAST:
+            raise ValueError('period_output = "last" is for the last date of a period; add period')
         if self.period is None:
             return self
         if self.batch > 1:
@@ -139,7 +150,17 @@ class Processor(JobSettings):
     @property
     def dates_per_attempt(self) -> int:
         """The most dates that one attempt works on."""
-        return MOST_DATES[self.period] if self.period else self.batch
+        return MOST_DATES[self.attempt_period] if self.attempt_period else self.batch
+
+    @property
+    def attempt_period(self) -> Period | None:
+        """The period of which one attempt works on each expected date; None: it works on up to `batch`."""
+        return self.period if self.period_output is PeriodOutput.EACH else None
+
+    @property
+    def output_period(self) -> Period | None:
+        """The period whose last date alone has output, for all of it; None where every date has its own."""
+        return self.period if self.period_output is PeriodOutput.LAST else None
 
     @property
     def predecessors(self) -> tuple[str, ...]:

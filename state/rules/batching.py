@@ -62,7 +62,7 @@ def period_attempts(pipeline: Pipeline, ran: Ran) -> Callable[[DateJob], tuple[H
     Their dates become ready together, so an attempt that follows takes dates of the same ones. `ran` says
     whether a processor had an attempt for a date and this request.
     """
-    periods = [p for p in pipeline.processors.values() if p.period]
+    periods = [p for p in pipeline.processors.values() if p.attempt_period]
     before: dict[str, list[Processor]] = {}
 
     def attempts(item: DateJob) -> tuple[Hashable, ...]:
@@ -76,7 +76,7 @@ def period_attempts(pipeline: Pipeline, ran: Ran) -> Callable[[DateJob], tuple[H
 
 
 def _period_start(processor: Processor, date: dt.date) -> dt.date | None:
-    return period_bounds(processor.period, date)[0] if processor.period else None
+    return period_bounds(processor.attempt_period, date)[0] if processor.attempt_period else None
 
 
 def _extends(processor: Processor, last: DateJob, item: DateJob, nothing_between: NothingBetween) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backfilld.state.pipeline.phase import Stage
@@ -21,12 +21,23 @@ class Ownership:
     @property
     def sources(self) -> Sources:
         """The widest sources of all owners."""
-        return _widest(self.owners)
+        return max((o.sources for o in self.owners), key=lambda sources: sources.width, default=Sources.ALL)
 
     @property
     def selected(self) -> frozenset[str] | None:
         """The processors that any owner selects; None: all of them."""
-        return _selected(self.owners)
+        selections = [owner.selection for owner in self.owners]
+        every = None in selections
+        return None if every else frozenset().union(*(s for s in selections if s is not None))
+
+    def selects(self, name: str) -> bool:
+        """Whether any owner selects a processor."""
+        return self.selected is None or name in self.selected
+
+    def lets_run(self, processor: Processor, *, first_phase: bool) -> bool:
+        """Whether the selections and sources of all owners, paused or not, let a processor run."""
+        may_run = not first_phase or source_may_run(processor, self.sources)
+        return may_run and self.selects(processor.name)
 
     @property
     def paused(self) -> str:
@@ -35,30 +46,16 @@ class Ownership:
 
     def paused_processors(self, stage: Stage, *, first_phase: bool) -> dict[str, str]:
         """The processors of a stage that only paused or stopped owners let run, with the reason."""
-        running = [owner for owner in self.owners if _runs(owner)]
-        if not running or len(running) == len(self.owners):
+        running = Ownership([owner for owner in self.owners if _runs(owner)])
+        if not running.owners or len(running.owners) == len(self.owners):
             return {}
-        selected, sources = _selected(running), _widest(running)
-        return {
-            p.name: "; ".join(_pause(owner) for owner in self.owners if not _runs(owner))
-            for p in stage.processors
-            if (selected is not None and p.name not in selected)
-            or (first_phase and not source_may_run(p, sources))
-        }
+        text = "; ".join(_pause(owner) for owner in self.owners if not _runs(owner))
+        return {p.name: text for p in stage.processors if not running.lets_run(p, first_phase=first_phase)}
 
 
 def source_may_run(processor: Processor, sources: Sources) -> bool:
     """Whether a processor of the first phase may run with these sources."""
     return sources is Sources.ALL or (sources is Sources.CRITICAL and processor.priority is Priority.CRITICAL)
-
-
-def _selected(owners: Iterable[BackfillRow]) -> frozenset[str] | None:
-    selections = [owner.selection for owner in owners]
-    return frozenset().union(*(s for s in selections if s is not None)) if None not in selections else None
-
-
-def _widest(owners: Iterable[BackfillRow]) -> Sources:
-    return max((owner.sources for owner in owners), key=lambda sources: sources.width, default=Sources.ALL)
 
 
 def _runs(owner: BackfillRow) -> bool:

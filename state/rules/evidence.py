@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from backfilld.state.rules.check_run import CheckRun
+from backfilld.state.rules.check_command_run import CheckRun
 from backfilld.state.rules.expectations.figures import (
     Aggregate,
     DistinctKeys,
@@ -17,6 +17,9 @@ from backfilld.state.rules.expectations.figures import (
     OffendingRows,
     PassingRows,
 )
+
+UNTIL_CORRECTED = "unknown until an operator corrects that"
+"""Part of `Evidence.error` where the same query fails again and again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,8 @@ class Evidence:
     """The run of the check command about this very output; None: none was started yet."""
     has_partition: bool | None = None
     """Whether the date's partition exists, with rows or without; None: no rule needs it."""
+    unread: str = ""
+    """What is there for a date without rows and is not read, with the remedy; empty where nothing is."""
     error: str = ""
     """Why the warehouse could not be asked; the rest means nothing then."""
 

@@ -13,7 +13,7 @@ from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence, HistoryRun
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.rule import Finding, Range
-from backfilld.state.rules.recurring_days import RecurringDays
+from backfilld.state.rules.recurring_days import OutputDays
 from backfilld.state.rules.verdict import Verdict
 
 
@@ -62,7 +62,7 @@ class JudgeContext:
     since: dt.date | None = None
     until: dt.date | None = None
     """The dates on which the processor has output, both included; None: no limit."""
-    days: RecurringDays | None = None
+    days: OutputDays | None = None
     """The days on which it has output; None: on each."""
     reference: Reference | None = None
     """What is known of the processor that rules compare with. None: the reference counts as complete."""
@@ -131,6 +131,8 @@ def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context
         verdict, reason = _explain_absence(evidence, context, allowed)
         if evidence.has_partition and verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA):
             verdict, reason = _after_rewrite(evidence, context, _judge_empty(evidence, expectation, day))
+        if verdict is not Verdict.COMPLETE:
+            reason = "; ".join(filter(None, (reason, evidence.unread)))
     else:
         verdict, reason = _after_rewrite(evidence, context, (verdict, reason))
     return Judgement(verdict=verdict, rows=evidence.rows, expected=str(allowed), reason=reason)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from backfilld.state.errors import BackfilldError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.needs_graph import closure
-from backfilld.state.suggestions import did_you_mean
+from backfilld.state.spelling_suggestions import did_you_mean
 
 _PHASE = "phase:"
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.periods import Period, period_bounds
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class OutputDays(Protocol):
+    """The dates on which a processor has output."""
+
+    def doubt(self, day: Day) -> str:
+        """Why it is not known whether a day is one of them; empty where it is known."""
+
+    def exclusion(self, day: Day) -> str:
+        """Why a day is not one of them; empty where it is, or where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +41,11 @@ class RecurringDays:
     """Whether a query must name the date."""
     first_of: Period | None = None
     last_of: Period | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the warehouse says which dates are in the set, and not the pipeline file alone."""
+        return self.queried or bool(self.count)
 
     def doubt(self, day: Day) -> str:
         """Why it is not known whether a day is in the set; empty where it is known."""

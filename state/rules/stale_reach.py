@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.state.rules.intervals import Interval, merged, without
+from backfilld.state.rules.interval_sets import Interval, merged, without
 from backfilld.state.rules.needs_graph import NeedsGraph, Span
 
 _Intervals = dict[str, list[Interval]]

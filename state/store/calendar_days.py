@@ -10,7 +10,7 @@ from functools import cache
 from sqlalchemy import Connection, Insert, bindparam, func, select
 
 from backfilld.state.rules.calendar import Counts
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.store.schema import calendar_days
 from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert_in
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select,
 
 from backfilld.state.records import AttemptRow, AttemptStatus, Mark
 from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.rules.intervals import Interval
+from backfilld.state.rules.interval_sets import Interval
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.attempt_verdicts import UNSATISFIED, followed_by, has_reason

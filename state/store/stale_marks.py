@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from backfilld.state.pipeline.phase import DONE
+from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.needs_graph import Pair, Span
 from backfilld.state.rules.verdict import Verdict
@@ -43,6 +43,8 @@ class StaleCause:
     processor: str
     at: float
     was_stale: bool = False
+    date_failed: bool = False
+    """Whether the date of the input has failed since: a retry of stale dates does not run it."""
 
 
 def _ran_since(at: object) -> ColumnElement[bool]:
@@ -102,9 +104,11 @@ _STALE = (
     .where(exists().where(dates.c.date == checks.c.date))
 )
 _OF_OUTPUT = and_(stale_causes.c.date == checks.c.date, stale_causes.c.processor == checks.c.processor)
+_INPUTS = dates.alias("inputs")
 _CAUSES = (
-    select(stale_causes)
+    select(stale_causes, (_INPUTS.c.state == FAILED).label("date_failed"))
     .join(checks, _OF_OUTPUT)
+    .outerjoin(_INPUTS, _INPUTS.c.date == stale_causes.c.upstream_date)
     .where(_OF_DATES, _IS_MARKED)
     .where(or_(_older(stale_causes.c.at), checks.c.attempt_id.is_not(None)))
     .order_by(*(stale_causes.c[name] for name in ("date", "processor", "upstream_date", "upstream")))
@@ -236,7 +240,8 @@ def stale_outputs(tx: Connection, marked: Collection[dt.date]) -> dict[dt.date, 
     found: dict[dt.date, dict[str, list[StaleCause]]] = {date: defaultdict(list) for date in marked}
     if found:
         for row in tx.execute(_CAUSES, {"_dates": list(found)}):
-            cause = StaleCause(row.upstream_date, row.upstream, row.at, bool(row.was_stale))
+            failed = bool(row.was_stale and row.date_failed)
+            cause = StaleCause(row.upstream_date, row.upstream, row.at, bool(row.was_stale), failed)
             found[row.date][row.processor].append(cause)
     return found
 

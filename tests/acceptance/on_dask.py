@@ -48,13 +48,6 @@ def at_gate(one: Daemon) -> set[str]:
     return {path.suffix[1:] for path in one.folder.glob("at-gate.*")}
 
 
-def writing(one: Daemon) -> list[Path]:
-    """The logs of the cluster's running jobs whose output is here already."""
-    rows = [row for row in attempts(one) if row["status"] == "running"]
-    logs = [one.state / "attempts" / "000" / f"{row['id']}.log" for row in rows]
-    return [log for log in logs if log.exists() and log.stat().st_size]
-
-
 def overlaps(rows: Sequence[sqlite3.Row]) -> list[tuple[int, int]]:
     """Pairs of attempts that wrote one table at once, by the daemon's own account."""
     return [

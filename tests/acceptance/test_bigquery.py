@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.demo import bigquery_emulator, environment, job, lake, run_log
+from backfilld.demo import bigquery_publisher, environment, job, lake, run_log
 from backfilld.demo.processors import PROCESSORS
 from tests.acceptance.daemon import FEW, Daemon, daemon
 from tests.tcp_proxy import TcpProxy
@@ -23,7 +23,7 @@ DAY = dt.date(2021, 10, 26)
 @pytest.fixture
 def server(bigquery_endpoint: str) -> str:
     """An emulator without the demo's tables."""
-    with contextlib.closing(bigquery_emulator.connect(bigquery_endpoint)) as client:
+    with contextlib.closing(bigquery_publisher.connect(bigquery_endpoint)) as client:
         for dataset in list(client.list_datasets()):
             client.delete_dataset(dataset, delete_contents=True)
     return bigquery_endpoint
@@ -80,7 +80,7 @@ def test_every_table_of_the_demo_gets_the_rows_that_its_job_writes(
             rows = job.rows_of(folder, processor, DAY, connection)
             written[processor.table] = rows.shape[0]
             lake.write_partition(rows, lake.processor_partition(folder, name, DAY))
-    with contextlib.closing(bigquery_emulator.connect(server)) as client:
+    with contextlib.closing(bigquery_publisher.connect(server)) as client:
         counts = ", ".join(f"(SELECT COUNT(*) FROM `{table}`)" for table in written)
         (row,) = client.query_and_wait(f"SELECT {counts}")
     counted = dict(zip(written, row.values(), strict=True))

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from backfilld import __version__
+from backfilld.demo import faults
 from tests.acceptance.audit import overlaps
+from tests.acceptance.daemon import FEW, with_processors
 from tests.ports import free_port
 from tests.wheel import FOLDERS, ROOT, build
 
@@ -96,7 +98,11 @@ def test_the_demo_runs_from_the_wheel_to_its_end(installed, tmp_path):
     assert run(backfilld, "--version", cwd=tmp_path).strip() == f"backfilld, version {__version__}"
     file = str(Path(places[1]) / "pipeline.toml")
     assert "phase4-step-4" in run(backfilld, "pipeline", "check", "--pipeline", file, cwd=tmp_path)
-    # And the demo catches its three faults, says so in its last five lines, and all of it in plain lines
+    # And the demo catches its three faults, says so in its last five lines, and all of it in plain lines;
+    # with some of its processors, since each of the other jobs is run by tests/integration/test_demo_jobs.py
+    text = Path(file).read_text(encoding="utf-8")
+    some = (*FEW, faults.NO_DATA.processor)
+    Path(file).write_text(with_processors(text, some), encoding="utf-8")
     listen = f"127.0.0.1:{free_port()}"
     output = run(backfilld, "demo", "--folder", str(tmp_path / "demo"), "--listen", listen, cwd=tmp_path)
     assert "backfill 1 is finished" in output

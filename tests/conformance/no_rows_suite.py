@@ -47,3 +47,22 @@ class NoRowsSuite:
         assert answers["box"].error.startswith("nba.box: expect.no_rows cannot be queried: ")
         assert answers["other"].rows == 2
         assert house.open(both, history=None).rule_problem("box", DAY).startswith("expect.no_rows: ")
+
+
+class LateralJoinSuite:
+    """For warehouses whose SQL has LATERAL: the rows that a join finds for each row of a date."""
+
+    def test_a_lateral_join_may_read_the_date_and_other_tables(self, house: House) -> None:
+        # Given rows of which one, and on the next date two, are missing in another table
+        house.put("nba.box", rows(3) + rows(3, date=NEXT))
+        house.put("nba.games", rows(2) + rows(1, date=NEXT))
+        others = (
+            "SELECT COUNT(*) AS n FROM nba.games AS g WHERE g.game_id = b.game_id AND g.game_date = @date"
+        )
+        for join in (f"JOIN LATERAL ({others}) AS x ON TRUE", f", LATERAL ({others}) AS x"):
+            sql = f"SELECT b.game_id FROM nba.box AS b {join} WHERE b.game_date = @date AND x.n = 0"
+            warehouse = house.open(box(no_rows=sql), history=None)
+            answers = warehouse.evidence({"box": [DAY, NEXT]}, purpose="gate")
+            found = [answers["box", date].offending for date in (DAY, NEXT)]
+            assert [one and one.rows for one in found] == [1, 2]
+            assert warehouse.rule_problem("box", DAY) == ""

@@ -17,6 +17,11 @@ class RuleSuite(PlatformSuite):
         rule = {"filled": {"columns": ["pct"], "zero_is_empty": False}}
         assert ask(house, box(**rule))["box"].empty_counts == {"pct": 1}
 
+    def test_texts_that_look_like_numbers_of_any_size_are_values(self, house: House) -> None:
+        texts = ["9" * 5000, "9" * 990 + "e999", "1e99999", "0x0", "0 0"]
+        house.put("nba.box", [{"game_date": DAY, "game_id": "g", "name": text} for text in [*texts, "nan"]])
+        assert ask(house, box(filled={"columns": ["name"]}))["box"].empty_counts == {"name": 1}
+
     def test_keys_of_several_columns_are_counted_and_no_value_runs_into_the_next(self, house: House) -> None:
         # Given two pairs that read alike when they are put together, one pair twice, and NULL twice
         pairs = [("a", "bc"), ("ab", "c"), ("x", "y"), ("x", "y"), (None, "z"), (None, "z"), ("-", "z")]

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.no_rows_suite import LateralJoinSuite
 from tests.conformance.partition_suite import PartitionSuite
 from tests.conformance.warehouse_suite import WarehouseSuite
 from tests.conformance.write_stamp_suite import WriteStampSuite
 from tests.integration.warehouses import LakeHouse
 
 
-class TestLake(WarehouseSuite, WriteStampSuite, PartitionSuite):
+class TestLake(WarehouseSuite, LateralJoinSuite, WriteStampSuite, PartitionSuite):
     @pytest.fixture
     def house(self, tmp_path: Path) -> Iterator[LakeHouse]:
         house = LakeHouse(tmp_path)

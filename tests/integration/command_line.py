@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from backfilld.api.cli import watch_view
+from backfilld.api.cli import watch_loop
 from backfilld.api.cli.main import main
 from tests.integration.api_world import Api, listening
 
@@ -50,7 +50,7 @@ def beside(
     api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[CommandLine]:
     """The command line and the API of a simulated world, which makes a step whenever a command waits."""
-    monkeypatch.setattr(watch_view.time, "sleep", lambda seconds: api.world.step())
+    monkeypatch.setattr(watch_loop.time, "sleep", lambda seconds: api.world.step())
     with listening(api.app) as url:
         monkeypatch.setenv("BACKFILLD_URL", url)
         yield CommandLine(monkeypatch, capsys)

@@ -11,7 +11,7 @@ import pytest
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient
-from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
 from tests.factories import phase, pipeline, processor
 from tests.integration.bigquery_stub import Stub, refuse, serving
 from tests.integration.served_api import Answer
@@ -20,6 +20,7 @@ from tests.integration.warehouses import DAY
 DAWN = dt.datetime(2025, 12, 1, tzinfo=dt.UTC).timestamp()
 RAW = phase("raw", *(processor(name, date_column="game_date") for name in ("one", "two", "three")))
 WANTED = {name: [DAY] for name in ("one", "two", "three")}
+GRANT = "grant roles/bigquery.dataViewer on it to the daemon's account"
 DENIED = "Access Denied: Table p:nba.two: User does not have permission to query table p:nba.two"
 
 
@@ -104,6 +105,7 @@ def test_a_job_that_the_server_ended_for_its_length_leaves_the_others_judged(stu
     answers = warehouse(stub.address).evidence(WANTED, purpose="gate")
     assert {name for (name, _), found in answers.items() if found.error} == {"one"}
     assert "timed out" in answers["one", DAY].error
+    assert UNTIL_CORRECTED not in answers["one", DAY].error
 
 
 def test_a_dataset_in_another_place_leaves_the_others_judged(stub: Stub) -> None:
@@ -117,7 +119,7 @@ def test_a_dataset_in_another_place_leaves_the_others_judged(stub: Stub) -> None
     # Then
     answers = warehouse(stub.address).evidence(WANTED, purpose="gate")
     assert {name for (name, _), found in answers.items() if found.error} == {"three"}
-    assert "not found in location us-west2" in answers["three", DAY].error
+    assert "not found in location us-west2; create it, or correct" in answers["three", DAY].error
 
 
 def test_a_table_that_is_denied_leaves_the_others_judged(stub: Stub) -> None:
@@ -131,7 +133,7 @@ def test_a_table_that_is_denied_leaves_the_others_judged(stub: Stub) -> None:
     # Then
     assert warehouse(stub.address).evidence(WANTED, purpose="gate") == {
         ("one", DAY): Evidence(),
-        ("two", DAY): Evidence(error=f"nba.two: {DENIED}"),
+        ("two", DAY): Evidence(error=f"nba.two: {DENIED}; {GRANT}; {UNTIL_CORRECTED}"),
         ("three", DAY): Evidence(),
     }
 
@@ -146,7 +148,9 @@ def test_a_table_beyond_its_bytes_leaves_the_others_judged(stub: Stub) -> None:
     # Then
     answers = warehouse(stub.address).evidence(WANTED, purpose="gate")
     assert [name for (name, _), found in answers.items() if found.error] == ["three"]
-    assert answers["three", DAY].error == f"nba.three: {told} Raise warehouse.bytes_per_table"
+    assert (
+        answers["three", DAY].error == f"nba.three: {told} Raise warehouse.bytes_per_table; {UNTIL_CORRECTED}"
+    )
 
 
 NOBODY = {

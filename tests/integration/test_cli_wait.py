@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from backfilld.api.cli import watch_view
+from backfilld.api.cli import watch_loop
 from backfilld.state.records import Actor
 from tests.simulation.world import Work
 
@@ -22,7 +22,7 @@ def when_it_waits(api, monkeypatch, act):
             acts.pop()(api.world.commands)
         api.world.step()
 
-    monkeypatch.setattr(watch_view.time, "sleep", sleep)
+    monkeypatch.setattr(watch_loop.time, "sleep", sleep)
 
 
 def test_a_wait_that_goes_well_ends_with_0_also_for_a_request_that_joins(command, api):

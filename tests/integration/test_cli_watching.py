@@ -13,7 +13,7 @@ import pytest
 from click.shell_completion import BashComplete
 from rich.console import Console
 
-from backfilld.api.cli import dashboard, output, watch_view
+from backfilld.api.cli import dashboard, output, watch_loop
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.main import cli
 from backfilld.api.cli.watch_snapshot import take_snapshot
@@ -110,7 +110,7 @@ def test_a_daemon_that_is_restarted_is_waited_for(command, monkeypatch):
             raise error
         return take_snapshot(client, scope)
 
-    monkeypatch.setattr(watch_view, "take_snapshot", unavailable_at_first)
+    monkeypatch.setattr(watch_loop, "take_snapshot", unavailable_at_first)
     # Then that is printed once, and the wait goes on
     ended = command(*WAIT)
     assert ended.code == 0
@@ -133,7 +133,7 @@ def test_a_hold_is_printed_when_it_is_placed_with_the_command_that_ends_it(comma
             api.post("/v1/resume")
         api.world.step()
 
-    monkeypatch.setattr(watch_view.time, "sleep", step)
+    monkeypatch.setattr(watch_loop.time, "sleep", step)
     ended = command(*WAIT)
     (hold,) = ended.rows("held: ")
     words = "held: everything is paused by anonymous: warehouse maintenance → backfilld resume"
@@ -230,7 +230,7 @@ def test_a_log_is_printed_as_it_is_and_on_a_terminal_without_what_would_steer_it
         log.write_bytes(last)
         api.world.run()
 
-    monkeypatch.setattr(watch_view.time, "sleep", write_on)
+    monkeypatch.setattr(watch_loop.time, "sleep", write_on)
     command("enqueue", "2021-10-27")
     api.world.settle()
     # Then a file gets every byte of it, and a terminal what can be read

@@ -11,7 +11,7 @@ import pytest
 
 from backfilld.daemon import host_limits
 from backfilld.daemon.executors.local import launcher
-from backfilld.daemon.preflight.slots import slot_warnings
+from backfilld.daemon.preflight.resource_limits import slot_warnings
 from tests.factories import phase, pipeline, processor
 from tests.integration.command_line import CommandLine
 from tests.integration.executor_driver import ExecutorDriver

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from pyiceberg.manifest import DataFileContent, FileFormat
 
-from backfilld.daemon.warehouses.lake.iceberg import reader
+from backfilld.daemon.warehouses.lake.iceberg import table_cache
 from tests.factories import phase, processor
 from tests.integration.iceberg_house import IcebergHouse
 from tests.integration.iceberg_tables import (
@@ -92,7 +92,7 @@ def test_a_damaged_manifest_is_an_error_wherever_it_is_damaged(house: IcebergHou
     for size in range(0, len(whole), len(whole) // 20):
         manifest.write_bytes(whole[:size])
         assert "the metadata of the Iceberg table" in error(house)
-        reader._tables.clear()
+        table_cache._tables.clear()
     manifest.unlink()
     assert "No such file" in error(house)
 
@@ -101,7 +101,7 @@ def test_a_manifest_that_a_commit_replaces_meanwhile_is_read_anew(
     house: IcebergHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.append("nba.box", days(3))
-    found, calls = reader.current, []
+    found, calls = table_cache.current, []
 
     def replaced(directory: Path) -> object:
         calls.append(directory)
@@ -109,7 +109,7 @@ def test_a_manifest_that_a_commit_replaces_meanwhile_is_read_anew(
             raise FileNotFoundError
         return found(directory)
 
-    monkeypatch.setattr(reader, "current", replaced)
+    monkeypatch.setattr(table_cache, "current", replaced)
     assert rows(house) == [3, 0, 0]
 
 
@@ -174,5 +174,5 @@ def test_metadata_without_its_files_and_without_the_library_is_refused(
     for file in (house.root / "nba" / "box" / "metadata").glob("*.metadata.json"):
         file.unlink()
     assert "there is no metadata file" in error(house)
-    monkeypatch.setattr(reader, "find_spec", lambda name: None)
+    monkeypatch.setattr(table_cache, "find_spec", lambda name: None)
     assert "install backfilld[iceberg]" in error(house)

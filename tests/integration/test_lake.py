@@ -13,7 +13,7 @@ import pytest
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.lake import layout, sql_compiler
 from backfilld.daemon.warehouses.lake.backend import Lake
-from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, LakeHouse
 
@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_read_spoils_its_own_date_alone(house: LakeHouse) 
     assert [date for (_, date), found in told.items() if found.error] == [week[4]]
     assert alone.error == told["box", week[4]].error
     assert "part-x.parquet" in alone.error
-    assert alone.error.endswith("; write the file again, or remove it")
+    assert alone.error.endswith(f"; write the file again, or remove it; {UNTIL_CORRECTED}")
     # And a column that no day has is asked for once, not day by day
     (partition(house, week[4]) / "part-x.parquet").unlink()
     house.queries.clear()

@@ -12,9 +12,10 @@ from deltalake import write_deltalake
 from backfilld.daemon.reports.validation import validation
 from backfilld.daemon.warehouses.lake.catalog import _delta_findings, _layout_findings
 from backfilld.state.pipeline.loading import PipelineError
-from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
+from backfilld.state.rules.judge import judge
 from tests.factories import Table as Keys
-from tests.factories import phase, pipeline, processor
+from tests.factories import about, day, expectation, phase, pipeline, processor
 from tests.integration.warehouses import LakeHouse
 
 DAY, NEXT, LAST = (dt.date(2024, 3, day) for day in (1, 2, 3))
@@ -29,6 +30,12 @@ RULES: Mapping[str, Mapping[str, object]] = {
 
 def with_rule(rule: str) -> Keys:
     return phase("raw", processor("box", date_column="date", expect=RULES[rule]))
+
+
+def verdict(found: Evidence) -> tuple[str, str]:
+    """The verdict of a day with that evidence, and its reason."""
+    judged = judge(found, expectation(), day(), about())
+    return str(judged.verdict), judged.reason
 
 
 @pytest.fixture
@@ -131,7 +138,7 @@ def test_an_ending_in_capitals_is_an_ending(
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet.gz", "hour=03/part-0.orc"])
-def test_a_date_whose_files_are_not_read_is_named_in_preflight(
+def test_a_date_whose_files_are_not_read_is_named_in_preflight_and_in_its_verdict(
     lake_house: LakeHouse, write: Callable[..., Path], name: str
 ) -> None:
     write("date=2024-03-01/a.parquet")
@@ -142,6 +149,31 @@ def test_a_date_whose_files_are_not_read_is_named_in_preflight(
     assert finding.status.value == "warn"
     assert line.startswith("nba.box: 1 date without a file that is read, but with others, such as ")
     assert line.endswith(f"date=2024-03-02/{name}")
+    first, second, third = map(verdict, evidence(lake_house, PLAIN, DAY, NEXT, LAST))
+    assert first == ("complete", "")
+    assert second == (
+        "never_ran",
+        f"no rows, no run recorded; files such as {lake_house.root}/nba/box/date=2024-03-02/{name} are not"
+        " read; write Parquet files whose names end in .parquet",
+    )
+    assert third == ("never_ran", "no rows, no run recorded")
+
+
+def test_a_table_of_which_no_file_is_read_says_so_on_each_date(lake_house: LakeHouse) -> None:
+    file = lake_house.root / "nba/box/2024-03-01.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("date,id\n2024-03-01,1\n")
+    for found in evidence(lake_house, PLAIN, DAY, NEXT):
+        assert f"files such as {file} are not read" in verdict(found)[1]
+
+
+def test_files_that_are_no_output_explain_nothing(lake_house: LakeHouse) -> None:
+    for name in ("_SUCCESS", ".part-0.crc", "_temporary/0/part-0.csv"):
+        file = lake_house.root / "nba/box/date=2024-03-01" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (found,) = evidence(lake_house, PLAIN, DAY)
+    assert verdict(found) == ("never_ran", "no rows, no run recorded")
 
 
 @pytest.mark.parametrize("zone", [None, "UTC"])
@@ -155,7 +187,7 @@ def test_a_delta_table_that_is_partitioned_by_times_is_an_error_and_never_an_abs
     assert "which is no date; partition it by a DATE" in found.error
     checked = pipeline(phase("raw", box), history=None).processors["box"]
     (finding,) = _delta_findings(checked, lake_house.root / "nba" / "box")
-    assert found.error.endswith(finding.line.removeprefix("nba.box: "))
+    assert found.error.endswith(f"{finding.line.removeprefix('nba.box: ')}; {UNTIL_CORRECTED}")
 
 
 def test_the_next_action_counts_the_dates_that_cannot_be_judged_beside_those_that_run(

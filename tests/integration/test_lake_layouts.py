@@ -14,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 from backfilld.daemon.preflight.findings import Finding
 from backfilld.daemon.warehouses.lake import delta
 from backfilld.daemon.warehouses.lake.catalog import _layout_findings
-from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
 from tests.factories import phase, processor
 from tests.integration.warehouses import LakeHouse
 
@@ -134,7 +134,9 @@ def test_files_without_directories_and_without_the_column_are_an_error(
     write("part-0.parquet", 4)
     error = evidence(lake_house)[DAY].error
     assert 'Referenced column "date" not found' in error
-    assert error.endswith("No directory is named as date=2024-03-01 either")
+    assert error.endswith(
+        f"No directory is named as date=2024-03-01 either; correct date_column; {UNTIL_CORRECTED}"
+    )
 
 
 def test_directories_that_name_no_date_are_an_error_and_named_in_preflight(

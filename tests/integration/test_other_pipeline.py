@@ -7,9 +7,9 @@ import pytest
 
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import settings
-from backfilld.state.store import pipeline_versions
+from backfilld.state.store import pipeline_fingerprint
 from backfilld.state.store.database import Database
-from backfilld.state.store.pipeline_versions import OtherPipeline
+from backfilld.state.store.pipeline_fingerprint import OtherPipeline
 
 FILE = """
 name = "{name}"
@@ -56,7 +56,7 @@ def test_a_changed_file_of_the_same_pipeline_is_served(tmp_path: Path) -> None:
     start_once(tmp_path, "nba")
     start_once(tmp_path, "nba", processor="teams")
     with contextlib.closing(Database(f"sqlite:///{tmp_path}/state/state.db")) as db, db.read() as tx:
-        assert pipeline_versions.owner(tx) == "nba"
+        assert pipeline_fingerprint.owner(tx) == "nba"
 
 
 @pytest.mark.packages

@@ -16,7 +16,7 @@ from backfilld.daemon.preflight.findings import Preflight
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.postgresql import connections
 from backfilld.state.pipeline.loading import PipelineError
-from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
 from tests.conformance.builders import NEXT, box, rows, stamps
 from tests.factories import phase, processor
 from tests.integration.postgresql_house import PostgresqlHouse
@@ -232,6 +232,15 @@ def test_preflight_names_a_table_that_may_not_be_read(house: PostgresqlHouse, tm
     reader = house.url.replace("postgres@", "reader@")
     lines = lines_of(checked(house, tmp_path, reader), "tables")
     assert lines[0] == "table nba.box: permission denied for nba.box; grant SELECT"
+    (found,) = (
+        house.open(box(), history=None, warehouse={"url": reader})
+        .evidence({"box": [DAY]}, purpose="gate")
+        .values()
+    )
+    assert found.error == (
+        "nba.box: permission denied for schema nba; grant USAGE on its schema and SELECT on the table to the"
+        f" daemon's role; {UNTIL_CORRECTED}"
+    )
     # Then a grant of its column is enough
     house.run("GRANT USAGE ON SCHEMA nba TO reader; GRANT SELECT (game_date) ON nba.box TO reader")
     assert lines_of(checked(house, tmp_path, reader), "tables") == ["1 of 1 tables are there"]

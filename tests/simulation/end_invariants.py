@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from backfilld.daemon.engine.commands import Conflict
@@ -15,6 +16,7 @@ from tests.simulation.quiescence_invariants import Violation, day_of
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
+EVER = {"start": dt.date.min, "end": dt.date.max}
 MOST_HELP = 8
 """How often a person looks at what has come to rest and helps it on."""
 
@@ -35,10 +37,16 @@ def end(sim: Simulation) -> None:
         _help_on(sim)
     for _ in range(MOST_HELP):
         _sweep(sim)
-        if not _retry_marked(sim):
+        forced = _force_stale_without_job(sim)
+        retried = Counter({mark: len(retry_marked(sim.commands, mark, **EVER)) for mark in Mark})
+        if not forced and not retried.total():
             sim.invariants.nothing_lacks()
             sim.invariants.truth.settled()
             return
+        if not forced and not retried[Mark.REGRESSED]:
+            sim.wake()
+            sim.run_until_quiescent()
+            sim.invariants.stale_debt_is_paid()
         _help_on(sim)
     raise Violation("liveness", "dates stay marked, however often they are retried")
 
@@ -97,24 +105,18 @@ def _sweep(sim: Simulation) -> None:
         sim.run_until_quiescent()
 
 
-def _retry_marked(sim: Simulation) -> int:
-    """Have done again what was damaged, and computed again what is stale; how many dates that are.
+def _force_stale_without_job(sim: Simulation) -> int:
+    """Compute stale outputs of the first phase again where the request of their date leaves its jobs out.
 
-    Where a request left out the jobs of the first phase, its retry leaves them out too: a stale output of
-    that phase takes a new request.
+    A retry leaves them out too, so that this takes a new request. Returns how many dates that are.
     """
-    span = {"start": dt.date.min, "end": dt.date.max}
-    for date in _stale_without_job(sim):
-        enqueue(sim, date, date, force=True)
-    return sum(len(retry_marked(sim.commands, mark, **span)) for mark in Mark)
-
-
-def _stale_without_job(sim: Simulation) -> list[dt.date]:
-    """The ended dates with a stale output of the first phase whose request leaves its jobs out."""
     first = {p.name for p in sim.pipeline.phase[0].processor}
     stale = sim.invariants.rows(
         "SELECT date, processor FROM checks JOIN dates USING (date)"
         " JOIN backfills ON backfills.id = dates.backfill_id"
         " WHERE checks.stale_at IS NOT NULL AND dates.ended_at IS NOT NULL AND sources != 'all'"
     )
-    return sorted({day_of(row["date"]) for row in stale if row["processor"] in first})
+    chosen = sorted({day_of(row["date"]) for row in stale if row["processor"] in first})
+    for date in chosen:
+        enqueue(sim, date, date, force=True)
+    return len(chosen)

@@ -69,7 +69,8 @@ class Invariants:
         self.revalidation = RevalidationInvariants(sim, self)
         marked = StalenessInvariants(sim, self)
         rest = QuiescenceInvariants(sim, self, marked)
-        self.at_rest, self.ended, self.nothing_lacks = rest.look, rest.ended, marked.nothing_lacks
+        self.at_rest, self.ended = rest.look, rest.ended
+        self.nothing_lacks, self.stale_debt_is_paid = marked.nothing_lacks, marked.stale_debt_is_paid
 
     def copy(self) -> Invariants:
         """The same knowledge of the same world, which does not change with this one."""

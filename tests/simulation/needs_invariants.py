@@ -61,6 +61,12 @@ class NeedsInvariants:
             if is_written or (asked and (check is None or not _is_there(check))):
                 yield str(earlier), name
 
+    def retried(self, date: str, processor: Processor) -> Iterator[Row]:
+        """The needed outputs of earlier dates that were retried and not queried since, complete or not."""
+        pairs = ((str(earlier), name) for earlier, name in self._earlier(day_of(date), processor))
+        checks = (self._invariants.checks.get(pair) for pair in pairs)
+        yield from (check for check in checks if check and not check["satisfied"])
+
     def outdated(self, date: str) -> Iterator[str]:
         """Outputs of a done date that began before a job ended that they are computed from."""
         own = day_of(date)

@@ -226,7 +226,10 @@ class QuiescenceInvariants:
         near, entered = slice(stage.index, stage.index + 3), slice(beyond, beyond + 1)
         states = (*self._sim.pipeline.stages[near], *self._sim.pipeline.stages[entered])
         processors = [p for stage in states for p in stage.processors]
-        return any(next(self._invariants.needs.missing(row["date"], p), None) for p in processors)
+        needs = self._invariants.needs
+        missing = (pair for p in processors for pair in needs.missing(row["date"], p))
+        queried = (check for p in processors for check in needs.retried(row["date"], p))
+        return next(missing, None) is not None or any(map(self._asked_later, queried))
 
     def _for_other(self, row: Row) -> bool:
         """Whether the processor that is waited for is not satisfied."""

@@ -7,8 +7,8 @@ import os
 import subprocess
 from pathlib import Path
 
-WORLDS = int(os.environ.get("TEST_WORLDS", "60"))
-"""How many: 60 take about 20 seconds of CPU time. `make simulate SEEDS=100000` runs more."""
+WORLDS = int(os.environ.get("TEST_WORLDS", "30"))
+"""How many: 30 take about 10 seconds of CPU time. `make simulate SEEDS=100000` runs more."""
 _HEX_DIGITS = 7
 
 

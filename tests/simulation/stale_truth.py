@@ -72,7 +72,9 @@ class StaleTruth:
             raise Violation("a cascade runs what is stale", f"{name} of {date} runs, complete and not stale")
 
     def _is_carried_on(self, date: str, name: str, check: Row) -> None:
-        inputs = self._over_stale.get((date, name))
+        # What is not expected any more is repaired by no job.
+        stale = self._over_stale.get((date, name), set())
+        inputs = {pair for pair in stale if self._invariants.checks[pair]["verdict"] != "not_expected"}
         if not inputs or not check["last_attempt_succeeded"]:
             return
         self.carried += 1

@@ -55,6 +55,18 @@ class StalenessInvariants:
         never_seen = check["verdict"] == "unknown" and check["asked_at"] is not None and check["rows"] is None
         return never_seen or check["verdict"] not in UNCERTAIN
 
+    def stale_debt_is_paid(self) -> None:
+        """After a retry of all that is stale, where nothing went wrong: no done date is stale.
+
+        A failed date may keep others stale: it is computed again by a retry of its own.
+
+        Raises:
+            Violation: a date is stale still.
+        """
+        left = [date for date in self._done() if self._invariants.dates[date]["stale_at"] is not None]
+        if left and not self._invariants.failed() and not self._invariants.live():
+            raise Violation("a retry of what is stale pays all of it", f"{left} are stale still")
+
     def nothing_lacks(self) -> None:
         """At the very end no date is marked, and the tables show why: all is right.
 

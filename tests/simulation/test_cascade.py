@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from backfilld.daemon.reports.stale_debt import becomes_stale
+from backfilld.daemon.reports.stale_impact import becomes_stale
 from backfilld.state.records import Mark
 from backfilld.state.store import checks, stale_marks, transitions
 from tests.factories import phase, pipeline, processor

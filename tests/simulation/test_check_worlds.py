@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon.engine import check_runs
+from backfilld.daemon.engine import check_command_runs
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests.simulation import check_worlds
 from tests.simulation.quiescence_invariants import Violation
@@ -23,11 +23,11 @@ def pass_without_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
 
     original = Pipeline.judge_context
     monkeypatch.setattr(Pipeline, "judge_context", judge_context)
-    monkeypatch.setattr(check_runs, "request", lambda *_: None)
+    monkeypatch.setattr(check_command_runs, "request", lambda *_: None)
 
 
 def trust_results_about_another_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_runs, "_subject", lambda pipeline, check, evidence: "any")
+    monkeypatch.setattr(check_command_runs, "_subject", lambda pipeline, check, evidence: "any")
 
 
 @pytest.fixture(scope="module")

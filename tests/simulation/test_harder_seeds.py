@@ -6,7 +6,7 @@ from tests.simulation import harder
 from tests.simulation.run import Simulator
 from tests.simulation.seeds import WORLDS, first_seed
 
-FEWER = 4
+FEWER = 2
 """One harder world for so many plain ones."""
 BROKEN_ONCE = {
     6: "the season opens later while jobs of a date run, and the date ends as complete",

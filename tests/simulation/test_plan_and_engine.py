@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon.reports.backfill_options import RequestOptions
 from backfilld.daemon.reports.plan.plan import Plan, plan
+from backfilld.daemon.reports.plan_options import RequestOptions
 from backfilld.daemon.reports.validation import validation
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources

@@ -25,7 +25,14 @@ from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.state.records import CheckRow
 from backfilld.state.rules import gates, judge
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import check_resets, checks, date_marks, future_times, runnable_checks, stale_marks
+from backfilld.state.store import (
+    check_resets,
+    checks,
+    done_date_rechecks,
+    future_times,
+    runnable_checks,
+    stale_marks,
+)
 from backfilld.state.store.schema import holds
 from tests.simulation import directed, harder
 from tests.simulation.quiescence_invariants import Violation
@@ -119,7 +126,7 @@ def count_attempts_of_another_table(monkeypatch: pytest.MonkeyPatch) -> None:
 def count_failed_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     def mark(self: Sweeper, due: Any, *_: Any) -> None:
         with self._context.db.write() as tx:
-            date_marks.mark_swept(tx, list(due), self._context.now())
+            done_date_rechecks.mark_swept(tx, list(due), self._context.now())
 
     monkeypatch.setattr(Sweeper, "_mark", mark)
 

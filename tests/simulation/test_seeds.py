@@ -21,7 +21,7 @@ from tests.simulation.seeds import WORLDS, first_seed
 from tests.simulation.shrink import shrink
 from tests.timeouts import PATIENCE
 
-BLOCK = 20
+BLOCK = 15
 """How many worlds one test runs."""
 MAX_SEEDS = 400
 """In how many worlds a planted bug must be found, and each point of a kill reached."""

@@ -9,6 +9,8 @@ from backfilld.api import serializers
 from backfilld.state.records import Mark
 from backfilld.state.store import stale_marks
 from tests.factories import phase, pipeline, processor
+from tests.integration.api_world import Api
+from tests.integration.command_line import beside
 from tests.simulation.external_events import retry_marked
 from tests.simulation.test_cascade import (
     DAYS,
@@ -220,3 +222,45 @@ def test_a_failed_rerun_of_what_is_stale_leaves_complete_outputs_in_reach(world)
             f"SELECT processor FROM checks WHERE date = '{REPAIRED}' AND satisfied = 0"
         ).scalars()
         assert set(rows) == {"team", "player"}
+
+
+def test_a_cancelled_date_in_the_middle_keeps_later_ones_stale_and_each_answer_names_the_retry_that_helps(
+    tmp_path, monkeypatch, capsys
+):
+    # Given a running balance, and a date in its middle that was cancelled while it lacked its report
+    first, cancelled, *later = [FIRST + dt.timedelta(days=n) for n in range(4)]
+    books = phase("books", processor("balance", depends_on_past=True))
+    of = pipeline(phase("raw", processor("moves")), books, phase("out", processor("report")))
+    world = World(of, dict.fromkeys([first, cancelled, *later], 5), tmp_path)
+    world.enqueue(first, later[-1])
+    world.run()
+    damage(world, "report", cancelled)
+    world.commands.pause_everything(by=ME, reason="")
+    world.commands.cancel(world.enqueue(cancelled, cancelled).id, by=ME)
+    world.run()
+    world.commands.resume_everything(by=ME)
+    repair(world, "moves", first)
+    # When what is stale is computed again, then the answer names what it leaves out
+    api = Api(world)
+    with beside(api, monkeypatch, capsys) as command:
+        line, _ = command("retry", "--stale").out.splitlines()
+    remedy = (
+        f"{cancelled}, which failed, is not run, and what is computed from stale outputs there stays stale; "
+        f"backfilld retry {cancelled} --cascade"
+    )
+    reach = "their repair makes up to 2 further dates stale, which run then"
+    assert line == f"1 date put back to pending; {reach}; {remedy}"
+    world.run()
+    # And so does each date that it keeps stale, as often as it is tried
+    for _ in range(2):
+        from_it = f"computed from balance of {cancelled}, which is stale"
+        assert sentence(world, later[0]) == f"balance, report: {from_it}; {remedy}"
+        assert stale(world) == [cancelled, *later]
+        assert api.post("/v1/dates/retry", {"mark": "stale"})["failed_dates"] == [str(cancelled)]
+        world.run()
+    # Until that command is run
+    world.commands.retry_date(cancelled, by=ME, cascades=True)
+    world.run()
+    assert stale(world) == []
+    assert {row.state for row in world.dates().values()} == {"done"}
+    assert api.post("/v1/dates/retry", {"mark": "stale"})["failed_dates"] == []

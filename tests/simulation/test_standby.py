@@ -7,7 +7,7 @@ import pytest
 
 from backfilld.daemon.engine.attempt_monitor import HOST_RETURN_SECONDS, AttemptMonitor
 from backfilld.daemon.engine.audited_change import Conflict, NotFound
-from backfilld.daemon.engine.lost_attempts import mark_lost
+from backfilld.daemon.engine.mark_attempt_lost import mark_lost
 from backfilld.daemon.executors.adapter import JobResult, JobStatus
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.reports.waiting_on import waiting_on

@@ -7,6 +7,7 @@ import pytest
 from backfilld.api.notifications import digests
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.waiting_on import waiting_on
+from backfilld.state.rules.evidence import UNTIL_CORRECTED
 from backfilld.state.store import backfills, sent_notifications
 from tests.factories import phase, pipeline, processor
 from tests.simulation.check_fakes import CheckResult
@@ -59,6 +60,47 @@ def test_another_backfill_behind_the_same_failed_date_is_stuck_too(world):
     other = world.enqueue(NEXT, DAY + dt.timedelta(days=4))
     world.run()
     assert status(world, other)[0] == "stuck"
+
+
+def rest(world):
+    """Go on until no job runs: a table that cannot be queried is queried again without end."""
+    world.settle()
+    while world.executor.next_end() is not None:
+        world.step()
+        world.settle()
+
+
+DENIED = f"nba.box: permission denied; grant SELECT; {UNTIL_CORRECTED}"
+
+
+def test_a_backfill_whose_queries_fail_for_good_is_stuck_and_finishes_once_they_are_answered(world):
+    # Given a table that the warehouse denies
+    world.warehouse.broken = {"box": DENIED}
+    receipt = world.enqueue(OPENER, DAY)
+    rest(world)
+    assert status(world, receipt) == ("stuck", DENIED)
+    # When it is granted, then no command is needed
+    world.warehouse.broken = {}
+    world.run()
+    assert status(world, receipt) == ("finished", None)
+
+
+@pytest.mark.parametrize(
+    "error", ["nba.box: BigQuery did not answer within 30 s", "nba.box: another session locks the table"]
+)
+def test_a_backfill_whose_queries_fail_for_a_while_is_not_stuck(world, error):
+    world.warehouse.broken = {"box": error}
+    receipt = world.enqueue(OPENER, DAY)
+    rest(world)
+    assert status(world, receipt) == ("active", None)
+
+
+def test_a_backfill_is_not_stuck_on_a_query_that_fails_for_good_while_another_job_runs(world):
+    world.script = lambda job: Work(seconds=100.0, talks=100.0, effect=world.well(job).effect)
+    world.warehouse.broken = {"box": DENIED}
+    receipt = world.enqueue(DAY, DAY)
+    world.settle()
+    assert status(world, receipt) == ("active", None)
 
 
 def test_a_backfill_with_one_date_that_moves_is_not_stuck(world):

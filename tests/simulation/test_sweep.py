@@ -10,7 +10,7 @@ from backfilld.daemon.engine.revalidation import BATCH
 from backfilld.daemon.events import Incident
 from backfilld.state.records import Mark
 from backfilld.state.rules.evidence import HistoryRun
-from backfilld.state.store import date_marks
+from backfilld.state.store import done_date_rechecks
 from backfilld.state.store.schema import metadata
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
@@ -77,7 +77,7 @@ def test_many_dates_are_spread_over_ticks_of_bounded_size(world, monkeypatch):
 
 def test_the_next_date_is_found_by_one_seek_of_an_index(world):
     with world.db.read() as tx:
-        for statement in (date_marks._NEXT, date_marks._UNCHECKED_SINCE):
+        for statement in (done_date_rechecks._NEXT, done_date_rechecks._UNCHECKED_SINCE):
             query = str(statement.compile(tx, compile_kwargs={"render_postcompile": True}))
             values = (0.0, 1, 0)[3 - query.count("?") :]
             plan = [row[-1] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values)]
@@ -94,7 +94,7 @@ def test_no_done_date_is_unchecked_for_longer_than_the_period_where_the_sweep_lo
     world.time += 31
     for _ in range(25):
         with world.db.read() as tx:
-            longest = max(longest, world.time - date_marks.next_unchecked(tx))
+            longest = max(longest, world.time - done_date_rechecks.next_unchecked(tx))
         world.engine.sweeper.run()
         world.time += 60
     # Then no check is older than the period, and none is made more often than needed

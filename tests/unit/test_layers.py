@@ -28,7 +28,7 @@ OTHERS = {"tests", "bench"}
 
 FENCES = {
     "alembic": ("state/*",),
-    "apscheduler": ("daemon/periodic_jobs.py", "daemon/service.py"),
+    "apscheduler": ("daemon/background_scheduler.py", "daemon/service.py"),
     "click": ("api/*",),
     "deltalake": ("daemon/warehouses/lake/delta.py",),
     "distributed": ("daemon/executors/dask/*",),
@@ -38,7 +38,7 @@ FENCES = {
         "daemon/warehouses/*",
         "daemon/executors/cloud_run/*",
         "daemon/google_errors.py",
-        "demo/bigquery_emulator.py",
+        "demo/bigquery_publisher.py",
     ),
     "prometheus_client": ("api/*",),
     "psycopg": ("daemon/warehouses/postgresql/*",),
@@ -237,9 +237,9 @@ def test_the_rules_are_about_modules_that_exist() -> None:
         (
             "state/x.py",
             "from google.cloud import bigquery",
-            "demo/bigquery_emulator.py may import google",
+            "demo/bigquery_publisher.py may import google",
         ),
-        ("daemon/warehouses/x.py", "import apscheduler", "only daemon/periodic_jobs.py and daem"),
+        ("daemon/warehouses/x.py", "import apscheduler", "only daemon/background_scheduler.py and daem"),
         ("daemon/x.py", "def f():\n    import subprocess", "imports subprocess: only daemon/executors/*"),
         ("api/x.py", "if 1:\n    from subprocess import run", "imports subprocess.run: only daemon/exec"),
         ("daemon/x.py", "import rich, flask", "only api/* may import flask"),

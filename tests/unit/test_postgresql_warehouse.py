@@ -10,7 +10,7 @@ from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.daemon.warehouses.postgresql.sql_compiler import text_of
 from backfilld.daemon.warehouses.sql import queries, run_history
-from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
+from backfilld.daemon.warehouses.sql.fragment_embedding import user_sql
 from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
 from backfilld.state.pipeline.history_settings import HistorySettings
 from backfilld.state.pipeline.loading import PipelineError

@@ -8,7 +8,7 @@ from backfilld.daemon.reports.pace import IDLE_SECONDS, OLDEST_SECONDS, Pace, Wo
 from backfilld.daemon.reports.progress import SAMPLE, Eta, estimate
 from backfilld.state.records import HoldRow
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.intervals import Interval
+from backfilld.state.rules.interval_sets import Interval
 
 NOW = 1_760_000_000.0
 HOUR = 3600.0

@@ -83,3 +83,30 @@ def test_the_ways_are_printed_side_by_side_and_are_in_the_json():
         "window, then all",
     ]
     assert document["needs"][0]["missing"] == [str(day) for day in DATES[7:10]]
+
+
+def test_a_window_that_cuts_a_month_needs_the_rest_of_it_and_says_so():
+    statement = processor("statement", command=["true", "{start}", "{end}"], period="month", estimate="60s")
+    made = pipeline(phase("raw", processor("box", estimate="1h")), phase("reports", statement), history=None)
+    days = [date("2021-11-01") + dt.timedelta(days=n) for n in range(61)]
+
+    def starts(first, last, complete=()):
+        facts = FakeWarehouse(made, calendar=dict.fromkeys(days, 3))
+        facts.fill(["statement"], complete)
+        report = validation(made, facts, days[0], days[-1], now=NOW)
+        return compare(report, made, window=(first, last)).starting_points
+
+    cutting = starts(days[5], days[11])
+    (cut,) = cutting.cut_periods
+    rest = [*days[:5], *days[12:30]]
+    assert (cut.processor, cut.period, cut.dates) == ("statement", "November 2021", rest)
+    alone = cutting.options[1]
+    assert (alone.dates, alone.steps, alone.done_dates) == (30, 31, 7)
+    # One that holds the month, or in which its output is complete, cuts nothing
+    assert starts(days[0], days[29]).cut_periods == []
+    assert starts(days[5], days[11], complete=days[:30]).cut_periods == []
+    text = "\n".join(line.plain for line in show_plan._starting_points(cutting))
+    cuts = "it cuts November 2021, which statement takes as a whole: it needs 2021-11-01..2021-11-05,"
+    assert f"{cuts} 2021-11-13..2021-11-30 too" in text
+    (also,) = starts(days[5], days[35]).cut_periods[1:]
+    assert (also.period, also.dates) == ("December 2021", days[36:])

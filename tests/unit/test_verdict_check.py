@@ -3,7 +3,7 @@
 import pytest
 
 from backfilld.state.pipeline.loading import PipelineError
-from backfilld.state.rules.check_run import CheckRun, has_result
+from backfilld.state.rules.check_command_run import CheckRun, has_result
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.judge import Judgement, Reference, judge

@@ -19,8 +19,8 @@ from backfilld.api.cli.output import (
     sanitize_line,
     url_option,
 )
+from backfilld.api.cli.watch_loop import display, follow, on_interrupt
 from backfilld.api.cli.watch_snapshot import FailureTracker, WatchScope
-from backfilld.api.cli.watch_view import display, follow, on_interrupt
 from backfilld.state.formatting import format_date_ranges, pluralize
 
 

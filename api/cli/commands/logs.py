@@ -11,8 +11,8 @@ import click
 from backfilld.api.cli.arguments import DATE_OR_ATTEMPT, PROCESSOR
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.output import console, example, json_option, print_json, sanitize, url_option
-from backfilld.api.cli.watch_view import POLL_SECONDS
-from backfilld.state.suggestions import did_you_mean
+from backfilld.api.cli.watch_loop import POLL_SECONDS
+from backfilld.state.spelling_suggestions import did_you_mean
 
 PART_BYTES = 8 << 20
 """Bytes of a log per request: small for the memory, large enough for the rate limit."""

@@ -16,9 +16,9 @@ import click
 
 from backfilld.api.cli import show_plan, show_preflight, show_quality, show_validation
 from backfilld.api.cli.arguments import DATE
-from backfilld.api.cli.backfill_options import RequestedRun, request_options
 from backfilld.api.cli.commands.pipeline import chosen_pipeline, pipeline_option
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
+from backfilld.api.cli.plan_options import RequestedRun, request_options
 from backfilld.api.schemas import plans, reports
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import preflight as run_preflight

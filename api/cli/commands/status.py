@@ -24,8 +24,8 @@ from backfilld.api.cli.output import (
     table,
     url_option,
 )
+from backfilld.api.cli.watch_loop import display, follow, on_interrupt
 from backfilld.api.cli.watch_snapshot import FailureTracker, Snapshot, WatchScope, date_failure, take_snapshot
-from backfilld.api.cli.watch_view import display, follow, on_interrupt
 from backfilld.state.records import Mark
 from backfilld.state.rules.date_outcome import Outcome
 

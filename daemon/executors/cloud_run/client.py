@@ -31,7 +31,7 @@ from google.protobuf.json_format import ParseError
 
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult
 from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
-from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN
+from backfilld.daemon.executors.local.descendant_processes import ATTEMPT, RUN
 from backfilld.daemon.executors.process_identity import Identity
 from backfilld.daemon.google_errors import FAILURES, root_cause
 from backfilld.state.errors import BackfilldError

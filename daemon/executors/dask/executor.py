@@ -12,7 +12,7 @@ from distributed import Future
 
 from backfilld.daemon.executors.adapter import Handle, Job, JobLog, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.dask import worker
-from backfilld.daemon.executors.dask.attempts import DaskAttempt, DaskAttempts, Launch
+from backfilld.daemon.executors.dask.attempt_registry import DaskAttempt, DaskAttempts, Launch
 from backfilld.daemon.executors.dask.availability import Availability
 from backfilld.daemon.executors.dask.client import DaskClient, DaskHandle, WorkerReport, task_outcome
 from backfilld.daemon.executors.dask.connection import UNAVAILABLE

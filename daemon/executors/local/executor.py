@@ -16,10 +16,9 @@ from backfilld.daemon.container_init import in_container, reap_orphans
 from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus, RecordHandles
 from backfilld.daemon.executors.attempt_files import FileLog, OpenLog, attempt_file
 from backfilld.daemon.executors.local import launcher
-from backfilld.daemon.executors.local.attempts import LocalAttempt
+from backfilld.daemon.executors.local.descendant_processes import Marks, ProcessFinder, processes, run_token
 from backfilld.daemon.executors.local.exit_notifier import ExitNotifier
 from backfilld.daemon.executors.local.out_of_memory import OutOfMemoryKills
-from backfilld.daemon.executors.local.process_finder import Marks, ProcessFinder, processes, run_token
 from backfilld.daemon.executors.local.recovery import (
     exit_file,
     keep_left_running,
@@ -28,6 +27,7 @@ from backfilld.daemon.executors.local.recovery import (
     open_log,
     take_left_running,
 )
+from backfilld.daemon.executors.local.running_attempt import LocalAttempt
 from backfilld.daemon.executors.process_identity import (
     Identity,
     ended,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from backfilld.daemon.executors.adapter import Job, JobResult
 from backfilld.daemon.executors.attempt_files import OpenLog, create, open_plain
-from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN, Marks
+from backfilld.daemon.executors.local.descendant_processes import ATTEMPT, RUN, Marks
 from backfilld.daemon.executors.process_identity import Identity
 from backfilld.daemon.host_limits import restore_open_files
 

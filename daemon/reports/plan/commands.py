@@ -49,7 +49,7 @@ def command(
     prepare = ""
     if needs_dates_file(processor) and dates_file is None:
         dates_file = Path(_DATES_FILE)
-        listed = " ".join(map(str, dates))
+        listed = " ".join(map(str, pipeline.command_dates(processor, dates)))
         prepare = f"dates_file=$(mktemp) && printf '%s\\n' {listed} > \"{_DATES_FILE}\""
     job = job_command(pipeline, processor, dates, dates_file)
     has_dates = set(processor.placeholders) - {"python"}

@@ -177,6 +177,16 @@ class WindowNeed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CutPeriod:
+    """A week or month of a processor with `period` that has dates inside and outside of a test window."""
+
+    processor: str
+    period: str
+    dates: Sequence[dt.date]
+    """Those outside the window, which the window needs too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartingPoints:
     """The whole range in order, a test window alone, and the window first: side by side.
 
@@ -186,6 +196,7 @@ class StartingPoints:
     window_start: dt.date
     window_end: dt.date
     needs: Sequence[WindowNeed]
+    cut_periods: Sequence[CutPeriod]
     before_range: Sequence[dt.date]
     options: Sequence[StartOption]
 

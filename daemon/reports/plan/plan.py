@@ -13,7 +13,6 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from backfilld.daemon.job_program import program
-from backfilld.daemon.reports.backfill_options import DEFAULT_OPTIONS, RequestOptions
 from backfilld.daemon.reports.plan.estimates import Price, cost, wall_clock
 from backfilld.daemon.reports.plan.models import (
     CannotRun,
@@ -27,10 +26,11 @@ from backfilld.daemon.reports.plan.models import (
     Step,
 )
 from backfilld.daemon.reports.plan.openings import openings
+from backfilld.daemon.reports.plan.rollout_options import Window, starting_points
 from backfilld.daemon.reports.plan.simulate_gates import Blocker, SimulationResult, simulate
 from backfilld.daemon.reports.plan.stale_outputs import becomes_stale
-from backfilld.daemon.reports.plan.start_options import Window, starting_points
 from backfilld.daemon.reports.plan.steps import Typical, ordered
+from backfilld.daemon.reports.plan_options import DEFAULT_OPTIONS, RequestOptions
 from backfilld.daemon.reports.validation import Validation
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.adapters import LOCAL

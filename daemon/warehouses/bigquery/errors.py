@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.api_core import exceptions
 
 from backfilld.daemon.google_errors import root_cause
-from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
+from backfilld.daemon.warehouses.adapter import CORRECT, QueryError, WarehouseError
 from backfilld.state.formatting import first_line
 from backfilld.state.pipeline.warehouse_settings import DEFAULT_QUOTA_TIMEZONE
 from backfilld.state.rules.quota_day import next_midnight
@@ -13,6 +13,12 @@ from backfilld.state.rules.quota_day import next_midnight
 QUOTA_SECONDS = 3600.0
 """How soon to ask again after `quotaExceeded`, or at midnight if that is sooner. Not all such quotas are
 daily ones (Google says: 10 minutes or longer), some get raised, and a refused query bills nothing."""
+
+_REMEDIES = {
+    "notFound": "create it, or correct its name in the pipeline file",
+    "accessDenied": "grant roles/bigquery.dataViewer on it to the daemon's account",
+}
+"""What helps, by BigQuery's reason, where a table is missing or denied."""
 
 
 def translate_error(error: Exception, now: float) -> QueryError | WarehouseError:
@@ -34,13 +40,16 @@ def _query_error(error: exceptions.GoogleAPICallError, reason: str, message: str
     """An error of this query; None where it is about the account, the project or the time."""
     if reason in ("notFound", "accessDenied"):
         of_project = message.startswith(("Not found: Project", "Not found: Job", "Access Denied: Project"))
-        return None if of_project else QueryError(message, inaccessible=True)
+        if of_project:
+            return None
+        return QueryError(f"{message}; {_REMEDIES[reason]}", inaccessible=True, permanent=True)
     if reason in ("stopped", "timeout"):  # job_timeout_ms, by the server's clock
         return QueryError(message, inaccessible=True)
     if reason == "bytesBilledLimitExceeded":  # the client takes it for an error of the server
-        return QueryError(f"{message} Raise warehouse.bytes_per_table")
+        return QueryError(f"{message} Raise warehouse.bytes_per_table", permanent=True)
     if isinstance(error, exceptions.BadRequest) and reason != "jobRateLimitExceeded":
-        return QueryError(message)
+        invalid = reason == "invalidQuery"
+        return QueryError(f"{message}; {CORRECT}" if invalid else message, permanent=invalid)
     return None
 
 

@@ -15,7 +15,7 @@ from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
 from backfilld.daemon.warehouses.bigquery.backend import BigQuery
 from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog
 from backfilld.daemon.warehouses.sql.backend_protocol import Row
-from backfilld.daemon.warehouses.sql.pipeline_sql import user_sql
+from backfilld.daemon.warehouses.sql.fragment_embedding import user_sql
 from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
 
 log = logging.getLogger(__name__)

@@ -7,12 +7,12 @@ from typing import Any
 
 import duckdb
 
-from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
+from backfilld.daemon.warehouses.adapter import CORRECT, Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.duckdb.snapshot import Snapshots
 from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.date_ranges import as_list
-from backfilld.daemon.warehouses.sql.duckdb_session import fetch
-from backfilld.daemon.warehouses.sql.pipeline_sql import with_parameters, with_user_sql
+from backfilld.daemon.warehouses.sql.duckdb_session import QUERY_ERRORS, fetch
+from backfilld.daemon.warehouses.sql.fragment_embedding import with_parameters, with_user_sql
 from backfilld.daemon.warehouses.sql.queries import CACHED, Query, Statement
 from backfilld.state.formatting import first_line
 
@@ -74,7 +74,13 @@ class DuckDB:
                 self._snapshots.close()  # it answers nothing more; the next query opens another copy
                 return WarehouseError(f"DuckDB gave up: {first_line(str(error))}")
             case duckdb.Error():
-                return QueryError(str(error), inaccessible=isinstance(error, duckdb.CatalogException))
+                of_query = isinstance(error, QUERY_ERRORS)
+                remedy = f"; {CORRECT}" if of_query else ""
+                return QueryError(
+                    f"{first_line(str(error))}{remedy}",
+                    inaccessible=isinstance(error, duckdb.CatalogException),
+                    permanent=of_query,
+                )
             case _:
                 return error
 

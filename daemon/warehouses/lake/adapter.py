@@ -13,12 +13,13 @@ def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
     from backfilld.daemon.warehouses.lake.backend import Lake  # noqa: PLC0415  BigQuery's users need no DuckDB
     from backfilld.daemon.warehouses.lake.catalog import LakeCatalog  # noqa: PLC0415
     from backfilld.daemon.warehouses.lake.stamps import LakeStamps  # noqa: PLC0415
+    from backfilld.daemon.warehouses.lake.unread_files import unread_files  # noqa: PLC0415
     from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient  # noqa: PLC0415
 
     settings = cast(LakeSettings, pipeline.warehouse)
     root = pipeline.path.parent / settings.path
     backend = Lake(root, dialect=settings.dialect, timeout=settings.query_timeout, hooks=hooks)
-    return WarehouseClient(pipeline, backend, LakeCatalog(root), LakeStamps(root))
+    return WarehouseClient(pipeline, backend, LakeCatalog(root), LakeStamps(root), unread_files(root))
 
 
 ADAPTER = WarehouseAdapter(

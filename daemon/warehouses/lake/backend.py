@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
+from backfilld.daemon.warehouses.adapter import CORRECT, Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.lake.absent_columns import absent_columns
 from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted, quoted_text
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
@@ -27,7 +27,7 @@ from backfilld.daemon.warehouses.lake.sql_compiler import render
 from backfilld.daemon.warehouses.lake.table_files import TableFiles
 from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.date_ranges import as_list
-from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, fetch, restrict
+from backfilld.daemon.warehouses.sql.duckdb_session import QUERY_ERRORS, SETTINGS, fetch, restrict
 from backfilld.daemon.warehouses.sql.queries import PartitionFilter, Query, Select
 from backfilld.state.formatting import first_line
 
@@ -36,9 +36,6 @@ _SETTINGS: Mapping[str, str | bool | int] = {
     # A file that was replaced must not be answered from its predecessor's pages.
     "enable_external_file_cache": False,
 }
-
-_QUERY_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
-"""Errors that no file causes: a column or a function that does not exist."""
 
 _DAMAGED = (duckdb.IOException, duckdb.InvalidInputException)
 """Errors that name a file which is missing, or is no whole Parquet file."""
@@ -174,7 +171,10 @@ class Lake:
                 if column := next(
                     (name for name in plan.flat_columns if f'"{name}" not found' in text), None
                 ):
-                    raise QueryError(f"{text} No directory is named as {column}=2024-03-01 either") from error
+                    missing = (
+                        f"{text} No directory is named as {column}=2024-03-01 either; correct date_column"
+                    )
+                    raise QueryError(missing, permanent=True) from error
                 widened = self._plan(
                     query, lambda table, select: self._widened(table, files_of(table, select))
                 )
@@ -271,11 +271,21 @@ class Lake:
             self.close()  # it answers nothing more; the next query opens another
             return WarehouseError(f"DuckDB gave up: {first_line(str(error))}")
         inaccessible = isinstance(error, PermissionError)
-        file_scoped = not inaccessible and not isinstance(error, _QUERY_ERRORS)
+        file_scoped = not inaccessible and not isinstance(error, QUERY_ERRORS)
         text = str(error)
         if isinstance(error, _DAMAGED) and str(self.root) in text:
-            text = f"{first_line(text)}; write the file again, or remove it"
-        return QueryError(text, inaccessible=inaccessible, date_scoped=True, file_scoped=file_scoped)
+            remedy = "write the file again, or remove it"
+        elif inaccessible:
+            remedy = "let the daemon's user read it"
+        else:
+            remedy = "" if file_scoped else CORRECT
+        return QueryError(
+            f"{first_line(text)}; {remedy}" if remedy else text,
+            inaccessible=inaccessible,
+            date_scoped=True,
+            file_scoped=file_scoped,
+            permanent=bool(remedy),
+        )
 
 
 @contextmanager
@@ -290,20 +300,20 @@ def _named_files(plan: _Plan) -> Iterator[None]:
     except (duckdb.IOException, duckdb.InterruptException, duckdb.FatalException, duckdb.InternalException):
         raise  # not caused by what is in a file
     except duckdb.Error as error:
-        text, of_query = first_line(str(error)), isinstance(error, _QUERY_ERRORS)
+        text, of_query = first_line(str(error)), isinstance(error, QUERY_ERRORS)
         files = [path for of_table in plan.files for path in of_table]
         if len(plan.selects) != 1 or any(path in text for path in files):
             raise
         if files and all(len(of_table) == 1 for of_table in plan.files):
             # A processor's own file comes first, and was read for its rows before.
-            text = f"{text} ({' or '.join(reversed(files))})"
-            raise QueryError(text, date_scoped=True, file_scoped=not of_query) from error
+            text = f"{text} ({' or '.join(reversed(files))}); {CORRECT}"
+            raise QueryError(text, date_scoped=True, file_scoped=not of_query, permanent=True) from error
         found = (drifted_file([*of_table]) for of_table in plan.files if of_table) if of_query else ()
         drifted = next(filter(None, found), None)
         if drifted is None:
             raise
-        text = f"{text} ({drifted} has other columns than the other files)"
-        raise QueryError(text, date_scoped=True, file_scoped=True) from error
+        text = f"{text} ({drifted} has other columns than the other files); write that file again"
+        raise QueryError(text, date_scoped=True, file_scoped=True, permanent=True) from error
 
 
 def _partitions(select: Select, table: str) -> PartitionFilter | None:

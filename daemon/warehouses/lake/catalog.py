@@ -24,9 +24,10 @@ from backfilld.daemon.warehouses.lake.backend import missing_lake
 from backfilld.daemon.warehouses.lake.delta import is_delta
 from backfilld.daemon.warehouses.lake.finished_files import unread_file
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
-from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
+from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
 from backfilld.daemon.warehouses.lake.layout import foreign_format, is_doubled, locate, read_layout
 from backfilld.daemon.warehouses.lake.sources import all_files
+from backfilld.daemon.warehouses.lake.unread_files import REMEDY
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.processor import Processor
 
@@ -166,7 +167,7 @@ def _layout_findings(table: str, column: str, directory: Path) -> Iterator[Findi
     if unread := list(filter(None, map(unread_file, layout.dates.values()))):
         dates = pluralize(len(unread), "date")
         line = f"{table}: {dates} without a file that is read, but with others, such as {min(unread)}"
-        yield warned(line, "write Parquet files whose names end in .parquet")
+        yield warned(line, REMEDY)
     if layout.undated_files and layout.dates:
         files = pluralize(len(layout.undated_files), "file")
         yield failed(f"{table}: {files} outside of all dates: {layout.undated_files[0]}", hint)

@@ -44,7 +44,7 @@ def read(directory: Path) -> DeltaFiles:
         QueryError: the library is not installed, or the log cannot be read by it.
     """
     if find_spec("deltalake") is None:
-        raise QueryError(f"{directory} is a Delta table; install backfilld[delta] to read it")
+        raise QueryError(f"{directory} is a Delta table; install backfilld[delta] to read it", permanent=True)
     from deltalake import DeltaTable  # noqa: PLC0415  an optional extra
     from deltalake.exceptions import DeltaError  # noqa: PLC0415
 
@@ -61,7 +61,8 @@ def read(directory: Path) -> DeltaFiles:
 def _require_plain_files(directory: Path, features: Collection[str]) -> None:
     for feature in _UNREAD:
         if feature in features:
-            raise QueryError(f"the Delta table {directory} uses {feature}, which is not read; switch it off")
+            message = f"the Delta table {directory} uses {feature}, which is not read; switch it off"
+            raise QueryError(message, permanent=True)
 
 
 def _files(directory: Path, actions: Any) -> list[DeltaFile]:

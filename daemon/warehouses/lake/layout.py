@@ -20,7 +20,7 @@ from backfilld.daemon.warehouses.lake import delta
 from backfilld.daemon.warehouses.lake.date_names import date_of, date_or_none
 from backfilld.daemon.warehouses.lake.finished_files import entries, finished_files, is_finished
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
-from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
+from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
 from backfilld.daemon.warehouses.lake.table_files import TableFiles
 
 _PARTS = ("year", "month", "day")
@@ -60,7 +60,7 @@ def locate(directory: Path, column: str, dates: Collection[dt.date]) -> TableFil
         return _of_directories(layout, column, dates)
     if layout.undated_directories:
         example = layout.undated_directories[0]
-        raise QueryError(f"no directory names a date: {example}; write {column}=2024-03-01")
+        raise QueryError(f"no directory names a date: {example}; write {column}=2024-03-01", permanent=True)
     return TableFiles(kind="column", files=layout.undated_files)
 
 
@@ -68,7 +68,8 @@ def require_readable(directory: Path) -> None:
     """Raise a QueryError for a directory in a table format that is not read."""
     if kind := foreign_format(directory):
         raise QueryError(
-            f"{directory} is {kind} table, which a lake does not read; write Parquet, Delta or Iceberg"
+            f"{directory} is {kind} table, which a lake does not read; write Parquet, Delta or Iceberg",
+            permanent=True,
         )
 
 
@@ -136,7 +137,8 @@ def _of_directories(layout: Layout, column: str, dates: Collection[dt.date]) -> 
         directories = layout.dates.get(date, [])
         if is_doubled(directories):
             names = " and ".join(sorted(directories))
-            raise QueryError(f"{date} lies in two directories, {names}; keep one of them", file_scoped=True)
+            message = f"{date} lies in two directories, {names}; keep one of them"
+            raise QueryError(message, file_scoped=True, permanent=True)
         for directory in directories:
             is_hive = is_hive and os.path.basename(directory) == f"{column}={date}"
             files |= dict.fromkeys(finished_files(directory), date)
@@ -164,6 +166,7 @@ def _partition_date(directory: Path, value: object) -> dt.date | None:
     date = date_of(str(value))
     if date is None and value is not None:
         raise QueryError(
-            f"the Delta table {directory} has a partition {value}, which is no date; partition it by a DATE"
+            f"the Delta table {directory} has a partition {value}, which is no date; partition it by a DATE",
+            permanent=True,
         )
     return date

@@ -15,7 +15,7 @@ from backfilld.daemon.warehouses.lake import delta
 from backfilld.daemon.warehouses.lake.finished_files import finished_files
 from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
-from backfilld.daemon.warehouses.lake.iceberg.reader import read as read_iceberg
+from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
 from backfilld.daemon.warehouses.lake.layout import require_readable
 from backfilld.daemon.warehouses.lake.table_files import TableFiles
 

@@ -18,7 +18,7 @@ from sqlglot import exp
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake.from_bigquery.queries import to_duckdb
 from backfilld.daemon.warehouses.lake.settings import Dialect
-from backfilld.daemon.warehouses.sql.pipeline_sql import (
+from backfilld.daemon.warehouses.sql.fragment_embedding import (
     named_parameters,
     user_texts,
     with_parameters,

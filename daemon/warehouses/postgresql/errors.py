@@ -5,11 +5,13 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
-from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
+from backfilld.daemon.warehouses.adapter import CORRECT, QueryError, WarehouseError
 from backfilld.state.formatting import first_line
 
-_INACCESSIBLE = (errors.UndefinedTable, errors.InvalidSchemaName, errors.InsufficientPrivilege)
-"""Errors of a table that is missing or denied."""
+_MISSING = (errors.UndefinedTable, errors.InvalidSchemaName)
+"""Errors of a table that is not there."""
+_OF_THE_QUERY = "42"
+"""How the codes of errors begin that a query has until it, or a table, is corrected."""
 _UNAVAILABLE = ("08", "28", "3D", "57P", "53300")
 """How the codes of errors begin after which no query is answered: connection, login, database, shutdown, and
 too many connections."""
@@ -26,7 +28,19 @@ def translate_error(error: psycopg.Error, timeout: float) -> QueryError | Wareho
     lost = error.sqlstate is None and isinstance(error, psycopg.OperationalError)
     if lost or (error.sqlstate or "").startswith(_UNAVAILABLE):
         return WarehouseError(f"PostgreSQL cannot be queried: {_message(error)}")
-    return QueryError(_message(error), inaccessible=isinstance(error, _INACCESSIBLE))
+    if not (error.sqlstate or "").startswith((_OF_THE_QUERY, "3F")):
+        return QueryError(_message(error))
+    remedy, inaccessible = _remedy(error)
+    return QueryError(f"{_message(error)}; {remedy}", inaccessible=inaccessible, permanent=True)
+
+
+def _remedy(error: psycopg.Error) -> tuple[str, bool]:
+    """What helps against an error of the query, and whether its table is missing or denied."""
+    if isinstance(error, _MISSING):
+        return "create it, or correct its name in the pipeline file", True
+    if isinstance(error, errors.InsufficientPrivilege):
+        return "grant USAGE on its schema and SELECT on the table to the daemon's role", True
+    return CORRECT, False
 
 
 def _message(error: psycopg.Error) -> str:

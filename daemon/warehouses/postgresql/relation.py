@@ -54,7 +54,9 @@ def read_relation(backend: Postgresql, table: str) -> Relation | None:
     words = {"database": "".join(database), "schema": schema, "table": name}
     for row in backend.metadata(_RELATION, words):
         if not row["readable"]:
-            raise QueryError(f"permission denied for {table}; grant SELECT", inaccessible=True)
+            raise QueryError(
+                f"permission denied for {table}; grant SELECT", inaccessible=True, permanent=True
+            )
         return _relation(row)
     return None
 

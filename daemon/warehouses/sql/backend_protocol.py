@@ -52,4 +52,5 @@ def require_dates(kind: str) -> None:
         QueryError: its values have times.
     """
     if kind.upper().startswith(("TIMESTAMP", "DATETIME")):
-        raise QueryError(f"its dates must be of the type DATE, not {kind}; state date_timezone, or cast them")
+        message = f"its dates must be of the type DATE, not {kind}; state date_timezone, or cast them"
+        raise QueryError(message, permanent=True)

@@ -16,6 +16,8 @@ SETTINGS: Mapping[str, str | bool | int] = {
     "autoinstall_known_extensions": False,
     "preserve_insertion_order": False,
 }
+QUERY_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
+"""Errors that no row and no file causes: a column or a function that does not exist."""
 
 
 def restrict(connection: duckdb.DuckDBPyConnection) -> None:

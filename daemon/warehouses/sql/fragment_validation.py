@@ -13,8 +13,8 @@ from sqlglot import TokenType, exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, TokenError
 
-from backfilld.daemon.warehouses.sql.aggregates import condition_problem, measure_problem
-from backfilld.daemon.warehouses.sql.pipeline_sql import is_date_parameter, strip_colors
+from backfilld.daemon.warehouses.sql.aggregate_validation import condition_problem, measure_problem
+from backfilld.daemon.warehouses.sql.fragment_embedding import is_date_parameter, strip_colors
 from backfilld.state.pipeline.sql_parameters import parameter_names
 from backfilld.state.pipeline.warehouse_settings import SqlKind
 

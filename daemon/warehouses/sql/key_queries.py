@@ -12,7 +12,7 @@ from sqlglot import exp
 from backfilld.daemon.warehouses.adapter import QueryError, Wanted
 from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, DateRange
-from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
+from backfilld.daemon.warehouses.sql.fragment_embedding import bracketed
 from backfilld.daemon.warehouses.sql.queries import (
     CACHED,
     PartitionFilter,
@@ -26,7 +26,7 @@ from backfilld.daemon.warehouses.sql.queries import (
     key_of,
     table_of,
 )
-from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, whole
+from backfilld.daemon.warehouses.sql.rule_query import RuleQuery, whole
 from backfilld.state.formatting import strip_unstorable
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence

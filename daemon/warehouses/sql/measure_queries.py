@@ -12,7 +12,7 @@ from sqlglot import exp
 from backfilld.daemon.warehouses.adapter import QueryError, Wanted
 from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.date_ranges import DateFilter, DateRange
-from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
+from backfilld.daemon.warehouses.sql.fragment_embedding import bracketed
 from backfilld.daemon.warehouses.sql.queries import (
     CACHED,
     Select,
@@ -23,9 +23,9 @@ from backfilld.daemon.warehouses.sql.queries import (
     joined,
     table_of,
 )
-from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery
+from backfilld.daemon.warehouses.sql.rule_query import RuleQuery
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.change import Change
 from backfilld.state.rules.expectations.earlier_dates import window

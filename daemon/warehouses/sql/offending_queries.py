@@ -16,7 +16,7 @@ from sqlglot import exp
 from backfilld.daemon.warehouses.adapter import Wanted
 from backfilld.daemon.warehouses.sql.backend_protocol import Row
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, parameter
-from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
+from backfilld.daemon.warehouses.sql.fragment_embedding import bracketed
 from backfilld.daemon.warehouses.sql.queries import (
     CACHED,
     Select,
@@ -25,7 +25,7 @@ from backfilld.daemon.warehouses.sql.queries import (
     dates_of,
     joined,
 )
-from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery, whole
+from backfilld.daemon.warehouses.sql.rule_query import RuleQuery, whole
 from backfilld.state.formatting import strip_unstorable
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sql_parameters import replace_parameters

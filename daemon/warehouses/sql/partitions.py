@@ -61,7 +61,8 @@ class Partitions:
 
     def _unknown(self, name: str) -> QueryError:
         column = self._processors[name].date_column
-        return QueryError(f"the table has no partition for each date of {column}; remove expect.empty")
+        message = f"the table has no partition for each date of {column}; remove expect.empty"
+        return QueryError(message, permanent=True)
 
     def _partitions(self, wanted: Wanted) -> Mapping[Pair, Partition]:
         return {

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from backfilld.daemon.warehouses.adapter import Wanted
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, DateRange, Param
-from backfilld.daemon.warehouses.sql.pipeline_sql import bracketed
+from backfilld.daemon.warehouses.sql.fragment_embedding import bracketed
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.expectations.figures import (
     Aggregate,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from backfilld.daemon.warehouses.adapter import (
     Answers,
     Catalog,
     Pair,
+    Partition,
     Purpose,
     QueryError,
     Wanted,
@@ -23,8 +24,8 @@ from backfilld.daemon.warehouses.sql.backend_protocol import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
 from backfilld.daemon.warehouses.sql.failure_isolation import Counts, RunHistory, TableQueries
 from backfilld.daemon.warehouses.sql.partitions import Partitions
-from backfilld.daemon.warehouses.sql.rule_figures import rule_queries, with_rule_figures
-from backfilld.daemon.warehouses.sql.rule_queries import whole
+from backfilld.daemon.warehouses.sql.rule_query import whole
+from backfilld.daemon.warehouses.sql.rule_query_runner import rule_queries, with_rule_figures
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
@@ -36,11 +37,17 @@ from backfilld.state.rules.expectations.figures import Aggregate, GroupCounts
 class WarehouseClient:
     """The warehouse of a pipeline, over the SQL backend and the catalog that hold its data.
 
-    Without `stamps` it does not know when a partition was written, nor whether it exists.
+    Without `stamps` it does not know when a partition was written, nor whether it exists. `unread` names what
+    of partitions without rows is not read.
     """
 
     def __init__(
-        self, pipeline: Pipeline, backend: SqlBackend, catalog: Catalog, stamps: WriteStamps | None = None
+        self,
+        pipeline: Pipeline,
+        backend: SqlBackend,
+        catalog: Catalog,
+        stamps: WriteStamps | None = None,
+        unread: Callable[[Collection[Partition]], Mapping[Partition, str]] = lambda _: {},
     ) -> None:
         self._processors = pipeline.processors
         self._backend = backend
@@ -49,6 +56,7 @@ class WarehouseClient:
         columns = DateColumns(catalog)
         self._tables = TableQueries(backend, columns)
         self._partitions = Partitions(pipeline.processors, columns, stamps)
+        self._unread = unread
         self._history = None
         if pipeline.history:
             self._history = RunHistory(pipeline.history, pipeline.processors, backend)
@@ -90,7 +98,22 @@ class WarehouseClient:
             for name, dates in wanted.items()
             for date in dates
         }
+        answers |= self._with_unread(answers)
         return with_rule_figures(self._processors, self._tables, answers, purpose=purpose)
+
+    def _with_unread(self, answers: Answers) -> Answers:
+        """The evidence of dates without rows for which something is there that is not read."""
+        empty = {
+            pair: Partition(self._processors[pair[0]].table, self._processors[pair[0]].date_column, pair[1])
+            for pair, evidence in answers.items()
+            if not (evidence.rows or evidence.error)
+        }
+        unread = self._unread(empty.values())
+        return {
+            pair: replace(answers[pair], unread=unread[part])
+            for pair, part in empty.items()
+            if part in unread
+        }
 
     def estimate_bytes(self, wanted: Wanted) -> int:
         """About how many bytes `evidence` of the same pairs would be billed.
@@ -167,17 +190,17 @@ def _evidence(
         figures = _figures(processor, row)
         groups = _groups(processor, date, tables) if rows else None
     except QueryError as error:
-        return Evidence(error=f"{processor.table}: {error}")
+        return Evidence(error=f"{processor.table}: {error.evidence}")
     try:
         reference = _reference(processor, date, tables)
     except QueryError as error:
-        return Evidence(error=str(error))
+        return Evidence(error=error.evidence)
     if isinstance(runs, QueryError):
         if not rows:
-            return Evidence(error=f"run history could not be read: {runs}")
+            return Evidence(error=f"run history could not be read: {runs.evidence}")
         runs = {}
     if isinstance(has_partition, QueryError) and not rows:
-        return Evidence(error=f"{processor.table}: expect.empty cannot be judged: {has_partition}")
+        return Evidence(error=f"{processor.table}: expect.empty cannot be judged: {has_partition.evidence}")
     latest = runs.get((processor.name, date), Runs())
     evidence = Evidence(
         rows=rows,
@@ -237,7 +260,8 @@ def _reference(processor: Processor, date: dt.date, tables: Mapping[str, Counts 
     try:
         return _rows(_row(tables[of], date))
     except QueryError as error:
-        raise QueryError(f"{of}, which it is measured against, cannot be queried: {error}") from error
+        message = f"{of}, which it is measured against, cannot be queried: {error}"
+        raise QueryError(message, permanent=error.permanent) from error
 
 
 def _row(counts: Counts | QueryError, date: dt.date) -> Row | None:

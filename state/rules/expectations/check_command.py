@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from backfilld.state.pipeline.fields import TimeLimit
 from backfilld.state.pipeline.placeholders import fill, refuse_unknown
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.rules.check_run import CheckRun
+from backfilld.state.rules.check_command_run import CheckRun
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.rule import Finding, Rule
 from backfilld.state.rules.verdict import Verdict

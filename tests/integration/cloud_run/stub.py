@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from backfilld.daemon.executors.local.process_finder import ATTEMPT, RUN, Marks, ProcessFinder
+from backfilld.daemon.executors.local.descendant_processes import ATTEMPT, RUN, Marks, ProcessFinder
 from tests.integration.served_api import Answer, Json, served
 
 PARENT = "projects/p/locations/us-west2/jobs"

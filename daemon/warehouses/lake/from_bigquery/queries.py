@@ -12,7 +12,7 @@ from sqlglot.errors import SqlglotError
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake.from_bigquery.exactness import NotExactError, quoted
 from backfilld.daemon.warehouses.lake.from_bigquery.expressions import EXPRESSIONS, IMPLIED
-from backfilld.daemon.warehouses.sql.pipeline_sql import strip_colors
+from backfilld.daemon.warehouses.sql.fragment_embedding import strip_colors
 
 REMEDY = "write it in DuckDB's SQL and remove warehouse.dialect"
 """What to do about an expression that is refused."""

@@ -18,7 +18,7 @@ from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil
 from pyiceberg.table.snapshots import Operation, Snapshot
 
 from backfilld.daemon.warehouses.adapter import QueryError
-from backfilld.daemon.warehouses.lake.iceberg.avro_files import require_whole
+from backfilld.daemon.warehouses.lake.iceberg.avro_integrity import require_whole
 from backfilld.daemon.warehouses.lake.iceberg.columns import columns_of
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import HINT, MetadataFile
 from backfilld.daemon.warehouses.lake.iceberg.data_files import (

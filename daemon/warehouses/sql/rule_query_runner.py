@@ -12,7 +12,7 @@ from backfilld.daemon.warehouses.sql.failure_isolation import Counts, TableQueri
 from backfilld.daemon.warehouses.sql.key_queries import key_queries
 from backfilld.daemon.warehouses.sql.measure_queries import measure_queries
 from backfilld.daemon.warehouses.sql.offending_queries import offending_queries
-from backfilld.daemon.warehouses.sql.rule_queries import RuleQuery
+from backfilld.daemon.warehouses.sql.rule_query import RuleQuery
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence
 
@@ -66,7 +66,7 @@ def _completed(
             return query.added_to(evidence, date, rows)
         except QueryError as unreadable:
             error = unreadable
-    return Evidence(error=f"{query.processor.table}: {query.key} cannot be queried: {error}")
+    return Evidence(error=f"{query.processor.table}: {query.key} cannot be queried: {error.evidence}")
 
 
 def _rows_and_errors(

@@ -7,15 +7,23 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from backfilld.daemon.engine.periods import key_title, period_key, with_period
 from backfilld.daemon.reports.plan.estimates import Price, cost, wall_clock
-from backfilld.daemon.reports.plan.models import Cost, StartingPoints, StartOption, Step, WindowNeed
+from backfilld.daemon.reports.plan.models import (
+    Cost,
+    CutPeriod,
+    StartingPoints,
+    StartOption,
+    Step,
+    WindowNeed,
+)
 from backfilld.daemon.reports.plan.simulate_gates import SimulationResult, Task
 from backfilld.daemon.reports.plan.steps import Typical, ordered
 from backfilld.daemon.reports.warehouse_snapshot import Snapshot, enters
 from backfilld.daemon.warehouses.adapter import Pair
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 
 WINDOW_DAYS = 14
 """Days of a test window that the user has not stated."""
@@ -84,6 +92,7 @@ def starting_points(
         window_start=chosen[0],
         window_end=chosen[1],
         needs=list(_needs(pipeline, snapshot, chosen)),
+        cut_periods=list(_cut_periods(pipeline, snapshot, chosen)),
         before_range=sorted({date for _, date in required if date < snapshot.start}),
         options=_options(
             _Estimator(pipeline, snapshot, typical, price), snapshot, result, chosen, in_window, others
@@ -127,6 +136,8 @@ def _required(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> set[Pai
         if pair in found or check is None or check.satisfied:
             continue
         found.add(pair)
+        _, first, last = period_key(pipeline.processors[name], date)
+        todo += [(name, other) for other in _expected(snapshot, first, last) if other != date]
         for upstream, span in graph.needs(name, date):
             known = covered.get((upstream, span.first))
             first = span.first if known is None else known + _DAY
@@ -155,6 +166,23 @@ def _needs(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> Iterator[W
         missing = [date for date, check in checks.items() if check is not None and not check.satisfied]
         if checks:
             yield WindowNeed(processor=name, dates=list(checks), missing=missing)
+
+
+def _cut_periods(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> Iterator[CutPeriod]:
+    """The periods that the window does not hold as a whole, and that have an output to compute."""
+    for processor in with_period(pipeline):
+        missing = [
+            date
+            for date in _expected(snapshot, *window)
+            if (check := snapshot.checks.get(date, {}).get(processor.name)) and not check.satisfied
+        ]
+        for key in dict.fromkeys(period_key(processor, date) for date in missing):
+            days = [snapshot.days[date] for date in _expected(snapshot, *key[1:])]
+            dates = [day.date for day in days if pipeline.expects(processor, day)]
+            outside = [date for date in dates if not window[0] <= date <= window[1]]
+            if outside:
+                title = key_title(pipeline, key)
+                yield CutPeriod(processor=processor.name, period=title, dates=outside)
 
 
 def _options(

@@ -25,7 +25,7 @@ def incomplete_periods(
 
     `checks` are those of the range as they will be; `blocked` says why dates of the range do not finish.
     """
-    pairs = [(name, date) for name, date in planned if pipeline.processors[name].period]
+    pairs = [(name, date) for name, date in planned if pipeline.processors[name].attempt_period]
     reasons = {
         key: _reason(pipeline, snapshot, key, checks, blocked)
         for key in dict.fromkeys(period_key(pipeline.processors[name], date) for name, date in pairs)

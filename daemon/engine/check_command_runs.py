@@ -13,15 +13,15 @@ from dataclasses import replace
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import FreeSlots
-from backfilld.daemon.executors.check_command_executor import CheckCommand, CheckEnd, CheckExecutor
+from backfilld.daemon.executors.check_executor_protocol import CheckCommand, CheckEnd, CheckExecutor
 from backfilld.daemon.job_command import check_command
 from backfilld.daemon.warehouses.adapter import Answers
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.check_run import CheckRun
+from backfilld.state.rules.check_command_run import CheckRun
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.store import attempts, check_runs, checks, holds
+from backfilld.state.store import attempts, check_command_runs, checks, holds
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
@@ -40,7 +40,7 @@ def with_runs(
     if not any(check.processor in names for check in due):
         return due, answers
     with context.db.read() as tx:
-        due = check_runs.attached(tx, due, names)
+        due = check_command_runs.attached(tx, due, names)
     completed = dict(answers)
     for check in due:
         pair = check.processor, check.date
@@ -99,8 +99,8 @@ def request(context: EngineContext, judged: Iterable[tuple[CheckRow, CheckResult
             unneeded.append((check.date, check.processor))
     if wanted or unneeded:
         with context.db.write() as tx:
-            check_runs.request(tx, wanted, context.now())
-            check_runs.withdraw(tx, unneeded)
+            check_command_runs.request(tx, wanted, context.now())
+            check_command_runs.withdraw(tx, unneeded)
 
 
 class CheckRuns:
@@ -133,7 +133,7 @@ class CheckRuns:
             stored = [
                 end.pair
                 for end in ended
-                if check_runs.end(
+                if check_command_runs.end(
                     tx, end.pair, end.subject, exit_code=end.exit_code, detail=end.detail, now=now
                 )
             ]
@@ -153,7 +153,7 @@ class CheckRuns:
                 (date, name): self._commands[name].judge_run(replace(run, started_at=now), date)
                 for (date, name), run in runs.items()
             }
-            check_runs.start(tx, {pair: found[1] for pair, found in started.items() if found}, now)
+            check_command_runs.start(tx, {pair: found[1] for pair, found in started.items() if found}, now)
         return commands
 
     def _startable(self, tx: Transaction) -> Mapping[Pair, CheckRun]:
@@ -162,13 +162,13 @@ class CheckRuns:
         slots = pipeline.engine.check_slots - len(running)
         if slots <= 0 or holds.in_force(tx, holds.WAREHOUSE, self._context.now()):
             return {}
-        requests = check_runs.next_requests(tx, self._commands, 1)
+        requests = check_command_runs.next_requests(tx, self._commands, 1)
         if not requests:
             return {}
         free = FreeSlots(pipeline, attempts.running(tx) if pipeline.pool else [], running)
         names = [name for name in self._commands if free.has_room_for_check(pipeline.processors[name])]
         startable: dict[Pair, CheckRun] = {}
-        for pair, run in check_runs.next_requests(tx, names, slots + len(running)).items():
+        for pair, run in check_command_runs.next_requests(tx, names, slots + len(running)).items():
             processor = pipeline.processors[pair[1]]
             if pair not in running and len(startable) < slots and free.has_room_for_check(processor):
                 free.take_for_check(processor)

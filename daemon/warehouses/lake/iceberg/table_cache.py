@@ -28,7 +28,9 @@ def read(directory: Path) -> IcebergTable:
             open, or the table has files that are not read.
     """
     if find_spec("pyiceberg") is None:
-        raise QueryError(f"{directory} is an Iceberg table; install backfilld[iceberg] to read it")
+        raise QueryError(
+            f"{directory} is an Iceberg table; install backfilld[iceberg] to read it", permanent=True
+        )
     for tries_left in reversed(range(_TRIES)):
         try:
             return _read(directory)

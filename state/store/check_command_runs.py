@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, case, func, select, update
 
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.check_run import CheckRun, has_result
+from backfilld.state.rules.check_command_run import CheckRun, has_result
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due

@@ -24,9 +24,10 @@ from backfilld.api.cli.output import (
     sanitize_line,
     url_option,
 )
+from backfilld.daemon.reports.remedies import failed_inputs_remedy
 from backfilld.state.formatting import format_date_ranges, pluralize
 from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.rules.date_range import dates_between
+from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.verdict import Verdict
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -100,7 +101,7 @@ def retry(
         print_answer(answer, _retried_date(answer, processor), as_json)
     else:
         how = {"force": force, "cascade": cascade, "dry_run": dry_run}
-        body = {**query, **how, "processors": processor}
+        body = {**query, **how, **_of_processors(processor)}
         answer = client.post("/v1/dates/retry", body)
         again = f"{', '.join(processor)} runs again as backfill {answer['backfill']}: " if processor else ""
         runs = "dry run: " if dry_run else again
@@ -143,7 +144,8 @@ def accept(
         answer = client.post(f"/v1/dates/{start}/accept", {"processor": processors[0], "reason": reason})
         print_answer(answer, f"{start} passes without {processors[0]}", as_json)
     else:
-        answer = client.post("/v1/dates/accept", {**query, "processors": processors, "reason": reason})
+        body = {**query, **_of_processors(processors), "reason": reason}
+        answer = client.post("/v1/dates/accept", body)
         _print(answer, "{} accepted", as_json)
 
 
@@ -180,9 +182,11 @@ def _retried_date(date: Json, processor: list[str]) -> str:
 
 
 def _reach(answer: Json) -> str:
-    """How many further dates a retry runs."""
-    further = pluralize(answer["further"], "further date")
-    return f"; their repair makes up to {further} stale, which run then" if answer["further"] else ""
+    """How many further dates a retry runs, and which it leaves out."""
+    further = f"their repair makes up to {pluralize(answer['further'], 'further date')} stale, which run then"
+    failed = [dt.date.fromisoformat(date) for date in answer["failed_dates"]]
+    parts = [*([further] if answer["further"] else []), *([failed_inputs_remedy(failed)] if failed else [])]
+    return "".join(f"; {part}" for part in parts)
 
 
 def _print(answer: Json, sentence: str, as_json: bool) -> None:
@@ -197,3 +201,8 @@ def _print(answer: Json, sentence: str, as_json: bool) -> None:
     print_answer(answer, "\n".join(lines if groups else [*lines, "  no date matches"]), as_json)
     if answer["refused"] and not answer["changed"]:
         raise click.exceptions.Exit(1)
+
+
+def _of_processors(names: list[str]) -> dict[str, list[str]]:
+    """The part of a request that names processors; without it, the request is about all."""
+    return {"processors": names} if names else {}

@@ -1,0 +1,29 @@
+"""How a date is done: complete, bootstrap, waived, selected or not expected."""
+
+from __future__ import annotations
+
+from backfilld.daemon.engine.advance_working_set import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.selected_processors import unselected_reasons
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.gates import WaivedBy
+from backfilld.state.rules.machine import Trigger
+from backfilld.state.store import checks
+
+
+def done_outcome(pipeline: Pipeline, batch: AdvanceBatch, walk: DateWalk) -> tuple[Outcome, str]:
+    """The outcome of a date that has passed its last gate, and the reason."""
+    day = batch.days[walk.row.date]
+    if not day.expected:  # since its admission: by a changed pipeline file, or a changed calendar
+        return Outcome.NOT_EXPECTED, day.reason
+    date_checks = checks.for_dates(batch.tx, [walk.row.date])[walk.row.date]
+    waivers = [check for check in date_checks.values() if check.waived_by]
+    reasons = "; ".join(f"{c.processor}: {c.waiver_reason}" for c in waivers)
+    if missing := unselected_reasons(pipeline, date_checks):
+        return Outcome.SELECTED, "; ".join(filter(None, [missing, reasons]))
+    if any(c.waived_by != WaivedBy.FALLBACK for c in waivers):
+        return Outcome.WAIVED, reasons
+    if walk.transitions[-1].trigger is Trigger.BYPASS:
+        bootstrap = f"day {day.season_day} of {day.season} is a bootstrap day"
+        return Outcome.BOOTSTRAP, "; ".join(filter(None, [bootstrap, reasons]))
+    return Outcome.COMPLETE, reasons

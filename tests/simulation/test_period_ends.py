@@ -1,0 +1,81 @@
+"""Processors with `period_output = "last"`: the last date of a month has the output of all its dates."""
+
+import pytest
+
+from backfilld.state.records import Mark
+from tests.factories import phase, pipeline, processor
+from tests.simulation.external_events import retry_marked
+from tests.simulation.fakes import Work
+from tests.simulation.test_periods import DAY, FIRST, RANGE, status, waits
+from tests.simulation.world import ME, World
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(reporting(since=FIRST), {}, tmp_path)
+    yield made
+    made.db.close()
+
+
+def reporting(**keys):
+    """A monthly report that is written with the last date of its month, of every date without a calendar."""
+    report = processor("report", command=RANGE, period="month", period_output="last", **keys)
+    return pipeline(
+        phase("raw", processor("box", writers=3)),
+        phase("derived", report, processor("daily", writers=3)),
+        phase("out", processor("board")),
+        jobs={"slots": 6, "backoff": "10s", "breaker_threshold": 0},
+        calendar={},
+    )
+
+
+def reports(world):
+    """The command of each attempt of the report, with the dates that it claims."""
+    jobs = [job for job in world.executor.launched if job.env["BACKFILLD_PROCESSOR"] == "report"]
+    return [(*job.argv[1:], job.env["BACKFILLD_DATE"]) for job in jobs]
+
+
+def test_a_report_of_the_month_runs_with_its_last_date_and_holds_no_other_one_back(world):
+    # Given a month of which one source fails
+    end, failed = FIRST + 29 * DAY, FIRST + 6 * DAY
+    well = world.script
+    world.script = lambda job: Work(code=1) if job.env["BACKFILLD_DATE"] == str(failed) else well(job)
+    receipt = world.enqueue(FIRST, end)
+    world.run()
+    # Then the dates before the last one are done without a report, and the last one waits by name
+    assert reports(world) == []
+    assert {row.state for date, row in world.dates().items() if date not in (failed, end)} == {"done"}
+    assert waits(world, end).startswith(f"blocked by {failed}, which failed: box: ")
+    assert status(world, receipt)[0] == "stuck"
+    # And once that has a source, one attempt for the last date takes the whole month
+    world.script = well
+    world.commands.retry_date(failed, by=ME)
+    world.run()
+    assert reports(world) == [("2021-11-01", "2021-11-30", "2021-11-30")]
+    assert world.ended(receipt)[1] == {"complete": 30}
+    # A repair within the month makes that date stale alone, whose retry takes the whole month again
+    world.time += 3600
+    world.enqueue(failed, failed, force=True)
+    world.run()
+    marked = [date for date, row in world.dates().items() if row.stale_at is not None]
+    assert marked == [end]
+    retry_marked(world.commands, Mark.STALE, FIRST, end)
+    world.run()
+    assert reports(world)[1:] == [("2021-11-01", "2021-11-30", "2021-11-30")]
+
+
+def test_a_part_of_the_month_and_its_last_date_alone(world):
+    receipt = world.enqueue(FIRST, FIRST + 4 * DAY)
+    world.run()
+    assert world.ended(receipt)[1] == {"complete": 5}
+    # Given the last date alone, then it names the dates that the report lacks and the command for them
+    end = FIRST + 29 * DAY
+    last = world.enqueue(end, end)
+    world.run()
+    assert status(world, last)[0] == "stuck"
+    assert waits(world, end).startswith("blocked by 2021-11-06, which was never enqueued: ")
+    # And runs once these are there
+    world.enqueue(FIRST + 5 * DAY, end - DAY)
+    world.run()
+    assert reports(world) == [("2021-11-01", "2021-11-30", "2021-11-30")]
+    assert world.status(last) == "finished"
