@@ -114,8 +114,8 @@ def stale(outputs: Mapping[str, Sequence[StaleCause]]) -> str | None:
 
 
 def _stale_reason(causes: Sequence[StaleCause]) -> str:
-    """What made an output stale: its inputs that changed since, and its inputs that were stale."""
-    changed = [
+    """What made an output stale: the changes of its inputs, and its inputs that were stale."""
+    repaired = [
         f"{cause.processor} of {cause.date} changed at {format_utc(cause.at)}"
         for cause in causes
         if not cause.was_stale
@@ -124,7 +124,7 @@ def _stale_reason(causes: Sequence[StaleCause]) -> str:
     return ", and ".join(
         f"{words} {join_truncated(named, NAMED)}{end}"
         for words, named, end in (
-            ("computed before", changed, ""),
+            ("computed before", repaired, ""),
             ("computed from", stale_inputs, f", which {'is' if len(stale_inputs) == 1 else 'are'} stale"),
         )
         if named

@@ -64,10 +64,8 @@ def _absent(context: PreflightContext, names: Sequence[str]) -> Iterator[Finding
 
 def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]:
     expect = processor.expect
+    columns = info.columns | ({processor.date_column.lower()} if info.names_dates else set())
     named = {processor.date_column: "date_column"}
-    columns = info.columns
-    if info.directories_name_dates:
-        columns |= {processor.date_column.lower()}
     for key, rule in expect.rules.items():
         named |= dict.fromkeys(rule.column_names(), f"expect.{key}")
     for column, key in named.items():

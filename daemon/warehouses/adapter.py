@@ -129,8 +129,8 @@ class TableInfo:
     """The columns of times by name; a column of dates is none."""
     partition_column: str | None = None
     """None for a table without partitions, or with ones by time of loading."""
-    directories_name_dates: bool = False
-    """Whether the files lie in `year=2024/month=03/day=01`: these are the dates, by any name of a column."""
+    names_dates: bool = False
+    """Whether its directories have the dates in other words: they take the place of any column of dates."""
     require_filter: bool = False
     """Whether a query that names no partition is refused."""
     expiration_seconds: float | None = None

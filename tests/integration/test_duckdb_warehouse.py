@@ -10,11 +10,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pytest
 
 from backfilld.daemon.warehouses.adapter import Purpose, WarehouseError
 from backfilld.daemon.warehouses.duckdb import snapshot
 from backfilld.daemon.warehouses.duckdb.snapshot import Snapshots
+from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.evidence import Evidence
 from tests.conformance.builders import box, rows
 from tests.integration.duckdb_house import DuckDBHouse
@@ -137,26 +139,31 @@ def test_a_file_that_changes_during_each_copy_is_not_read(
         evidence(house.open(box(), history=None))
 
 
-def test_a_log_that_a_checkpoint_removes_during_the_copy_is_a_change_and_no_outage(
+def test_a_log_that_a_job_removes_during_the_copy_is_no_outage(
     house: DuckDBHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given a log that a job left, and another job that ends while the file is copied
-    monkeypatch.setattr(snapshot, "LOCK_WAIT", 30.0)
-    with writer(house.file) as job:
-        job.execute(f"INSERT INTO nba.box VALUES (DATE '{DAY}', 'g3')")
-        job.die()
-    copy, copies = shutil.copyfile, []
+    # Given a log beside the file, which the job's last checkpoint removes just before it is copied
+    log, copy = house.file.with_name(f"{house.file.name}.wal"), shutil.copyfile
+    log.touch()
 
-    def after_a_checkpoint(source: Path, target: Path) -> None:
-        if not copies:
-            house.run("CHECKPOINT")
-        copies.append(source.name)
+    def as_a_job_ends(source: Path, target: Path) -> None:
+        if source == log:
+            log.unlink(missing_ok=True)
         copy(source, target)
 
-    monkeypatch.setattr(shutil, "copyfile", after_a_checkpoint)
-    assert evidence(house.open(box(), history=None)).rows == 3
-    assert copies == [house.file.name, f"{house.file.name}.wal", house.file.name]
-    assert house.errors == 0
+    monkeypatch.setattr(shutil, "copyfile", as_a_job_ends)
+    monkeypatch.setattr(snapshot, "LOCK_WAIT", 5.0)
+    assert evidence(house.open(box(), history=None)).rows == 2
+    assert not log.exists()
+
+
+def test_a_file_that_does_not_exist_is_named_with_what_creates_it(house: DuckDBHouse) -> None:
+    warehouse = house.open(box(), history=None)
+    house.file.unlink()
+    with pytest.raises(
+        WarehouseError, match=r"platform\.duckdb does not exist; create it .* by a run of a job"
+    ):
+        evidence(warehouse)
 
 
 def test_a_log_that_vanishes_between_its_listing_and_its_facts_is_no_outage(
@@ -165,19 +172,6 @@ def test_a_log_that_vanishes_between_its_listing_and_its_facts_is_no_outage(
     gone = house.file.with_name(f"{house.file.name}.wal")
     monkeypatch.setattr(Path, "glob", lambda *_: iter([gone]))
     assert evidence(house.open(box(), history=None)).rows == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "missing"), [("absent.duckdb", "file {}/absent.duckdb"), ("no/absent.duckdb", "directory {}/no")]
-)
-def test_a_file_that_was_not_created_yet_is_named_with_what_creates_it(
-    tmp_path: Path, name: str, missing: str
-) -> None:
-    with pytest.raises(WarehouseError) as caught:
-        Snapshots(tmp_path / name).cursor()
-    remedy = "create it before the first date, or correct warehouse.file"
-    assert str(caught.value) == f"there is no {missing.format(tmp_path)}; {remedy}"
-    assert "a first run of a job by hand creates the file" in caught.value.hint
 
 
 def test_a_missing_directory_of_temporary_files_is_not_called_a_missing_file(
@@ -216,8 +210,10 @@ def test_sql_of_the_file_cannot_write(house: DuckDBHouse, tmp_path: Path) -> Non
         f"COPY nba.box TO '{tmp_path}/stolen.csv'",
         f"ATTACH '{tmp_path}/other.duckdb' AS other",
     ):
-        with pytest.raises(WarehouseError, match=r"calendar\.query"):
-            house.open(box(), calendar={"query": query}).counts(DAY, DAY)
+        with pytest.raises(PipelineError, match=r"calendar\.query: is no query"):
+            house.open(box(), calendar={"query": query})
+        with Snapshots(house.file).cursor() as cursor, pytest.raises(duckdb.Error):
+            cursor.execute(query)
     assert house.run("SELECT count(*) FROM nba.box") == [(2,)]
     assert not [*tmp_path.glob("stolen*"), *tmp_path.glob("other*")]
 

@@ -29,7 +29,6 @@ POLL_INTERVAL = 0.05
 CLOCK_TICK = 0.05
 """Seconds within which two writes may leave the same time of change: several ticks of a kernel's clock."""
 
-_CREATE = "a first run of a job by hand creates the file, and so does duckdb.connect in Python"
 _FLOCK = "hhqqi"
 """`struct flock` of 64-bit Linux: type, whence, start, length, pid."""
 _FileFacts = tuple[tuple[str, int, int, int], ...]
@@ -58,7 +57,7 @@ class Snapshots:
                 return self._connection.cursor()
             except (OSError, duckdb.Error) as error:
                 if isinstance(error, FileNotFoundError) and not self.path.exists():
-                    raise WarehouseError(_absent(self.path), hint=_CREATE) from error
+                    raise _missing(self.path) from error
                 text = f"{self.path} cannot be read: {first_line(str(error))}; check warehouse.file"
                 raise WarehouseError(text) from error
 
@@ -72,21 +71,22 @@ class Snapshots:
     def _copied(self) -> tuple[_FileFacts, duckdb.DuckDBPyConnection]:
         """A copy, with the facts of the file that it was made of.
 
-        A write-ahead log that a checkpoint removes meanwhile is a change of the file like any other.
-
         Raises:
             WarehouseError: a process has the file open to write, or writes it again and again.
-            OSError: the file does not exist, or cannot be read.
+            OSError: the file cannot be read.
             duckdb.Error: it is not a file of this version of DuckDB.
         """
         until = time.monotonic() + LOCK_WAIT
         while True:
-            before, writer = _facts(self.path), _writer(self.path)
+            writer = _writer(self.path)
             if writer is None:
-                with tempfile.TemporaryDirectory(prefix="backfilld-") as folder:
-                    with suppress(FileNotFoundError):
-                        for name, *_ in before:
-                            shutil.copyfile(self.path.parent / name, Path(folder, name))
+                with (
+                    tempfile.TemporaryDirectory(prefix="backfilld-") as folder,
+                    suppress(FileNotFoundError),  # a job that ended has removed the write-ahead log
+                ):
+                    before = _facts(self.path)
+                    for name, *_ in before:
+                        shutil.copyfile(self.path.parent / name, Path(folder, name))
                     if _writer(self.path) is None and _facts(self.path) == before:
                         # DuckDB has the copy open, so that its space is freed when the connection closes.
                         return before, _connected(Path(folder, self.path.name))
@@ -110,7 +110,7 @@ def _facts(path: Path) -> _FileFacts:
     """
     found = [(path.name, path.stat())]
     for log in sorted(path.parent.glob(f"{path.name}.wal*")):
-        with suppress(FileNotFoundError):  # a checkpoint has just removed it
+        with suppress(FileNotFoundError):  # a job that ended has removed it
             found.append((log.name, log.stat()))
     age = time.time() - max(status.st_mtime for _, status in found)
     if 0 <= age < CLOCK_TICK:
@@ -130,9 +130,10 @@ def _writer(path: Path) -> int | None:
     return None if kind == fcntl.F_UNLCK else pid
 
 
-def _absent(path: Path) -> str:
-    missing = f"there is no file {path}" if path.parent.is_dir() else f"there is no directory {path.parent}"
-    return f"{missing}; create it before the first date, or correct warehouse.file"
+def _missing(path: Path) -> WarehouseError:
+    text = f"{path} does not exist"
+    hint = "create it before the first date, by a run of a job by hand or by duckdb.connect in Python"
+    return WarehouseError(f"{text}; {hint}; or correct warehouse.file", hint=hint)
 
 
 def _in_use(path: Path, writer: int | None) -> str:

@@ -34,9 +34,6 @@ from backfilld.state.pipeline.processor import Processor
 if TYPE_CHECKING:
     from backfilld.daemon.warehouses.lake.iceberg.table import IcebergTable
 
-_PARTS = frozenset({"year", "month", "day"})
-"""The keys of directories that name a date together, which takes the place of any column."""
-
 
 class LakeCatalog:
     """The catalog of a lake directory. A table without a file does not exist yet: its job creates it."""
@@ -79,12 +76,12 @@ class LakeCatalog:
                 columns = dict(zip(relation.columns, map(str, relation.types), strict=True))
         except duckdb.Error as error:
             raise QueryError(f"{path}: {error}") from error
-        names_dates = not is_delta(directory) and {key.lower() for key in keys} >= _PARTS
+        names_dates = _are_parts(keys) and not is_delta(directory)
         return TableInfo(
             columns=frozenset(name.lower() for name in (*columns, *keys)),
             time_columns={} if names_dates else _time_columns(columns, keys),
             partition_column=keys[-1].lower() if keys else None,
-            directories_name_dates=names_dates,
+            names_dates=names_dates,
             modified_at=modified_at,
         )
 
@@ -114,6 +111,11 @@ def _time_columns(types: Mapping[str, str], keys: Sequence[str]) -> Mapping[str,
         for name, kind in types.items()
         if kind.startswith("TIMESTAMP") and name not in keys
     }
+
+
+def _are_parts(keys: Sequence[str]) -> bool:
+    """Whether directories name the year, the month and the day of a date."""
+    return {"year", "month", "day"} <= {key.lower() for key in keys}
 
 
 def _unread_files(scope: PreflightScope, *, root: Path) -> Iterator[Finding]:
