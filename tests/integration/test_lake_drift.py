@@ -165,6 +165,26 @@ def test_a_table_of_which_no_file_is_read_says_so_on_each_date(lake_house: LakeH
     file.write_text("date,id\n2024-03-01,1\n")
     for found in evidence(lake_house, PLAIN, DAY, NEXT):
         assert f"files such as {file} are not read" in verdict(found)[1]
+    (finding,) = _layout_findings("nba.box", "date", file.parent)
+    assert finding.line == f"nba.box: a table without a file that is read, but with others, such as {file}"
+
+
+@pytest.mark.parametrize("name", ["b.csv", "b.CSV.gz", "hour=03/b.orc", "b.parquet.zst"])
+@pytest.mark.parametrize("folder", ["date=2024-03-01", "."])
+def test_rows_in_files_of_another_kind_beside_those_that_are_read_are_named_in_preflight(
+    lake_house: LakeHouse, write: Callable[..., Path], folder: str, name: str
+) -> None:
+    write(f"{folder}/a.parquet", "n AS id, DATE '2024-03-01' AS date")
+    table = lake_house.root / "nba" / "box"
+    for beside in ("notes.txt", "manifest.json", ".hidden.csv", "_temporary/c.csv", "c.parquet.tmp", name):
+        (table / folder / beside).parent.mkdir(exist_ok=True)
+        (table / folder / beside).write_text("rows")
+    found = [f.line for f in _layout_findings("nba.box", "date", table) if "do not count" in f.line]
+    which = "a table" if folder == "." else "1 date"
+    assert found == [
+        f"nba.box: {which} with rows that do not count, in files such as {table / folder / name}"
+    ]
+    assert rows(lake_house, DAY) == [2]
 
 
 def test_files_that_are_no_output_explain_nothing(lake_house: LakeHouse) -> None:

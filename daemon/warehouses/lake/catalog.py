@@ -22,10 +22,16 @@ from backfilld.daemon.warehouses.adapter import (
 )
 from backfilld.daemon.warehouses.lake.backend import missing_lake
 from backfilld.daemon.warehouses.lake.delta import is_delta
-from backfilld.daemon.warehouses.lake.finished_files import unread_file
+from backfilld.daemon.warehouses.lake.finished_files import uncounted_file, unread_file
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
-from backfilld.daemon.warehouses.lake.layout import foreign_format, is_doubled, locate, read_layout
+from backfilld.daemon.warehouses.lake.layout import (
+    Layout,
+    foreign_format,
+    is_doubled,
+    locate,
+    read_layout,
+)
 from backfilld.daemon.warehouses.lake.sources import all_files
 from backfilld.daemon.warehouses.lake.unread_files import REMEDY
 from backfilld.state.formatting import pluralize
@@ -169,10 +175,7 @@ def _layout_findings(table: str, column: str, directory: Path) -> Iterator[Findi
     for date, directories in layout.dates.items():
         if is_doubled(directories):
             yield failed(f"{table}: {date} lies in {' and '.join(sorted(directories))}", "keep one of them")
-    if unread := list(filter(None, map(unread_file, layout.dates.values()))):
-        dates = pluralize(len(unread), "date")
-        line = f"{table}: {dates} without a file that is read, but with others, such as {min(unread)}"
-        yield warned(line, REMEDY)
+    yield from _ending_findings(table, layout, directory)
     if layout.undated_files and layout.dates:
         files = pluralize(len(layout.undated_files), "file")
         yield failed(f"{table}: {files} outside of all dates: {layout.undated_files[0]}", hint)
@@ -180,6 +183,19 @@ def _layout_findings(table: str, column: str, directory: Path) -> Iterator[Findi
         files = pluralize(len(layout.undated_files), "file")
         line = f"{table}: no directory names a date of {column}; each query reads all of {files}"
         yield warned(line, f"write the files of each date to {column}=2024-03-01")
+
+
+def _ending_findings(table: str, layout: Layout, directory: Path) -> Iterator[Finding]:
+    """Files whose rows do not count, in the directories of each date or in that of the table."""
+    partitions = [*layout.dates.values()] or [[os.fspath(directory)]]
+    if unread := list(filter(None, map(unread_file, partitions))):
+        dates = pluralize(len(unread), "date") if layout.dates else "a table"
+        line = f"{table}: {dates} without a file that is read, but with others, such as {min(unread)}"
+        yield warned(line, REMEDY)
+    if uncounted := list(filter(None, map(uncounted_file, partitions))):
+        dates = pluralize(len(uncounted), "date") if layout.dates else "a table"
+        line = f"{table}: {dates} with rows that do not count, in files such as {min(uncounted)}"
+        yield warned(line, f"{REMEDY}, or remove the others")
 
 
 def _files(directory: Path) -> Iterator[tuple[float, str]]:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 _ENDINGS = (".parquet", ".parq", ".pq")
 _MAGIC = b"PAR1"
+_COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".zip")
+_OTHER_DATA = (".csv", ".tsv", ".jsonl", ".ndjson", ".avro", ".orc", ".arrow", ".feather", ".xlsx")
+"""Endings of files of rows that a lake does not read."""
 
 
 def entries(directory: str) -> list[os.DirEntry[str]]:
@@ -51,6 +54,25 @@ def unread_file(directories: Sequence[str]) -> str | None:
     if any(finished_files(directory) for directory in directories):
         return None
     return min((path for directory in directories for path in _files(directory)), default=None)
+
+
+def uncounted_file(directories: Sequence[str]) -> str | None:
+    """The first file of rows below some directories that is not read, beside files that are; else None.
+
+    Raises:
+        OSError: a directory cannot be read.
+    """
+    if not any(finished_files(directory) for directory in directories):
+        return None
+    paths = (path for directory in directories for path in _files(directory))
+    return min(filter(_has_other_rows, paths), default=None)
+
+
+def _has_other_rows(path: str) -> bool:
+    """Whether a name is that of rows in another format than Parquet, or of a compressed file of rows."""
+    name = os.path.basename(path).lower()
+    stem, ending = os.path.splitext(name)
+    return stem.endswith((*_OTHER_DATA, *_ENDINGS)) if ending in _COMPRESSED else name.endswith(_OTHER_DATA)
 
 
 def _files(directory: str) -> Iterator[str]:
