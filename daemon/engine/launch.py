@@ -108,7 +108,7 @@ class Launcher:
         Pauses and holds were read in the same transaction. Holds each table that has work but has used up
         its daily attempts.
         """
-        self._read_unavailable()
+        self._record_unavailable()
         windows = WindowReader(tx, self._context)
         closed = windows.closed()
         if closed:
@@ -150,15 +150,12 @@ class Launcher:
             for table in sorted(used_up)
         ]
 
-    def _read_unavailable(self) -> None:
-        """Note why each executor cannot start jobs now, if it cannot."""
-        self._context.unavailable.update(
-            {
-                name: f"the executor {name}: {reason}" if reason else self._shortage.reason
-                for name, executor in self._executors.items()
-                for reason in [executor.unavailable_reason]
-            }
-        )
+    def _record_unavailable(self) -> None:
+        """Record why executors start no jobs now, for the waits of dates."""
+        for name, executor in self._executors.items():
+            reason = executor.unavailable_reason
+            text = f"the executor {name}: {reason}" if reason else self._shortage.reason
+            self._context.unavailable[name] = text
 
     def _with_fresh_evidence(self, tx: Transaction, limits: Mapping[str, int]) -> list[RunnableCheck]:
         """Runnable checks whose evidence is recent enough. Those ahead of them are queried again."""
