@@ -250,8 +250,8 @@ class Launcher:
             tx, [WaitStatus(row=row, waiting=WaitReason.ATTEMPT, due_at=row.due_at) for row in rows]
         )
 
-    def launch(self, claims: Sequence[Claim]) -> None:
-        """Start the jobs of claims that are committed."""
+    def launch(self, claims: Sequence[Claim]) -> bool:
+        """Start the jobs of claims that are committed. Returns whether it closed some that have none."""
         jobs: dict[str, list[Job]] = defaultdict(list)
         unprepared: dict[int, JobResult] = {}
         for claim in claims:
@@ -265,6 +265,7 @@ class Launcher:
             if jobs[name]:
                 executor.launch(jobs[name], self._record)
         self._context.emit_all([_started_event(claim) for claim in claims])
+        return bool(unprepared)
 
     def _without_dates_file(self, error: OSError) -> JobResult:
         """The end of an attempt whose file of dates cannot be written. A shortage of this host costs none."""
