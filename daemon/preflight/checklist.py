@@ -60,6 +60,7 @@ GROUPS: Mapping[str, Sequence[Check]] = {
         Check(name="programs", title="programs and scripts", run=jobs.programs),
         Check(name="compiling", title="compiling", run=jobs.compiling),
         Check(name="options", title="script options", run=jobs.options),
+        Check(name="dates", title="dates of jobs", run=jobs.dates),
         Check(name="requires", title="required settings", run=jobs.requires),
         Check(name="executors", title="executors", run=executors.executors),
     ),

@@ -10,10 +10,14 @@ from pathlib import Path
 from backfilld.daemon import job_program
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
-from backfilld.daemon.preflight.python_source import option_settings
+from backfilld.daemon.preflight.python_source import has_text, option_settings
 from backfilld.daemon.preflight.script_options import Script
 from backfilld.daemon.preflight.subprocesses import compiles_elsewhere, job_environment
 from backfilld.state.formatting import join_truncated, pluralize
+from backfilld.state.pipeline.placeholders import OF_DATES
+
+DATE_VARIABLE = "BACKFILLD_DATE"
+"""The variable with a job's first date, and the beginning of the one with all of them."""
 
 
 def programs(context: PreflightContext) -> Iterator[Finding]:
@@ -75,6 +79,21 @@ def options(context: PreflightContext) -> Iterator[Finding]:
     yield passed(f"{pluralize(good, 'script')} {take}")
 
 
+def dates(context: PreflightContext) -> Iterator[Finding]:
+    """Every job gets its date: by a placeholder, or by a variable that its script reads.
+
+    A program whose source is not a script on this host may read the variable.
+    """
+    dated = {name for name, p in context.pipeline.processors.items() if set(p.placeholders) & set(OF_DATES)}
+    undated = [name for name in context.scripts.by_processor if dated and name not in dated]
+    missing = [name for name in undated if _ignores_variables(context, name)]
+    for name in missing:
+        line = f"{name}: its command has no date, and its script does not read {DATE_VARIABLE}"
+        hint = "write {date} into command where the job takes its date"
+        yield warned(line, hint, where=str(context.scripts.by_processor[name].program.script))
+    yield passed(f"{len(context.pipeline.processors) - len(missing)} jobs can tell their date")
+
+
 def requires(context: PreflightContext) -> Iterator[Finding]:
     """What must be set to True in a script's source is set there, by its syntax tree."""
     required = [(p.name, option) for p in context.pipeline.processors.values() for option in p.requires]
@@ -93,6 +112,18 @@ def requires(context: PreflightContext) -> Iterator[Finding]:
     yield passed(
         f"{good} of {len(required)} required options are set to True" if required else "none is required"
     )
+
+
+def _ignores_variables(context: PreflightContext, name: str) -> bool:
+    """Whether a job's script is readable, and has no word of the variables with its dates."""
+    script, processor = context.scripts.by_processor[name], context.pipeline.processors[name]
+    words = (*processor.command, *processor.env.values())
+    if script.program.problem or script.program.script is None or any(DATE_VARIABLE in w for w in words):
+        return False
+    if script.tree is None:
+        return not script.broken and DATE_VARIABLE.encode() not in script.program.script.read_bytes()
+    package = script.program.module.rpartition(".")[0]
+    return not has_text(script.tree, DATE_VARIABLE, script.program.places, package)
 
 
 def _options(context: PreflightContext, name: str, script: Script) -> Iterator[Finding]:

@@ -92,14 +92,25 @@ def answers_help(tree: ast.Module, places: Sequence[Path], package: str = "") ->
 
     Only then does `--help` print help. Any other script would ignore the option and start its work.
     """
+    modules = _with_imports(tree, places, package)
+    imported = (name for module, parent in modules for name in imported_modules(module, parent))
+    return any(name.partition(".")[0] in COMMAND_LINE_LIBRARIES for name in imported)
+
+
+def has_text(tree: ast.Module, word: str, places: Sequence[Path], package: str = "") -> bool:
+    """Whether a text of the script, or of a module in `places` that it imports, begins with a word."""
+    modules = _with_imports(tree, places, package)
+    return any(text.startswith(word) for module, _ in modules for text in texts(module))
+
+
+def _with_imports(tree: ast.Module, places: Sequence[Path], package: str) -> Iterator[tuple[ast.Module, str]]:
+    """The script and the modules in `places` that it imports, level by level, each with its package."""
     visited: set[Path] = set()
     level = [(tree, package)]
     for _ in range(MAX_IMPORT_DEPTH):
+        yield from level
         names = [name for module, parent in level for name in imported_modules(module, parent)]
-        if any(name.partition(".")[0] in COMMAND_LINE_LIBRARIES for name in names):
-            return True
         level = list(_modules(names, places, visited))
-    return False
 
 
 def _modules(

@@ -18,6 +18,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Counts, days_key
 
 _Answer = TypeVar("_Answer")
+_CORRECT = "correct that line of calendar.file"
 CalendarCounts = Mapping[dt.date, Counts]
 
 
@@ -72,12 +73,30 @@ class CalendarReader:
         try:
             known = path.stat()
             stamp = (known.st_mtime_ns, known.st_size)
-            if self._read is None or self._read[0] != stamp:
-                with path.open(encoding="utf-8-sig", newline="") as file:
-                    self._read = (stamp, _of_file(file, path))
-            return self._read[1]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise WarehouseError(f"calendar.file {path} cannot be read: {error}") from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        if self._read is None or self._read[0] != stamp:
+            self._read = (stamp, read_calendar_file(path))
+        return self._read[1]
+
+
+def read_calendar_file(path: Path) -> CalendarCounts:
+    """Counts by date of the CSV file of a calendar.
+
+    Raises:
+        WarehouseError: it cannot be read, or names the line that cannot be used.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _of_file(file, path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> WarehouseError:
+    reason = error.strerror if isinstance(error, OSError) else error
+    remedy = "write the file, or correct calendar.file"
+    return WarehouseError(f"calendar.file {path} cannot be read: {reason}", hint=remedy)
 
 
 def _statement(text: str) -> Statement:
@@ -133,7 +152,8 @@ def _of_file(file: TextIO, path: Path) -> CalendarCounts:
     header = [name.strip() for name in next(reader, [])]
     if not _is_header(header):
         shown = ",".join(header) or "missing"
-        raise WarehouseError(f"{path}:1: the header must be date and at least one count; it is {shown}")
+        line = f"{path}:1: the header must be date and at least one count; it is {shown}"
+        raise WarehouseError(line, hint=_CORRECT)
     known: dict[dt.date, Counts] = {}
     for fields in filter(None, reader):
         try:
@@ -141,7 +161,7 @@ def _of_file(file: TextIO, path: Path) -> CalendarCounts:
             if date in known:
                 raise ValueError(f"{date} is there twice; keep one line")
         except ValueError as error:
-            raise WarehouseError(f"{path}:{reader.line_num}: {error}") from error
+            raise WarehouseError(f"{path}:{reader.line_num}: {error}", hint=_CORRECT) from error
         known[date] = counts
     return known
 

@@ -14,7 +14,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from backfilld.state.pipeline.executor_settings import ExecutorSettings
 from backfilld.state.pipeline.warehouse_settings import WarehouseSettings
-from backfilld.state.spelling_suggestions import did_you_mean
+from backfilld.state.spelling_suggestions import nearest_name
 
 Settings = TypeVar("Settings", WarehouseSettings, ExecutorSettings)
 
@@ -61,8 +61,8 @@ def _wrong_kind(error: str | PydanticCustomError, value: object) -> ValidationEr
 
 def _unknown(kind: str, known: tuple[str, ...]) -> PydanticCustomError:
     words = " or ".join(repr(name) for name in known)
-    nearest = did_you_mean(kind, known)
-    hint = f"; {nearest}" if nearest.startswith("did") else ""
+    nearest = nearest_name(kind, known)
+    hint = f"; did you mean '{nearest}'?" if nearest else ""
     message = f"{kind!r} is not known; write {words}{hint}"
     return PydanticCustomError("unknown_kind", "{message}", {"message": message})
 

@@ -41,11 +41,11 @@ class WindowSettings(StrictModel):
     """When it opens again; on the next day where that is not later than `closes`."""
     timezone: TimeZone | None = None
     """The time zone of both; without it, the pipeline's."""
-    weekdays: tuple[Weekday, ...] = Field(default=(), strict=False)
+    weekdays: tuple[Weekday, ...] = Field(default=(), min_length=1, strict=False)
     """The days of the week on which it closes, `"mon"` to `"sun"`; without it, each day."""
-    processors: tuple[Name, ...] = Field(default=(), strict=False)
+    processors: tuple[Name, ...] = Field(default=(), min_length=1, strict=False)
     """The processors that it is for."""
-    pools: tuple[Name, ...] = Field(default=(), strict=False)
+    pools: tuple[Name, ...] = Field(default=(), min_length=1, strict=False)
     """The pools whose processors it is for. Without `processors` and `pools`, it is for all processors."""
 
     def closed_hours(self, timezone: str) -> ClosedHours:

@@ -8,6 +8,8 @@ from backfilld.state.pipeline.name_checks import nearest
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 
+_REMEDY = "a processor of an earlier state, or put it in after"
+
 
 def comparison_problems(
     where: str, processor: Processor, pipeline: Pipeline, earlier: Collection[str]
@@ -16,11 +18,9 @@ def comparison_problems(
     compared = {key: of for key, rule in processor.expect.rules.items() if (of := rule.compared_with())}
     for key, of in compared.items():
         if of not in earlier and of not in processor.after:
-            hint = nearest(of, list(pipeline.processors))
-            yield (
-                f"{where}.{key}.of: '{of}' is not settled before '{processor.name}'; name a"
-                f" processor of an earlier state, or put it in after{hint}"
-            )
+            hint = nearest(of, [name for name in pipeline.processors if name != processor.name])
+            remedy = "another processor, of an earlier state" if of == processor.name else _REMEDY
+            yield f"{where}.{key}.of: '{of}' is not settled before '{processor.name}'; name {remedy}{hint}"
     if len(set(compared.values())) > 1:
         stated = " and ".join(f"{key} with '{of}'" for key, of in compared.items())
         yield f"{where}: compares {stated}; a processor is compared with one other, so name the same one"

@@ -21,13 +21,13 @@ class DaysSettings(StrictModel):
 
     name: Name
     """What `days` of a processor refers to."""
-    weekdays: tuple[Weekday, ...] = Field(default=(), strict=False)
+    weekdays: tuple[Weekday, ...] = Field(default=(), min_length=1, strict=False)
     """Days of the week: `"mon"` to `"sun"`."""
     business: bool = False
     """Whether only Monday to Friday count, without `holidays`."""
     holidays: tuple[dt.date, ...] = Field(default=(), strict=False)
     """Dates that never count: a list, or the name of a CSV file with the column `date`."""
-    dates: tuple[dt.date, ...] = Field(default=(), strict=False)
+    dates: tuple[dt.date, ...] = Field(default=(), min_length=1, strict=False)
     """The dates that may count: a list, or the name of a CSV file with the column `date`."""
     query: str | None = Field(default=None, min_length=1)
     """SQL that gives the column `date` (a DATE) of the dates that may count, from `@start` to `@end`, in the
@@ -85,7 +85,7 @@ def _with_dates(table: dict[str, Any], folder: Path, problems: list[str]) -> dic
             except (OSError, ValueError, csv.Error) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
                 problems.append(f"{where}: {table[key]}: {reason}; correct the file or its name")
-                read[key] = []
+                read[key] = [dt.date.min]  # in place of its dates, so that no other mistake follows
     return read
 
 

@@ -35,5 +35,5 @@ class HistorySettings(StrictModel):
     """The column that names who started a run; runs of others make a date wait, by name."""
     running: tuple[str, ...] = Field(default=("running",), strict=False)
     """The statuses of an open run."""
-    succeeded: tuple[str, ...] = Field(default=("success", "skipped"), strict=False)
+    succeeded: tuple[str, ...] = Field(default=("success", "skipped"), min_length=1, strict=False)
     """The statuses of a run that ended well; all others are failures."""

@@ -59,7 +59,7 @@ class Processor(JobSettings):
     the name of its partitions."""
     date_timezone: TimeZone | None = None
     """The time zone whose days are the dates of a TIMESTAMP column. A DATETIME is local to it already."""
-    history_names: tuple[str, ...] = Field(default=(), strict=False)
+    history_names: tuple[str, ...] = Field(default=(), min_length=1, strict=False)
     """Its names in `[history]`, where they differ from `name`."""
     priority: Priority = Field(default=Priority.CRITICAL, strict=False)
     """`critical`, `important` or `fallback`: what happens to a date without its output."""

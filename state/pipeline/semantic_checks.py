@@ -18,10 +18,13 @@ from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.placeholders import command_problems
 from backfilld.state.pipeline.pool_checks import pool_problems
+from backfilld.state.pipeline.preflight_settings import PLACEHOLDERS as PREFLIGHT_PLACEHOLDERS
 from backfilld.state.pipeline.processor import PLACEHOLDERS, Processor
+from backfilld.state.pipeline.shared_table_checks import shared_table_warnings
 from backfilld.state.pipeline.warehouse_settings import SqlKind
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.check_command import PLACEHOLDERS as CHECK_PLACEHOLDERS
+from backfilld.state.spelling_suggestions import did_you_mean
 
 Location = tuple[int | str, ...]
 """A key's path, with numbers for the items of lists."""
@@ -43,7 +46,7 @@ def validate(pipeline: Pipeline) -> Iterator[str]:
 
 
 def warnings(pipeline: Pipeline) -> Iterator[str]:
-    """One line for each rule that accepts more than it seems to, and each past without a stated begin."""
+    """One line for what accepts more than it seems to, and for each past without a stated begin."""
     for phase in pipeline.phase:
         for processor in phase.processor:
             where = f"{processor_key(phase, processor)}.expect"
@@ -54,6 +57,7 @@ def warnings(pipeline: Pipeline) -> Iterator[str]:
                     " output"
                 )
     yield from need_warnings(pipeline)
+    yield from shared_table_warnings(pipeline)
 
 
 def _silent_zeros(expect: Expectation) -> Iterator[tuple[str, str]]:
@@ -139,6 +143,9 @@ def _leaves(loc: Location, value: Any) -> Iterator[tuple[Location, Any]]:
 def _job_problems(pipeline: Pipeline) -> Iterator[str]:
     yield from _limit_problems("jobs", pipeline.jobs, {})
     yield from _executor_problems("jobs", pipeline.jobs.executor, pipeline)
+    for check in pipeline.preflight.check:
+        for problem in command_problems(check.command, PREFLIGHT_PLACEHOLDERS):
+            yield f"preflight.check[{check.name}].command: {problem}"
     shared = {key: getattr(pipeline.jobs, key) for key in JobSettings.model_fields}
     for stage in pipeline.stages:
         for processor in stage.processors:
@@ -186,11 +193,13 @@ def _resource_problems(where: str, processor: Processor, pipeline: Pipeline) -> 
 
 
 def _command_problems(where: str, processor: Processor) -> Iterator[str]:
-    for problem in command_problems(processor.command, PLACEHOLDERS):
-        yield f"{where}.command: {problem}"
     check = processor.expect.check
-    for problem in command_problems(check.command, CHECK_PLACEHOLDERS) if check else ():
-        yield f"{where}.expect.check.command: {problem}"
+    for key, command, known in (
+        ("command", processor.command, PLACEHOLDERS),
+        ("source_command", processor.source_command, PLACEHOLDERS),
+        ("expect.check.command", check.command if check else (), CHECK_PLACEHOLDERS),
+    ):
+        yield from (f"{where}.{key}: {problem}" for problem in command_problems(command, known))
 
 
 def _name_problems(pipeline: Pipeline) -> Iterator[str]:
@@ -210,16 +219,25 @@ def _name_problems(pipeline: Pipeline) -> Iterator[str]:
 
 def _reference_problems(pipeline: Pipeline) -> Iterator[str]:
     for phase in pipeline.phase:
-        names = [p.name for p in phase.processor]
         for processor in phase.processor:
             for key, others in (("fallbacks", processor.fallbacks), ("after", processor.after)):
                 for other in others:
-                    if other not in names or other == processor.name:
-                        yield (
-                            f"{processor_key(phase, processor)}.{key}: '{other}' is not another"
-                            f" processor of this phase{nearest(other, names)}"
-                        )
+                    if problem := _not_a_sibling(pipeline, phase, processor, other):
+                        yield f"{processor_key(phase, processor)}.{key}: {problem}"
         yield from _cycle_problems(phase)
+
+
+def _not_a_sibling(pipeline: Pipeline, phase: Phase, processor: Processor, other: str) -> str:
+    """Why a name is not that of another processor of the same phase, with the remedy; empty where it is."""
+    names = [p.name for p in phase.processor if p.name != processor.name]
+    if other in names:
+        return ""
+    problem = f"'{other}' is not another processor of this phase"
+    if other == processor.name:
+        return f"{problem}: it is this one; remove it"
+    if other in pipeline.processors:
+        return f"{problem}: it is in {pipeline.stage_of[other].phase.name}; remove it"
+    return f"{problem}; {did_you_mean(other, names)}"
 
 
 def _cycle_problems(phase: Phase) -> Iterator[str]:
@@ -227,9 +245,13 @@ def _cycle_problems(phase: Phase) -> Iterator[str]:
         yield f"phase[{phase.name}]: after has no meaning in a sequential phase; order the processors"
     if phase.sequential and any(p.fallbacks for p in phase.processor):
         yield f"phase[{phase.name}]: fallbacks have no meaning in a sequential phase; remove them"
-    after = {p.name: p.predecessors for p in phase.processor}
+    # A processor that names itself is reported at its own key.
+    after = {p.name: tuple(n for n in p.predecessors if n != p.name) for p in phase.processor}
     # Who waits for a fallback waits for what the fallback waits for.
-    waits = {p.name: sum((after.get(f, ()) for f in p.fallbacks), p.predecessors) for p in phase.processor}
+    waits = {
+        p.name: sum((after.get(f, ()) for f in p.fallbacks if f != p.name), after[p.name])
+        for p in phase.processor
+    }
     try:
         graphlib.TopologicalSorter(waits).prepare()
     except graphlib.CycleError as error:

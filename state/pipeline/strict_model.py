@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from backfilld.state.pipeline.key_synonyms import known_synonym
 from backfilld.state.spelling_suggestions import did_you_mean, nearest_name
 
 
@@ -26,7 +27,8 @@ class StrictModel(BaseModel):
     def _refuse_unknown_keys(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
         """Refuse unknown keys together with all other mistakes of the table.
 
-        The value of a misspelt key is validated as that of the nearest key, which is then not missing too.
+        The value of a misspelt key takes the place of the nearest key, which is then not missing too. It is
+        not reported as wrong: the file does not have that key.
         """
         known = cls.known_keys()
         unknown = [key for key in data if key not in known] if isinstance(data, dict) else []
@@ -36,7 +38,7 @@ class StrictModel(BaseModel):
             InitErrorDetails(type=_error("unknown_key", cls._unknown(key), {"key": str(key)}), input=data)
             for key in unknown
         ]
-        meant = {nearest: data[key] for key in unknown if (nearest := nearest_name(str(key), known))}
+        meant = {near: data[key] for key in unknown if (near := cls._meant(str(key))) and near not in data}
         try:
             validate({**meant, **{key: data[key] for key in data if key in known}})
         except ValidationError as error:
@@ -45,6 +47,7 @@ class StrictModel(BaseModel):
                     type=_error(e["type"], e["msg"], e.get("ctx", {})), loc=e["loc"], input=e["input"]
                 )
                 for e in error.errors(include_url=False)
+                if e["loc"][:1] not in [(key,) for key in meant]
             ]
         raise ValidationError.from_exception_data(cls.__name__, errors)
 
@@ -55,8 +58,17 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _unknown(cls, key: object) -> str:
-        remedy = cls.misplaced_keys().get(str(key)) or did_you_mean(str(key), cls.known_keys())
-        return f"unknown key '{key}'; {remedy}"
+        if misplaced := cls.misplaced_keys().get(str(key)):
+            return f"unknown key '{key}'; {misplaced}"
+        meant = cls._meant(str(key))
+        hint = f"did you mean '{meant}'?" if meant else did_you_mean(str(key), cls.known_keys())
+        return f"unknown key '{key}'; {hint}"
+
+    @classmethod
+    def _meant(cls, key: str) -> str:
+        """The known key that is meant by an unknown one; empty where none is near."""
+        known = cls.known_keys()
+        return known_synonym(key, known) or nearest_name(key, known)
 
 
 def _error(kind: str, message: str, context: Mapping[str, Any]) -> PydanticCustomError:

@@ -65,6 +65,10 @@ class Daemon:
         self.more_environment: dict[str, str] = {"BACKFILLD_DATABASE": database} if database else {}
         self.database = database or f"sqlite:///{self.state / 'state.db'}"
 
+    def keep(self, processors: Collection[str]) -> None:
+        """Leave these processors alone in its pipeline file."""
+        self.pipeline.write_text(with_processors(self.pipeline.read_text(), processors))
+
     def start(self) -> None:
         """Start it and wait until it is ready."""
         self.launch()
@@ -188,7 +192,7 @@ def daemon(
     for old, new in {**PATIENT, **(changes or {})}.items():
         one.pipeline.write_text(one.pipeline.read_text().replace(old, new))
     if processors:
-        one.pipeline.write_text(with_processors(one.pipeline.read_text(), processors))
+        one.keep(processors)
     try:
         if start:
             one.start()

@@ -19,6 +19,8 @@ MISBEHAVIOURS = {
     "2021-10-25": ("exit1", "bootstrap", ""),
 }
 """What a job of each date does, and the outcome and reason of the date."""
+ONE_OF_EACH = ("nbac_team_boxscore", "team_offense_game_summary", "team_defense_zone_analysis")
+"""A processor of each phase."""
 TOLERANT = {
     "max_attempts = 3": "max_attempts = 3\nbreaker_threshold = 0",
     'name = "nbac_team_boxscore"': 'name = "nbac_team_boxscore"\nidle_timeout = "5s"\nmax_attempts = 10',
@@ -27,12 +29,12 @@ TOLERANT = {
 
 
 def test_every_misbehaviour_ends_where_it_should_with_figures_and_no_process_is_left(tmp_path):
-    with daemon(tmp_path / "d", changes=TOLERANT, processors=FEW) as one:
+    with daemon(tmp_path / "d", changes=TOLERANT, processors=ONE_OF_EACH) as one:
         # Given a job of each date that misbehaves, one that hangs, and one that writes no history
         for date, (kind, _, _) in MISBEHAVIOURS.items():
             misbehaviour.switch(one.lake, "team_offense_game_summary", dt.date.fromisoformat(date), kind)
         misbehaviour.switch(one.lake, "nbac_team_boxscore", dt.date(2021, 10, 24), "hang", times=1)
-        misbehaviour.switch(one.lake, "team_defense_game_summary", dt.date(2021, 10, 23), "no_history")
+        misbehaviour.switch(one.lake, "nbac_team_boxscore", dt.date(2021, 10, 23), "no_history")
         # When all dates have ended
         one.finish(one.enqueue(min(MISBEHAVIOURS), max(MISBEHAVIOURS)))
         # Then each ended as its job's output says, with the figures

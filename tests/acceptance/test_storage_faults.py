@@ -16,7 +16,7 @@ from tests.acceptance import audit
 from tests.acceptance.daemon import FEW, daemon
 from tests.timeouts import PATIENCE
 
-DATE = dt.date(2021, 10, 19)
+DATE, NEXT = dt.date(2021, 10, 19), dt.date(2021, 10, 20)
 
 LOCKER = """
 import sqlite3, sys
@@ -26,12 +26,12 @@ sys.stdin.read()
 """
 
 
-def all_is_well(one, number):
+def all_is_well(one, number, *dates):
     """The backfill ends, and lake and database are as if nothing had been."""
     one.finish(number)
     one.wait_for(lambda: one.ready() == "ok\n", "well again")
     assert one.signal(signal.SIGTERM) == 0
-    assert audit.wrong_partitions(one.lake, [DATE]) == []
+    assert audit.wrong_partitions(one.lake, dates or [DATE]) == []
     assert audit.overlaps(one.lake) == []
     assert audit.repeated(one.lake) == {}
     assert audit.wrong_rows(one.database, one.lake) == []
@@ -95,7 +95,7 @@ def small_disk(one):
         return SizeLimit(one)
 
 
-def test_a_full_disk_stops_nothing_for_good(tmp_path):
+def test_a_full_disk_stops_nothing_for_good_and_a_kill_meanwhile_loses_nothing(tmp_path):
     with (
         daemon(tmp_path / "d", pace="0.3", processors=FEW, start=False) as one,
         contextlib.closing(small_disk(one)) as disk,
@@ -115,17 +115,10 @@ def test_a_full_disk_stops_nothing_for_good(tmp_path):
         assert "Traceback" not in one.log()
         # And it goes on by itself as soon as there is room
         disk.make_room()
-        all_is_well(one, number)
-        assert "the engine worker has recovered" in one.log()
-
-
-def test_a_daemon_killed_while_its_disk_was_full_loses_nothing(tmp_path):
-    with (
-        daemon(tmp_path / "d", pace="0.3", processors=FEW, start=False) as one,
-        contextlib.closing(small_disk(one)) as disk,
-    ):
-        one.start()
-        number = one.enqueue(DATE.isoformat(), DATE.isoformat())
+        one.finish(number)
+        one.wait_for(lambda: "the engine worker has recovered" in one.log(), "recovered")
+        # When it is killed while the disk is full again, the next one loses nothing
+        number = one.enqueue(NEXT.isoformat(), NEXT.isoformat())
         one.wait_for(lambda: running(one), "running")
         disk.fill()
         one.wait_for(lambda: disk.words in one.ready(), "reporting the full disk")
@@ -133,7 +126,7 @@ def test_a_daemon_killed_while_its_disk_was_full_loses_nothing(tmp_path):
         if isinstance(disk, SmallDisk):
             disk.make_room()
         one.start()
-        all_is_well(one, number)
+        all_is_well(one, number, DATE, NEXT)
 
 
 def test_the_daemon_waits_for_a_lock_of_another_process(tmp_path):

@@ -14,17 +14,17 @@ from backfilld.daemon.reports import state_lookup
 from backfilld.demo import environment, misbehaviour
 from backfilld.state.store import checks
 from backfilld.state.store.database import Database
+from tests.acceptance.daemon import with_processors
 from tests.integration.command_line import CommandLine
 
 OPENER, DAY = "2021-10-19", "2021-10-26"
-SMALL = """
-name = "small"
-warehouse = { kind = "lake", path = "lake" }
-calendar.season = [{ name = "2021-22", opens = 2021-10-19, closes = 2022-06-16 }]
-phase = [{ name = "raw", processor = [
-    { name = "box", table = "nba.box", date_column = "day", command = ["true", "{date}"] },
-] }]
-"""
+FEW = (
+    "nbac_gamebook_player_stats",
+    "nbac_team_boxscore",
+    "bdl_player_boxscores",
+    "upcoming_team_game_context",
+    "player_shot_zone_analysis",
+)
 
 
 @pytest.fixture
@@ -39,6 +39,14 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pipeline = environment.prepare(tmp_path / "demo")
     monkeypatch.setenv("BACKFILLD_PIPELINE", str(pipeline))
     return pipeline.parent
+
+
+@pytest.fixture
+def few(stage: Path) -> Path:
+    """The same with few processors: a plan asks each script for its options, which takes a process."""
+    path = stage / "pipeline.toml"
+    path.write_text(with_processors(path.read_text(), FEW))
+    return stage
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +65,6 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def filled(opened: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BACKFILLD_PIPELINE", str(opened / "pipeline.toml"))
     return opened
-
-
-@pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pipeline of one processor on an empty lake."""
-    (tmp_path / "pipeline.toml").write_text(SMALL)
-    (tmp_path / "lake").mkdir()
-    monkeypatch.setenv("BACKFILLD_PIPELINE", str(tmp_path / "pipeline.toml"))
-    return tmp_path
 
 
 # ------------------------------------------------------------------------------------------------ validate
@@ -110,11 +109,11 @@ def test_each_date_is_printed_with_its_missing_processors(command: CommandLine, 
     assert printed.rows("2021-10-20 bootstrap")
 
 
-def test_a_short_table_and_a_failed_run_have_their_figures(command: CommandLine, stage: Path) -> None:
+def test_a_short_table_and_a_failed_run_have_their_figures(command: CommandLine, few: Path) -> None:
     # Given a source with 2 of 4 rows, and one whose run failed
     date = dt.date.fromisoformat(OPENER)
-    misbehaviour.switch(stage / "lake", "nbac_team_boxscore", date, "partial")
-    misbehaviour.switch(stage / "lake", "bdl_player_boxscores", date, "fail_quietly")
+    misbehaviour.switch(few / "lake", "nbac_team_boxscore", date, "partial")
+    misbehaviour.switch(few / "lake", "bdl_player_boxscores", date, "fail_quietly")
     steps = json.loads(command("validate", OPENER, "--plan", "--json").out)["plan"]["phases"][0]["steps"]
     for step in steps:
         if step["processor"] in ("nbac_team_boxscore", "bdl_player_boxscores"):
@@ -165,10 +164,10 @@ def test_nothing_is_suggested_beyond_a_hole_before_the_range(command: CommandLin
     assert not printed.rows("(cd ", "zone_analysis")
 
 
-def test_a_script_that_is_empty_is_not_suggested(command: CommandLine, stage: Path) -> None:
-    script = stage / "empty.py"
+def test_a_script_that_is_empty_is_not_suggested(command: CommandLine, few: Path) -> None:
+    script = few / "empty.py"
     script.write_text("")
-    path = stage / "pipeline.toml"
+    path = few / "pipeline.toml"
     text = path.read_text()
     path.write_text(text.replace('"-m", "backfilld.demo.jobs.nbac_team_boxscore"', '"empty.py"'))
     printed = command("validate", OPENER, "--plan")
@@ -201,18 +200,16 @@ def test_its_json_carries_plan_and_comparison(command: CommandLine, stage: Path)
 # --------------------------------------------------------------------------------- what a daemon remembers
 
 
-def test_a_daemon_s_accepted_gaps_count_and_its_times_are_the_plan_s(
-    command: CommandLine, stage: Path
-) -> None:
+def test_a_daemon_s_accepted_gaps_count_and_its_times_are_the_plan_s(command: CommandLine, few: Path) -> None:
     # Given a state database in which a gap of the opener was accepted
     date = dt.date.fromisoformat(OPENER)
-    state = stage / "state"
+    state = few / "state"
     state.mkdir()
     db = Database(f"sqlite:///{state / 'state.db'}")
     db.upgrade()
     with db.write() as tx:
         checks.accept(tx, date, "nbac_team_boxscore", actor="ann", reason="lost", now=time.time())
-    pipeline = load_pipeline(stage / "pipeline.toml")
+    pipeline = load_pipeline(few / "pipeline.toml")
     assert (
         state_lookup.known_checks(db, pipeline, date, date)[date]["nbac_team_boxscore"].accepted_by == "ann"
     )
@@ -224,42 +221,6 @@ def test_a_daemon_s_accepted_gaps_count_and_its_times_are_the_plan_s(
     # Then no step of the plan fills it
     assert len(without.rows("(cd ", "nbac_team_boxscore")) == 1
     assert not with_it.rows("(cd ", "nbac_team_boxscore")
-
-
-def test_a_state_of_another_version_is_no_guess(command: CommandLine, small: Path) -> None:
-    (small / "state.db").touch()
-    printed = command("validate", OPENER, "--state-dir", small)
-    assert printed.code == 2
-    assert "start the daemon once, which upgrades it" in printed.err
-
-
-def test_a_state_directory_without_a_database_is_reported(command: CommandLine, small: Path) -> None:
-    printed = command("validate", OPENER, "--state-dir", small / "typo")
-    assert printed.err == (
-        f"no state database in {small}/typo: the attempts and waivers of the daemon are not included;"
-        " correct --state-dir or leave it out\n"
-    )
-    assert printed.out == command("validate", OPENER).out
-
-
-def test_the_state_is_read_while_it_is_written(command: CommandLine, small: Path) -> None:
-    # Given a state database that another process is writing
-    db = Database(f"sqlite:///{small / 'state.db'}")
-    db.upgrade()
-    with db.write():
-        printed = command("validate", OPENER, "--plan", "--state-dir", small)
-    db.close()
-    # Then it is read as it was, at once
-    assert (printed.code, printed.err) == (1, "")
-    assert printed.rows("box", "NEVER RAN")
-
-
-def test_a_lake_that_is_not_there_is_no_answer(command: CommandLine, small: Path) -> None:
-    (small / "lake").rmdir()
-    for words in (["validate", OPENER], ["quality", OPENER]):
-        printed = command(*words)
-        assert (printed.code, printed.out) == (1, "")
-        assert "the warehouse could not be queried: " in printed.err
 
 
 # ----------------------------------------------------------------------------------------------- preflight
@@ -280,46 +241,13 @@ def test_preflight_of_what_is_there_is_ready(command: CommandLine, filled: Path,
     assert printed.rows("✓ dry runs", "nbac_gamebook_player_stats --dry-run exited with 0")
 
 
-def test_preflight_with_warnings_is_a_2_and_quick_leaves_the_dry_runs_out(
-    command: CommandLine, small: Path
-) -> None:
-    printed = command("preflight", OPENER, "--quick")
-    assert printed.code == 2
-    assert printed.rows("⚠ data so far", "raw: 0 of 1 dates ready, 0.0 % complete")
-    assert printed.rows("→ its jobs will run; --sources critical or none leaves them out")
-    assert printed.rows("– dry runs", "left out by --quick")
-
-
-def test_preflight_that_finds_something_critical_is_a_1(command: CommandLine, small: Path) -> None:
-    (small / "lake").rmdir()
-    printed = command("preflight", "--quick", "--json")
-    report = json.loads(printed.out)
-    assert (printed.code, report["exit_code"]) == (1, 1)
-    groups = {one["check"]: one["group"] for one in report["results"]}
-    assert (groups["warehouse"], groups["state"]) == ("warehouse", "daemon")
-
-
-def test_preflight_of_a_bad_file_names_key_and_remedy(command: CommandLine, small: Path) -> None:
-    path = small / "pipeline.toml"
-    path.write_text(SMALL.replace("date_column", "date_colum"))
-    printed = command("preflight")
-    assert printed.code == 1
-    assert printed.rows("✗ pipeline file", "did you mean 'date_column'?")
-
-
-def test_preflight_of_a_file_that_is_not_there_names_the_option(command: CommandLine, small: Path) -> None:
-    printed = command("preflight", "--pipeline", small / "typo.toml")
-    assert printed.code == 1
-    assert printed.rows("→ correct --pipeline or BACKFILLD_PIPELINE")
-
-
 # ------------------------------------------------------------------------------------------------- quality
 
 
-def test_rows_below_their_standard_are_listed_by_date(command: CommandLine, stage: Path) -> None:
+def test_rows_below_their_standard_are_listed_by_date(command: CommandLine, few: Path) -> None:
     # Given a processor that wrote rows of poor quality
     date = dt.date.fromisoformat(OPENER)
-    misbehaviour.switch(stage / "lake", "upcoming_team_game_context", date, "degraded")
+    misbehaviour.switch(few / "lake", "upcoming_team_game_context", date, "degraded")
     steps = json.loads(command("validate", OPENER, "--plan", "--json").out)["plan"]["phases"]
     needed = ("nbac_gamebook_player_stats", "nbac_team_boxscore", "upcoming_team_game_context")
     for step in (step for phase in steps for step in phase["steps"] if step["processor"] in needed):
@@ -330,7 +258,7 @@ def test_rows_below_their_standard_are_listed_by_date(command: CommandLine, stag
     assert printed.code == 1
     assert printed.rows("⚠ upcoming_team_game_context: 0 of 4 rows hold completeness_percentage >= 95 (0.0%)")
     assert printed.rows("2021-10-19 ⚠ degraded: 0 of 4 rows")
-    assert printed.rows("– player_daily_cache: no rows")
+    assert printed.rows("– player_shot_zone_analysis: no rows")
     assert printed.rows("no quality standard configured: nbac_gamebook_player_stats")
 
 

@@ -50,6 +50,9 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('name = "phase3" -> nam = "phase3"', "phase[0]: unknown key 'nam'; did you mean 'name'?"),
         ('timezone -> time_zone', "top level: unknown key 'time_zone'; did you mean 'timezone'?"),
         ('timezone -> path', "top level: unknown key 'path'; the lake's belongs under [warehouse]"),
+        ('name = "team" -> name = "team"\nretries = 3', f"{TEAM}: unknown key 'retries'; did you mean 'max_attempts'?"),
+        ('name = "team" -> name = "team"\nschedule = "@daily"', f"{TEAM}: unknown key 'schedule'; did you mean 'days'?"),
+        ('name = "team" -> name = "team"\ndepends_on = ["a"]', f"{TEAM}: unknown key 'depends_on'; did you mean 'needs'?"),
         # what is required
         ('table = "nba_analytics. -> #', f"{TEAM}.table: is required; add it"),
         ('kind = "bigquery" -> ', "warehouse.kind: is required; add it"),
@@ -127,7 +130,8 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('fallbacks = ["team"] -> fallbacks = ["teams"]', f"{PLAYER}.fallbacks: 'teams' is not another processor of"),
         ('fallbacks = ["team"] -> fallbacks = ["zones"]', f"{PLAYER}.fallbacks: 'zones' is not another processor of"),
         ('after = ["team"] -> after = ["tem"]', f"{PLAYER}.after: 'tem' is not another processor of this phase; did you"),
-        ('after = ["team"] -> after = ["player"]', f"{PLAYER}.after: 'player' is not another processor of this phase"),
+        ('after = ["team"] -> after = ["player"]', f"{PLAYER}.after: 'player' is not another processor of this phase: it is this one; remove it"),
+        ('after = ["team"] -> after = ["zones"]', f"{PLAYER}.after: 'zones' is not another processor of this phase: it is in phase4; remove it"),
         ('history_names = -> after = ["player"] #', "phase[phase3]: after, needs and fallbacks run in a circle: team -> player"),
         ('name = "cache" -> name = "cache"\nafter = ["zones"]', "phase[phase4]: after has no meaning in a sequential"),
         ('name = "cache" -> name = "cache"\nfallbacks = ["zones"]', "phase[phase4]: fallbacks have no meaning in a seq"),
@@ -146,6 +150,15 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('"--date", "{date}"] -> "{day}"]', f"{TEAM}.command: unknown placeholder {{day}}; known are date, dates"),
         ('"--date", "{date}"] -> "{Date}"]', f"{TEAM}.command: {{Date}} is not a placeholder; did you mean {{date}}?"),
         ('"--date", "{date}"] -> "{ date }"]', f"{TEAM}.command: {{ date }} is not a placeholder; did you mean {{date}}"),
+        ('"--date", "{date}"] -> "{{ ds }}"]', f"{TEAM}.command: {{{{ ds }}}} is a template, and no template is rendered; write {{date}}"),
+        ('"--date", "{date}"] -> "{{ macros.ds_add(ds, -1) }}"]', f"{TEAM}.command: {{{{ macros.ds_add(ds, -1) }}}} is a template"),
+        ('"--date", "{date}"] -> "{% if x %}a{% endif %}"]', f"{TEAM}.command: {{% if x %}} is a template"),
+        ('"--date", "{date}"] -> "{ds}"]', f"{TEAM}.command: unknown placeholder {{ds}}; write {{date}}"),
+        ('"--date", "{date}"] -> "{ ds }"]', f"{TEAM}.command: {{ ds }} is not a placeholder; did you mean {{date}}?"),
+        ('"--date", "{date}"] -> "{date:%Y%m%d}"]', f"{TEAM}.command: {{date:%Y%m%d}} is not a placeholder, which has a name alone; write {{date}}, such as 2024-03-01"),
+        ('"--date", "{date}"] -> "{date - 1}"]', f"{TEAM}.command: {{date - 1}} is not a placeholder"),
+        ('"python3", "jobs/team.py", "--date", "{date}" -> "{python} jobs/team.py {date}"', f'{TEAM}.command: the first word is not a program; write each argument as a word: "{{python}}", "jobs/team.py", "{{date}}"'),
+        ('history_names = -> source_command = ["load", "{ ds }"] #', f"{TEAM}.source_command: {{ ds }} is not a placeholder"),
         ('["python3", "jobs/team.py", "--date", "{date}"] -> []', f"{TEAM}.command: is empty; fill it in"),
         ('["python3", "jobs/team.py", "--date", "{date}"] -> [" "]', f"{TEAM}.command: the first word is empty; write"),
         ('["python3", "jobs/team.py", "--date", "{date}"] -> "t {date}"', f"{TEAM}.command: 't {{date}}' is not a list"),
@@ -237,6 +250,48 @@ def test_a_ramp_and_a_seasons_lookback_need_a_season() -> None:
         "phase[p].processor[a].expect.ramp: counts days of a season; add [[calendar.season]]",
         "phase[p].lookback: there is no season; add [[calendar.season]] or give days",
     ]
+
+
+@pytest.mark.parametrize("key", ["after", "fallbacks"])
+def test_a_processor_that_names_itself_is_told_once(key: str) -> None:
+    with pytest.raises(PipelineError) as raised:
+        pipeline(phase("p", processor("a", **{key: ["a"]})))
+    assert [line.split(": ")[0] for line in raised.value.problems] == [f"phase[p].processor[a].{key}"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        '{"run_date": "{date}"}',
+        "{run_date: {date}}",
+        "{date: {date}}",
+        "--format={{.Names}}",
+        "{ print $1 }",
+        "${HOME}/x",
+    ],
+)
+def test_other_braces_reach_the_job_as_they_are(word: str) -> None:
+    one = pipeline(phase("p", processor("a", command=["job", word]))).processors["a"]
+    assert one.argv({"date": "2024-03-01"})[1] == word.replace("{date}", "2024-03-01")
+
+
+@pytest.mark.parametrize(
+    ("key", "keys"),
+    [
+        ("window[w].processors", {"window": [{"processors": []}]}),
+        ("window[w].pools", {"window": [{"pools": []}]}),
+        ("window[w].weekdays", {"window": [{"weekdays": []}]}),
+        ("calendar.days[d].dates", {"calendar": {"days": [{"name": "d", "business": True, "dates": []}]}}),
+        ("calendar.days[d].weekdays", {"calendar": {"days": [{"name": "d", "weekdays": []}]}}),
+        ("history.succeeded", {"history": {"table": "ops.runs", "succeeded": []}}),
+    ],
+)
+def test_an_empty_list_that_would_mean_all_is_refused(key: str, keys: dict[str, Any]) -> None:
+    hours = {"name": "w", "closes": "08:00", "opens": "18:00"}
+    keys = {name: [{**hours, **one} for one in v] if name == "window" else v for name, v in keys.items()}
+    with pytest.raises(PipelineError) as raised:
+        pipeline(phase("p", processor("a")), **keys)
+    assert raised.value.problems == [f"{key}: is empty; fill it in"]
 
 
 def test_a_fallback_that_waits_for_what_it_stands_in_for_is_a_circle() -> None:

@@ -50,6 +50,14 @@ def test_all_unknown_keys_are_told_and_a_misspelt_one_is_not_missing_too() -> No
     ]
 
 
+@pytest.mark.parametrize("keys", [{"retries": "x"}, {"refres": 3}, {"after": ["b"], "aftr": 3}])
+def test_a_misspelt_key_has_no_second_mistake_at_a_key_that_is_not_there(keys: dict[str, object]) -> None:
+    with pytest.raises(PipelineError) as raised:
+        parse_pipeline(pipeline_data(phase("p", processor("a", **keys), processor("b"))), HERE)
+    (problem,) = raised.value.problems
+    assert problem.startswith("phase[p].processor[a]: unknown key ")
+
+
 def test_what_refers_to_a_table_at_fault_is_no_mistake_of_its_own() -> None:
     one = processor("a", pool="api", days="mondays", expect={"ramp": [{"until_day": 5, "rows": [1]}]})
     season = {"name": "2021-22", "opens": "soon", "closes": dt.date(2022, 6, 16)}
@@ -78,6 +86,7 @@ def test_an_unreadable_file_of_dates_does_not_hide_other_mistakes() -> None:
         "calendar.days[closed].holidays",
         "phase[p].processor[a].after",
     }
+    assert not [line for line in raised.value.problems if "names every day" in line]
 
 
 def test_a_mistake_in_jobs_is_told_once_and_not_for_every_processor() -> None:

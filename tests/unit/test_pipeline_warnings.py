@@ -1,5 +1,6 @@
 """`pipeline check` warns of rules that accept a silent zero."""
 
+import datetime as dt
 import json
 
 import pytest
@@ -48,6 +49,47 @@ def test_a_minimum_of_zero_rows_is_warned_of_where_it_decides(expect, keys):
     lines = warned(**expect)
     assert [line.split(":")[0] for line in lines] == [f"phase[mid].processor[box].expect.{k}" for k in keys]
     assert all("accepts a silent zero" in line and "; write 1 or more" in line for line in lines)
+
+
+SHARED = "is also the output of 'orders', and no rule tells their rows apart"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "warned_of"),
+    [
+        ({}, {}, True),
+        ({"expect": {"rows": [1, 9]}}, {"expect": {"rows": [1, 200]}}, True),
+        ({"until": dt.date(2024, 5, 1)}, {"since": dt.date(2024, 4, 1)}, True),
+        ({"until": dt.date(2024, 3, 1)}, {"since": dt.date(2024, 4, 1)}, False),
+        ({}, {"expect": {"filled": {"columns": ["score"]}}}, False),
+        ({"expect": {"unique": {"columns": ["id"]}}}, {"expect": {"unique": {"columns": ["id"]}}}, True),
+        ({"fallbacks": ["daily"]}, {}, False),
+    ],
+)
+def test_a_second_processor_of_a_table_is_warned_of_where_the_first_makes_it_complete(
+    first, second, warned_of
+):
+    orders = processor("orders", table="raw.orders", **first)
+    daily = processor("daily", table="raw.orders", **second)
+    lines = [line for line in warnings(pipeline(phase("raw", orders, daily))) if SHARED in line]
+    assert [line.split(":")[0] for line in lines] == ["phase[raw].processor[daily].table"] * warned_of
+
+
+def test_a_calendar_file_that_is_not_there_is_refused_by_pipeline_check(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "small.toml"
+    path.write_text(FILE.replace("[[phase]]", 'calendar.file = "cal.csv"\n[[phase]]', 1))
+    command = CommandLine(monkeypatch, capsys)
+    refused = command("pipeline", "check", "--pipeline", path)
+    assert refused.code == 1
+    assert f"calendar.file: {tmp_path}/cal.csv cannot be read: No such file or directory" in refused.err
+    assert "; write the file, or correct calendar.file" in refused.err
+    (tmp_path / "cal.csv").write_text("date,games\n2021-10-32,1\n")
+    refused = command("pipeline", "check", "--json", "--pipeline", path)
+    assert refused.code == 1
+    (problem,) = json.loads(refused.out)["problems"]
+    assert "cal.csv:2: '2021-10-32' is not a date" in problem
+    (tmp_path / "cal.csv").write_text("date,games\n2021-10-19,1\n")
+    assert command("pipeline", "check", "--pipeline", path).code == 0
 
 
 def test_pipeline_check_prints_the_warning_and_still_passes(tmp_path, monkeypatch, capsys):

@@ -10,8 +10,11 @@ import click
 from backfilld.api.cli.output import example, json_option, print_json
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.resource_limits import slot_warnings
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.calendar_counts import read_calendar_file
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.loading import PipelineError
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.semantic_checks import warnings
 from backfilld.state.rules.machine import Machine
 
@@ -35,6 +38,20 @@ def pipeline() -> None:
     """Check the pipeline file, or draw its states."""
 
 
+def _read_calendar(pipeline: Pipeline) -> None:
+    """Read the calendar's CSV file, if it is one.
+
+    Raises:
+        PipelineError: it is not there, or cannot be used.
+    """
+    if pipeline.calendar.file:
+        try:
+            read_calendar_file(pipeline.path.parent / pipeline.calendar.file)
+        except WarehouseError as error:
+            problem = str(error).removeprefix("calendar.file ")
+            raise PipelineError(pipeline.path, [f"calendar.file: {problem}; {error.hint}"]) from error
+
+
 @pipeline.command(epilog=example("pipeline check --pipeline my.toml"))
 @pipeline_option
 @json_option
@@ -45,6 +62,7 @@ def check(path: str | None, as_json: bool) -> None:
     """
     try:
         loaded = load_pipeline(chosen_pipeline(path))
+        _read_calendar(loaded)
     except PipelineError as error:
         if as_json:
             print_json({"file": str(error.path), "problems": error.problems})

@@ -101,7 +101,7 @@ def retry(
         print_answer(answer, _retried_date(answer, processor), as_json)
     else:
         how = {"force": force, "cascade": cascade, "dry_run": dry_run}
-        body = {**query, **how, "processors": processor}
+        body = {**query, **how, **_of_processors(processor)}
         answer = client.post("/v1/dates/retry", body)
         again = f"{', '.join(processor)} runs again as backfill {answer['backfill']}: " if processor else ""
         runs = "dry run: " if dry_run else again
@@ -144,7 +144,8 @@ def accept(
         answer = client.post(f"/v1/dates/{start}/accept", {"processor": processors[0], "reason": reason})
         print_answer(answer, f"{start} passes without {processors[0]}", as_json)
     else:
-        answer = client.post("/v1/dates/accept", {**query, "processors": processors, "reason": reason})
+        body = {**query, **_of_processors(processors), "reason": reason}
+        answer = client.post("/v1/dates/accept", body)
         _print(answer, "{} accepted", as_json)
 
 
@@ -200,3 +201,8 @@ def _print(answer: Json, sentence: str, as_json: bool) -> None:
     print_answer(answer, "\n".join(lines if groups else [*lines, "  no date matches"]), as_json)
     if answer["refused"] and not answer["changed"]:
         raise click.exceptions.Exit(1)
+
+
+def _of_processors(names: list[str]) -> dict[str, list[str]]:
+    """The part of a request that names processors; without it, the request is about all."""
+    return {"processors": names} if names else {}

@@ -1,0 +1,51 @@
+"""Processors that name the same output table, where no rule tells their rows apart. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Iterator
+
+from backfilld.state.pipeline.name_checks import processor_key
+from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.processor import Processor
+from backfilld.state.rules.expectations.rule import RowBound
+
+
+def shared_table_warnings(pipeline: Pipeline) -> Iterator[str]:
+    """One line for each processor that is complete by the rows of one before it."""
+    for first, second in itertools.combinations(pipeline.processors.values(), 2):
+        if (
+            first.table == second.table
+            and _same_days(first, second)
+            and not _replaces(first, second)
+            and not _tells_apart(second, first)
+        ):
+            where = processor_key(pipeline.stage_of[second.name].phase, second)
+            yield (
+                f"{where}.table: {second.table} is also the output of '{first.name}', and no rule tells their"
+                f" rows apart: where those of '{first.name}' suffice, '{second.name}' is complete and its job"
+                " does not run; name its own table, or state a rule that only its own rows satisfy, such as"
+                " expect.filled"
+            )
+
+
+def _same_days(first: Processor, second: Processor) -> bool:
+    """Whether two processors may have output on the same date, as far as the file says."""
+    begin = max(first.since or dt.date.min, second.since or dt.date.min)
+    end = min(first.until or dt.date.max, second.until or dt.date.max)
+    return begin <= end and (first.days == second.days or None in (first.days, second.days))
+
+
+def _replaces(first: Processor, second: Processor) -> bool:
+    """Whether one of two processors is a fallback of the other: its rows are to satisfy both."""
+    return first.name in second.fallbacks or second.name in first.fallbacks
+
+
+def _tells_apart(second: Processor, first: Processor) -> bool:
+    """Whether the second has a rule about what its rows are, and not how many, that the first has not."""
+    return any(
+        getattr(first.expect, key) != rule
+        for key, rule in second.expect.rules.items()
+        if not isinstance(rule, RowBound)
+    )
