@@ -1,11 +1,12 @@
 """Makes a backfill with the generated Python client and prints what it is told, as JSON.
 
-Runs in the environment of the generator, beside the package `generated`, with BACKFILLD_URL and BACKFILLD_TOKEN.
+Runs in the generator's environment, beside the package `generated`, with BACKFILLD_URL and BACKFILLD_TOKEN.
 """
 
 import datetime as dt
 import json
 import os
+import sys
 
 from generated import AuthenticatedClient
 from generated.api.backfills import create_backfill, get_backfill, list_backfill_dates
@@ -48,13 +49,12 @@ def main() -> None:
         "note": backfill.note,
         "outcomes": made.outcomes.to_dict(),
         "dates": [str(row.date) for row in rows.items],
-        "verdicts": sorted(
-            {check.verdict.value for check in date.processors if isinstance(check.verdict, Verdict)}
-        ),
+        "verdicts": sorted({Verdict(check.verdict).value for check in date.processors}),
         "refused": [refused.status, [fault.field for fault in refused.errors or ()]],
         "absent": [absent.status, absent.type_],
     }
-    print(json.dumps(told))
+    sys.stdout.write(json.dumps(told))
 
 
-main()
+if __name__ == "__main__":
+    main()
