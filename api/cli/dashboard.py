@@ -212,7 +212,9 @@ def _details(view: Snapshot) -> Iterator[tuple[str, Text]]:
     if len(jobs) > MAX_JOBS:
         yield "running", Text(f"and {len(jobs) - MAX_JOBS} more", style="dim")
     for wait in view.activity["waiting"]:
-        words = f"{wait['first']}: {sanitize_line(wait['waiting_on'])}"
+        # Others of them may wait for something else of the same kind.
+        first = f"first {wait['first']}" if wait["dates"] > 1 else wait["first"]
+        words = f"{first}: {sanitize_line(wait['waiting_on'])}"
         many = Text(f"{wait['dates']:>5} ", style="yellow")
         yield "waiting", Text.assemble(many, words, no_wrap=True, overflow="ellipsis")
     for hold in progress["holds"]:
