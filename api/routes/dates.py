@@ -120,7 +120,9 @@ def retry_dates(service: DaemonService, *, body: date_changes.RetryDates) -> res
     Regressed dates run what is missing. Dates with the mark `stale` run what is stale of them once, and then
     what becomes stale by that. A range without a filter is for its failed and regressed dates.
     """
-    how = Retry(force=body.force, cascades=body.cascade, processors=body.processors, dry_run=body.dry_run)
+    how = Retry(
+        force=body.force, cascades=body.cascade, processors=body.processors or (), dry_run=body.dry_run
+    )
     query = _query(service.context, body)
     reach = _reach(service, query, how)
     return serializers.date_answers(service.commands.retry_dates(query, how, by=current_actor()), reach)
@@ -134,7 +136,9 @@ def accept_dates(service: DaemonService, *, body: date_changes.AcceptDates) -> r
     with `processors`, also waives in advance: before the date is enqueued, or before its turn.
     """
     query = _query(service.context, body)
-    answers = service.commands.accept_dates(query, body.processors, by=current_actor(), reason=body.reason)
+    answers = service.commands.accept_dates(
+        query, body.processors or (), by=current_actor(), reason=body.reason
+    )
     return serializers.date_answers(answers)
 
 
@@ -172,7 +176,7 @@ def _query(context: EngineContext, body: date_changes.DatesBody) -> DateQuery:
         mark=body.mark,
         more=DateFilter(
             outcomes=body.outcome or (),
-            processors=body.processors if body.verdict else (),
+            processors=(body.verdict and body.processors) or (),
             verdicts=body.verdict or (),
         ),
     )

@@ -52,7 +52,9 @@ class DatesBody(StrictModel):
     state: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     outcome: Outcomes | None = None
     mark: Annotated[Mark, Field(strict=False)] | None = None
-    processors: Annotated[tuple[ProcessorName, ...], Field(min_length=1, max_length=1000, strict=False)] = ()
+    processors: (
+        Annotated[tuple[ProcessorName, ...], Field(min_length=1, max_length=1000, strict=False)] | None
+    ) = None
     verdict: Verdicts | None = None
 
     @model_validator(mode="after")

@@ -18,10 +18,12 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import readmit
 from backfilld.daemon.events import Event
 from backfilld.state.pipeline.phase import PENDING
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.calendar import Counts, Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import calendar_days, check_resets, checks, dates, upstream_checks
 from backfilld.state.store.database import Transaction
 
@@ -71,8 +73,8 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
 def _query_newly_expected(tx: Transaction, context: EngineContext) -> None:
     """Query the outputs that the file expects of done dates and that it did not expect when these ended.
 
-    Of a processor that was added, of an earlier `since`, of other `days`, of a season that opens earlier.
-    Dates that are missing one are then `regressed`.
+    Of a processor that was added, or taken out and put back, of an earlier `since`, of other `days`, of a
+    season that opens earlier. Dates that are missing one are then `regressed`.
     """
     pipeline = context.pipeline
     pairs = [
@@ -82,13 +84,20 @@ def _query_newly_expected(tx: Transaction, context: EngineContext) -> None:
         for name, processor in pipeline.processors.items()
         if name not in known and pipeline.expects(processor, day)
     ]
-    pairs += [
+    pairs += _expected_now(pipeline, upstream_checks.of_dismissed_dates(tx))
+    check_resets.expect_anew(tx, pairs, context.now())
+    returned = _expected_now(pipeline, upstream_checks.unsatisfied_of_done_dates(tx))
+    checks.request_check(tx, returned, context.now(), evaluated=True)
+
+
+def _expected_now(pipeline: Pipeline, outputs: Iterable[tuple[dt.date, Counts | None, str]]) -> list[Pair]:
+    """The outputs, each with the counts of its date, that the file expects."""
+    return [
         (date, name)
-        for date, counts, name in upstream_checks.of_dismissed_dates(tx)
+        for date, counts, name in outputs
         if name in pipeline.processors
         and pipeline.expects(pipeline.processors[name], pipeline.seasons.day(date, counts))
     ]
-    check_resets.expect_anew(tx, pairs, context.now())
 
 
 def admitted_days(tx: Transaction, context: EngineContext) -> list[Day]:

@@ -12,7 +12,7 @@ from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
 from backfilld.daemon.engine.check_command_runs import CheckRuns
 from backfilld.daemon.engine.collect_evidence import Validator
-from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.launch import Launcher
 from backfilld.daemon.engine.requeue import readmit
 from backfilld.daemon.engine.revalidation import Sweeper
@@ -27,6 +27,7 @@ from backfilld.state.store import (
     attempts,
     check_resets,
     checks,
+    circuit_breaker,
     dates,
     future_times,
     holds,
@@ -210,10 +211,19 @@ class Engine:
             check_resets.reset_other_tables(tx, {name: p.table for name, p in processors.items()}, now)
             check_resets.request_live(tx, processors, now)
             dates.make_due(tx, now)
+            self._release_removed(tx)
             events = apply_pipeline_changes(tx, self.context)
             misplaced = self._misplaced_dates(tx)
             moves = [readmit(tx, self.context, row, reason) for row, reason in misplaced]
         self.context.emit_all([*events, *moves])
+
+    def _release_removed(self, tx: Transaction) -> None:
+        """Release the daemon's holds of processors that the pipeline file no longer has."""
+        for hold in holds.all_holds(tx):
+            removed = hold.kind == "processor" and hold.key not in self.context.pipeline.processors
+            if removed and hold.actor == ACTOR:
+                holds.release(tx, hold.kind, hold.key)
+                circuit_breaker.reset(tx, hold.key)
 
     def _misplaced_dates(self, tx: Transaction) -> list[tuple[DateRow, str]]:
         """Dates in states that today's pipeline file would not have brought them to, and why."""
@@ -222,7 +232,7 @@ class Engine:
         earlier_processors: list[str] = []
         for stage in self.context.pipeline.stages:
             rows = dates.out_of_place(tx, stage.name, earlier_processors, self.context.pipeline.processors)
-            reason = f"by the pipeline file as it is now, something lacks before or after {stage.name}"
+            reason = f"the pipeline file changed: an output of or before {stage.name} is missing"
             misplaced += [(row, reason) for row in rows]
             earlier_processors += [p.name for p in stage.processors]
         return misplaced

@@ -110,8 +110,9 @@ class Launcher:
         """
         self._context.unavailable.update(
             {
-                name: executor.unavailable_reason or self._shortage.reason
+                name: f"the executor {name}: {reason}" if reason else self._shortage.reason
                 for name, executor in self._executors.items()
+                for reason in [executor.unavailable_reason]
             }
         )
         windows = WindowReader(tx, self._context)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
@@ -11,6 +12,7 @@ from backfilld.daemon.engine.withdrawn_waivers import with_same_text, withdrawn
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import FAILED, PENDING
 from backfilld.state.records import DateRow, RunMode
+from backfilld.state.rules.date_ownership import runs
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.store import backfills, interests, sent_notifications, transitions
@@ -31,11 +33,15 @@ def requeue(
 ) -> list[DateMoved]:
     """Requeue ended dates for the backfills that wanted them when they ended. Returns their moves.
 
-    The caller emits the moves after the commit. Where all of these were cancelled, the lead of the date
-    becomes active again for it. Left out are dates whose lead is still being cancelled: it must stay so until
-    its live dates have ended. A cascade that failed goes on.
+    The caller emits the moves after the commit. Where none of these goes on, a failed date returns to others
+    for which it failed. Where all were cancelled and there is no other, the lead of the date becomes active
+    again for it. Left out are dates whose lead is still being cancelled: it must stay so until its live dates
+    have ended. A cascade that failed goes on.
     """
+    others = _other_owners(tx, ended)
     chosen = _return_to_lead(tx, ended)
+    for date, backfill_id in others.items():
+        interests.reopen_of(tx, backfill_id, [date], ())
     interests.reopen(tx, chosen)
     chosen_dates = [row.date for row in chosen]
     interests.elect_leads(tx, chosen_dates)
@@ -50,7 +56,9 @@ def requeue(
         restart = partial(transitions.restart, mode=mode, actor=actor, now=now, trigger=trigger)
         restart(tx, rows, reason=why, cascading=cascading)
     owners = interests.owners(tx, chosen_dates).values()
-    numbers = sorted({interest.backfill_id for of_date in owners for interest in of_date})
+    returned = Counter(interest.backfill_id for of_date in owners for interest in of_date)
+    numbers = sorted(returned)
+    _continue_ended(tx, returned)
     # A refresh is no request of an operator: only its failure is sent.
     if actor != ACTOR:
         sent_notifications.reset_end(tx, numbers, now)
@@ -91,9 +99,41 @@ def _return_to_lead(tx: Transaction, ended: Sequence[DateRow]) -> list[DateRow]:
     return [row for row in ended if row.date not in left_out]
 
 
+def _other_owners(tx: Transaction, ended: Sequence[DateRow]) -> dict[dt.date, int]:
+    """The latest other backfill for each date that failed for it, where no owner of the date goes on.
+
+    Those that are paused or stopped are left out where the date has an owner that is not cancelled.
+    """
+    failed = [row for row in ended if row.state == FAILED]
+    last = interests.last_owners(tx, failed)
+    of_others = interests.failed(tx, [row.date for row in failed])
+    numbers = sorted({*of_others, *(number for of_date in last.values() for number in of_date)})
+    rows = backfills.get_many(tx, numbers)
+    found: dict[dt.date, int] = {}
+    for number in sorted(of_others):
+        other = rows[number]
+        for date in of_others[number] if other.cancelled_at is None else ():
+            owners = [rows[n] for n in last.get(date, ())]
+            if not any(map(runs, owners)) and (not owners or runs(other)):
+                found[date] = number
+    return found
+
+
+def _continue_ended(tx: Transaction, returned: Mapping[int, int]) -> None:
+    """Let backfills go on that had ended and were stopped; `returned`: how many dates each got back."""
+    for backfill in backfills.get_many(tx, sorted(returned)).values():
+        if backfill.stopped_at is not None and backfills.live_dates(tx, backfill.id) == returned[backfill.id]:
+            baseline = backfills.failed_dates(tx, backfill.id)
+            changes: dict[str, object] = {"stopped_at": None, "stop_reason": ""}
+            backfills.change(tx, backfill.id, {**changes, "failures_baseline": baseline})
+
+
 def _orphans(tx: Transaction, ended: Sequence[DateRow]) -> tuple[list[DateRow], list[DateRow]]:
-    """The dates whose owners were all cancelled: those whose lead can be active again, and the other ones."""
-    wanted = interests.last_owners(tx, ended)
+    """The dates whose owners were all cancelled: those whose lead can be active again, and the other ones.
+
+    Without those that return to another backfill.
+    """
+    wanted = {*interests.last_owners(tx, ended), *_other_owners(tx, ended)}
     orphans = [row for row in ended if row.date not in wanted]
     leads = backfills.get_many(tx, sorted({row.backfill_id for row in orphans})).values()
     cancelling = {lead.id for lead in leads if backfills.status(tx, lead) == "cancelling"}

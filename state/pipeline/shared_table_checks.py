@@ -1,4 +1,4 @@
-"""Processors that name the same output table, where no rule tells their rows apart. Pure."""
+"""Processors that name the same output table, where no rule distinguishes their rows. Pure."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def shared_table_warnings(pipeline: Pipeline) -> Iterator[str]:
         ):
             where = processor_key(pipeline.stage_of[second.name].phase, second)
             yield (
-                f"{where}.table: {second.table} is also the output of '{first.name}', and no rule tells their"
-                f" rows apart: where those of '{first.name}' suffice, '{second.name}' is complete and its job"
-                " does not run; name its own table, or state a rule that only its own rows satisfy, such as"
-                " expect.filled"
+                f"{where}.table: {second.table} is also the output of '{first.name}', and no rule"
+                f" distinguishes their rows: '{second.name}' is complete, and its job does not run, where"
+                f" those of '{first.name}' suffice; name its own table, or state a rule that only its own"
+                " rows satisfy, such as expect.filled"
             )
 
 

@@ -42,14 +42,14 @@ class Ownership:
     @property
     def paused(self) -> str:
         """Why no job of the date may start: every owner is paused or stopped; else empty."""
-        return "" if any(map(_runs, self.owners)) else "; ".join(map(_pause, self.owners))
+        return "" if any(map(runs, self.owners)) else "; ".join(map(_pause, self.owners))
 
     def paused_processors(self, stage: Stage, *, first_phase: bool) -> dict[str, str]:
         """The processors of a stage that only paused or stopped owners let run, with the reason."""
-        running = Ownership([owner for owner in self.owners if _runs(owner)])
+        running = Ownership([owner for owner in self.owners if runs(owner)])
         if not running.owners or len(running.owners) == len(self.owners):
             return {}
-        text = "; ".join(_pause(owner) for owner in self.owners if not _runs(owner))
+        text = "; ".join(_pause(owner) for owner in self.owners if not runs(owner))
         return {p.name: text for p in stage.processors if not running.lets_run(p, first_phase=first_phase)}
 
 
@@ -58,7 +58,8 @@ def source_may_run(processor: Processor, sources: Sources) -> bool:
     return sources is Sources.ALL or (sources is Sources.CRITICAL and processor.priority is Priority.CRITICAL)
 
 
-def _runs(owner: BackfillRow) -> bool:
+def runs(owner: BackfillRow) -> bool:
+    """Whether a backfill, which is not cancelled, starts jobs: it is neither paused nor stopped."""
     return owner.paused_at is None and owner.stopped_at is None
 
 

@@ -50,6 +50,16 @@ _OF_DISMISSED_DATES = (
     .where(checks.c.verdict == Verdict.NOT_EXPECTED.value)
     .order_by(checks.c.date)
 )
+_UNSATISFIED_OF_DONE = (
+    select(checks.c.date, checks.c.processor, calendar_days.c.counts)
+    .join(dates, dates.c.date == checks.c.date)
+    .join(calendar_days, calendar_days.c.date == dates.c.date)
+    .where(IS_UNSATISFIED, checks.c.waived_by == "", checks.c.attempt_id.is_(None))
+    .where(checks.c.verdict != Verdict.NOT_EXPECTED.value)
+    .where(dates.c.state == DONE, dates.c.regressed == "")
+    .where(dates.c.outcome.not_in([Outcome.NOT_EXPECTED.value, Outcome.SELECTED.value]))
+    .order_by(checks.c.date)
+)
 
 
 def create(tx: Connection, expected: Iterable[dt.date], processors: Collection[str], now: float) -> None:
@@ -103,6 +113,15 @@ def of_done_dates(
 def of_dismissed_dates(tx: Connection) -> list[tuple[dt.date, Counts | None, str]]:
     """The outputs that were not expected of done dates that were not, with what the calendar counts."""
     rows = tx.execute(_OF_DISMISSED_DATES)
+    return [(row.date, load_counts(row.counts), row.processor) for row in rows]
+
+
+def unsatisfied_of_done_dates(tx: Connection) -> list[tuple[dt.date, Counts | None, str]]:
+    """The unsatisfied outputs of done dates that are not marked for them, with what the calendar counts.
+
+    Of processors that the pipeline file did not have when the date ended.
+    """
+    rows = tx.execute(_UNSATISFIED_OF_DONE)
     return [(row.date, load_counts(row.counts), row.processor) for row in rows]
 
 

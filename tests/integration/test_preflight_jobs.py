@@ -146,37 +146,6 @@ def test_the_skip_option_that_is_true_here_and_false_there_is_a_warning(checkout
     assert trouble[1].startswith(f"{OFFENSE}: skip_downstream_trigger is True in line")
 
 
-DATED_AND_NOT = """
-name = "small"
-warehouse = { kind = "lake", path = "." }
-[[phase]]
-name = "raw"
-[[phase.processor]]
-name = "box"
-table = "raw.box"
-command = ["true", "{date}"]
-[[phase.processor]]
-name = "lonely"
-table = "raw.lonely"
-command = ["{python}", "lonely.py", "5"]
-"""
-
-
-def test_a_job_without_a_date_is_a_warning_unless_its_script_reads_the_variable(tmp_path: Path) -> None:
-    path, script = tmp_path / "small.toml", tmp_path / "lonely.py"
-    path.write_text(DATED_AND_NOT)
-    script.write_text("print('rows')\n")
-    (trouble,) = troubles(preflight(path, now=NOW, quick=True), "dates")
-    assert trouble[:2] == (
-        "warn",
-        "lonely: its command has no date, and its script does not read BACKFILLD_DATE",
-    )
-    (tmp_path / "dates_of_job.py").write_text("NAME = 'BACKFILLD_DATES'\n")
-    for source in ("import os\nprint(os.environ['BACKFILLD_DATE'])\n", "import dates_of_job\n"):
-        script.write_text(source)
-        assert troubles(preflight(path, now=NOW, quick=True), "dates") == []
-
-
 def test_a_missing_checkout_is_reported_once_for_all_jobs(checkout: Checkout) -> None:
     shutil.rmtree(checkout.root)
     ((_, line, _),) = troubles(asked(checkout), "programs")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from backfilld.daemon.preflight.checklist import preflight
 from backfilld.daemon.preflight.python_source import (
     NotPython,
     answers_help,
@@ -13,6 +14,8 @@ from backfilld.daemon.preflight.python_source import (
     option_settings,
     parse,
 )
+from tests.factories import NOW
+from tests.integration.preflight_fixture import troubles
 
 
 def tree(text: str) -> ast.Module:
@@ -70,3 +73,34 @@ def test_modules_that_import_each_other_are_looked_at_once(tmp_path: Path) -> No
     (tmp_path / "one.py").write_text("import two\n")
     (tmp_path / "two.py").write_text("import one\nthis is broken(\n")
     assert not answers_help(tree("import one"), [tmp_path])
+
+
+DATED_AND_NOT = """
+name = "small"
+warehouse = { kind = "lake", path = "." }
+[[phase]]
+name = "raw"
+[[phase.processor]]
+name = "box"
+table = "raw.box"
+command = ["true", "{date}"]
+[[phase.processor]]
+name = "lonely"
+table = "raw.lonely"
+command = ["{python}", "lonely.py", "5"]
+"""
+
+
+def test_a_job_without_a_date_is_a_warning_unless_its_script_reads_the_variable(tmp_path: Path) -> None:
+    path, script = tmp_path / "small.toml", tmp_path / "lonely.py"
+    path.write_text(DATED_AND_NOT)
+    script.write_text("print('rows')\n")
+    (trouble,) = troubles(preflight(path, now=NOW, quick=True), "dates")
+    assert trouble == (
+        "warn",
+        "lonely: its command has no date, and its script does not read BACKFILLD_DATE",
+    )
+    (tmp_path / "dates_of_job.py").write_text("NAME = 'BACKFILLD_DATES'\n")
+    for source in ("import os\nprint(os.environ['BACKFILLD_DATE'])\n", "import dates_of_job\n"):
+        script.write_text(source)
+        assert troubles(preflight(path, now=NOW, quick=True), "dates") == []

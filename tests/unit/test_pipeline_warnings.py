@@ -51,7 +51,7 @@ def test_a_minimum_of_zero_rows_is_warned_of_where_it_decides(expect, keys):
     assert all("accepts a silent zero" in line and "; write 1 or more" in line for line in lines)
 
 
-SHARED = "is also the output of 'orders', and no rule tells their rows apart"
+SHARED = "is also the output of 'orders', and no rule distinguishes their rows"
 
 
 @pytest.mark.parametrize(
