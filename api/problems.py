@@ -43,7 +43,7 @@ _MESSAGES = {
     "less_than_equal": "is too large; use {le} or less",
     "too_short": "is empty; give at least one item",
     "too_long": "has too many items; give {max_length} or fewer",
-    "string_too_short": "is empty; fill it in or leave it out",
+    "string_too_short": "is empty; fill it in, or leave it out where it is optional",
     "string_too_long": "is too long; use {max_length} characters or fewer",
     "string_pattern_mismatch": "is not 1 to 255 letters, digits and signs; use no spaces",
     "literal_error": "is not known; use {expected}",

@@ -114,9 +114,9 @@ def stale(outputs: Mapping[str, Sequence[StaleCause]]) -> str | None:
 
 
 def _stale_reason(causes: Sequence[StaleCause]) -> str:
-    """What made an output stale: the repairs of its inputs, and its inputs that were stale."""
+    """What made an output stale: the changes of its inputs, and its inputs that were stale."""
     repaired = [
-        f"{cause.processor} of {cause.date} was repaired at {format_utc(cause.at)}"
+        f"{cause.processor} of {cause.date} changed at {format_utc(cause.at)}"
         for cause in causes
         if not cause.was_stale
     ]

@@ -3,15 +3,19 @@
 python -m bench.heavy_clients readers [--dates 5] [--rounds 2]
 python -m bench.heavy_clients hostile [--seconds 60] [--silent 150] [--slow 150] [--open 2000]
 
-`readers` times 14 jobs per date, alone and beside 10 connections that read `/` without a pause, in turn.
+`readers` times 14 jobs per date in turn: alone, beside 10 connections that read `/` without a pause, beside
+three browsers that show `/`, and beside three browsers that show another daemon. The last one is what the
+browsers cost the machine, whoever answers them.
 `hostile` times an operator who pauses and resumes every second, and a probe of /livez, beside connections
 that say nothing, connections that send a byte every 5 s, and connections that are opened and left.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import datetime as dt
+import functools
 import http.client
 import itertools
 import socket
@@ -19,15 +23,19 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+from playwright.sync_api import Browser
 
 from backfilld.state.errors import BackfilldError
 from bench.arguments import conditions, parser
 from tests.acceptance.daemon import Daemon, daemon
+from tests.browser import polls, running, wait_for_poll
 
 OPENER = dt.date(2021, 10, 19)
 READERS = 10
+BROWSERS = 3
 PATIENCE = 60.0
 PAUSE_SECONDS = 1.0
 SLOW_SECONDS = 5.0
@@ -52,27 +60,30 @@ def main() -> None:
 
 
 def _readers(dates: int, rounds: int) -> None:
-    alone, beside = [], []
+    times: dict[str, list[float]] = {name: [] for name in _BESIDE}
     for _ in range(rounds):
-        alone.append(_seconds_of_jobs(dates, readers=0)[0])
-        seconds, read = _seconds_of_jobs(dates, readers=READERS)
-        beside.append(seconds)
-        print(f"alone {alone[-1]:.1f} s, beside readers {seconds:.1f} s, {read / seconds:.0f} pages a second")
-    ratio = statistics.median(beside) / statistics.median(alone)
-    print(f"{14 * dates} jobs: {ratio:.2f} times as long beside {READERS} connections that read /")
+        for name, readers in _BESIDE.items():
+            seconds, read = _seconds_of_jobs(dates, readers)
+            times[name].append(seconds)
+            print(
+                f"{name}: {seconds:.1f} s, {read / seconds:.1f} answers a second, {conditions()}", flush=True
+            )
+    alone = statistics.median(times[_ALONE])
+    for name, measured in times.items():
+        print(f"{14 * dates} jobs {name}: {statistics.median(measured) / alone:.2f} times as long as alone")
 
 
-def _seconds_of_jobs(dates: int, *, readers: int) -> tuple[float, int]:
-    """How long a backfill takes, and how many pages were read meanwhile."""
+def _seconds_of_jobs(dates: int, readers: Readers) -> tuple[float, int]:
+    """How long a backfill takes, and how many answers its readers got meanwhile."""
     with (
         tempfile.TemporaryDirectory() as folder,
         daemon(Path(folder) / "d") as one,
-        _reading(one.port, readers) as read,
+        readers(one.port) as answers,
     ):
         began = time.monotonic()
         number = one.enqueue(str(OPENER), str(OPENER + dt.timedelta(days=dates - 1)))
         one.wait_for(lambda: _at_rest(one, number), "finished")
-        return time.monotonic() - began, len(read)
+        return time.monotonic() - began, answers()
 
 
 def _at_rest(one: Daemon, number: int) -> bool:
@@ -81,8 +92,15 @@ def _at_rest(one: Daemon, number: int) -> bool:
 
 
 @contextlib.contextmanager
-def _reading(port: int, readers: int) -> Iterator[list[int]]:
-    """Connections that read the overview without a pause; the statuses of what they were sent."""
+def _no_readers(port: int) -> Iterator[Callable[[], int]]:
+    """Nobody reads."""
+    del port
+    yield lambda: 0
+
+
+@contextlib.contextmanager
+def _reading(port: int) -> Iterator[Callable[[], int]]:
+    """Connections that read the overview without a pause, and the number of answers."""
     statuses: list[int] = []
     ended = threading.Event()
 
@@ -95,15 +113,59 @@ def _reading(port: int, readers: int) -> Iterator[list[int]]:
             statuses.append(response.status)
         connection.close()
 
-    threads = [threading.Thread(target=read) for _ in range(readers)]
+    threads = [threading.Thread(target=read) for _ in range(READERS)]
     for thread in threads:
         thread.start()
     try:
-        yield statuses
+        yield lambda: len(statuses)
     finally:
         ended.set()
         for thread in threads:
             thread.join(PATIENCE)
+
+
+@contextlib.contextmanager
+def _browsing(port: int) -> Iterator[Callable[[], int]]:
+    """Browsers that show the overview and poll it, and the number of polls."""
+    with contextlib.ExitStack() as stack:
+        pages = []
+        for _ in range(BROWSERS):
+            page = stack.enter_context(contextlib.closing(_chromium().new_page()))
+            page.goto(f"http://127.0.0.1:{port}/")
+            wait_for_poll(page)
+            pages.append(page)
+        yield lambda: sum(map(polls, pages))
+
+
+@contextlib.contextmanager
+def _browsing_another(port: int) -> Iterator[Callable[[], int]]:
+    """The same browsers at another daemon, which has nothing to do."""
+    del port
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        daemon(Path(folder) / "d") as other,
+        _browsing(other.port) as answers,
+    ):
+        yield answers
+
+
+@functools.cache
+def _chromium() -> Browser:
+    """One Chromium until this program ends."""
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(running())
+
+
+Readers = Callable[[int], contextlib.AbstractContextManager[Callable[[], int]]]
+"""Reads the daemon at a port; gives how many answers there were."""
+_ALONE = "alone"
+_BESIDE: Mapping[str, Readers] = {
+    _ALONE: _no_readers,
+    f"beside {READERS} connections that read /": _reading,
+    f"beside {BROWSERS} browsers": _browsing,
+    f"beside {BROWSERS} browsers of another daemon": _browsing_another,
+}
 
 
 def _hostile(seconds: float, *, silent: int, slow: int, opened: int) -> None:

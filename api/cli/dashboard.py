@@ -36,7 +36,7 @@ class _Row(NamedTuple):
 
     @property
     def percent(self) -> str:
-        return f"{100 * self.done // self.total if self.total else 100} %"
+        return f"{100 * self.done // self.total} %" if self.total else ""
 
 
 def picture(view: Snapshot, console: Console, *, whole: bool = False) -> Group:
@@ -107,12 +107,22 @@ def title(view: Snapshot) -> str:
         note = f" ({backfill['note']})" if backfill["note"] else ""
         name = f"backfill {backfill['id']} is {backfill['status']}"
         span = f"{backfill['start']}..{backfill['end']}"
-        why = f"; stuck on: {backfill['stuck_on']}" if backfill["stuck_on"] else ""
-        return sanitize_line(f"{name}: {counts(backfill['states'])} of {span}{note}{why}")
+        states = f"{counts(backfill['states'])} of" if backfill["states"] else "nothing to do for"
+        return sanitize_line(f"{name}: {states} {span}{note}{_why_it_rests(backfill)}")
     paused = ", paused" if view.progress["paused"] else ""
     season = f"season {view.season}: " if view.season else ""
     done = f"{dates['done']} of {dates['total']} dates done"
     return f"{season}{done}, {dates['failed']} failed, {dates['live']} live{paused}"
+
+
+def _why_it_rests(backfill: Json) -> str:
+    """Why a backfill does not move, and the command that helps; empty where it moves or has ended."""
+    if backfill["stuck_on"]:
+        return f"; stuck on: {backfill['stuck_on']}"
+    if backfill["status"] in ("paused", "pausing", "stopped"):
+        reason = f"; {backfill['stop_reason']}" if backfill["stop_reason"] else ""
+        return f"{reason}; backfilld resume {backfill['id']}"
+    return ""
 
 
 def eta(progress: Json, at: dt.datetime) -> str:
@@ -202,7 +212,9 @@ def _details(view: Snapshot) -> Iterator[tuple[str, Text]]:
     if len(jobs) > MAX_JOBS:
         yield "running", Text(f"and {len(jobs) - MAX_JOBS} more", style="dim")
     for wait in view.activity["waiting"]:
-        words = f"{wait['first']}: {sanitize_line(wait['waiting_on'])}"
+        # Others of them may wait for something else of the same kind.
+        first = f"first {wait['first']}" if wait["dates"] > 1 else wait["first"]
+        words = f"{first}: {sanitize_line(wait['waiting_on'])}"
         many = Text(f"{wait['dates']:>5} ", style="yellow")
         yield "waiting", Text.assemble(many, words, no_wrap=True, overflow="ellipsis")
     for hold in progress["holds"]:

@@ -89,7 +89,7 @@ def whole_number(value: object) -> int:
         ValueError: anything else.
     """
     if not isinstance(value, str) or not re.fullmatch(r"0|-?[1-9][0-9]{0,18}", value):
-        raise ValueError("is not a whole number, written without leading zeros")
+        raise ValueError("is not a whole number of up to 19 digits, without leading zeros")
     return int(value)
 
 

@@ -30,6 +30,7 @@ from backfilld.state.store import interests
 from backfilld.state.store.audit import Facts
 from backfilld.state.store.database import Transaction
 
+_LIVE = "retry it once it has ended, or enqueue it with --force"
 _NOT_FAILED = "is done and not regressed; a filter, a list, force or a processor includes it"
 
 
@@ -139,7 +140,7 @@ def _refusals(
         if row is None:
             refused[date] = NEVER_ENQUEUED
         elif row.state not in FINAL:
-            refused[date] = f"is in {row.state}; only done and failed dates can be retried"
+            refused[date] = f"is in {row.state}; {_LIVE}"
         elif date in cancelling:
             refused[date] = BEING_CANCELLED.format(cancelling[date])
         elif date in off:

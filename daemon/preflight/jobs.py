@@ -13,7 +13,7 @@ from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.preflight.python_source import has_text, option_settings
 from backfilld.daemon.preflight.script_options import Script
 from backfilld.daemon.preflight.subprocesses import compiles_elsewhere, job_environment
-from backfilld.state.formatting import join_truncated
+from backfilld.state.formatting import join_truncated, pluralize
 from backfilld.state.pipeline.placeholders import OF_DATES
 
 DATE_VARIABLE = "BACKFILLD_DATE"
@@ -32,8 +32,12 @@ def programs(context: PreflightContext) -> Iterator[Finding]:
         yield failed(f"{join_truncated(names, 3)}: {program.problem}", hint, where=where)
     elsewhere = [name for name in context.pipeline.processors if name not in scripts]
     if elsewhere:
-        yield passed(f"{len(elsewhere)} jobs run by another executor, which alone knows their programs")
-    yield passed(f"{len(scripts) - len(bad)} jobs have program, directory and script")
+        yield passed(
+            f"{pluralize(len(elsewhere), 'job')} of another executor, which alone knows the programs"
+        )
+    sound = len(scripts) - len(bad)
+    have = "has" if sound == 1 else "have"
+    yield passed(f"{pluralize(sound, 'job')} {have} program, directory and script")
     yield from _check_programs(context)
 
 
@@ -45,7 +49,8 @@ def _check_programs(context: PreflightContext) -> Iterator[Finding]:
         if problem := job_program.program(context.pipeline, as_job).problem:
             yield failed(f"{name}: expect.check: {problem}", "correct command in expect.check, or cwd")
     if commands:
-        yield passed(f"{len(commands)} processors have a check command")
+        have = "has" if len(commands) == 1 else "have"
+        yield passed(f"{pluralize(len(commands), 'processor')} {have} a check command")
 
 
 def compiling(context: PreflightContext) -> Iterator[Finding]:
@@ -57,7 +62,8 @@ def compiling(context: PreflightContext) -> Iterator[Finding]:
         elif not _compiles_elsewhere(context, name, script):
             where = f"{script.program.script}:{script.broken.line}"
             yield failed(f"{name}: does not compile: {script.broken}", "repair the script", where=where)
-    yield passed(f"{good} Python scripts compile")
+    compile_ = "compiles" if good == 1 else "compile"
+    yield passed(f"{pluralize(good, 'Python script')} {compile_}")
 
 
 def options(context: PreflightContext) -> Iterator[Finding]:
@@ -69,7 +75,8 @@ def options(context: PreflightContext) -> Iterator[Finding]:
         findings = list(_options(context, name, script))
         good += not findings
         yield from findings
-    yield passed(f"{good} scripts take the options their commands give")
+    take = "takes the options its command gives" if good == 1 else "take the options their commands give"
+    yield passed(f"{pluralize(good, 'script')} {take}")
 
 
 def dates(context: PreflightContext) -> Iterator[Finding]:

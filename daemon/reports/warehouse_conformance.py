@@ -81,7 +81,11 @@ def warehouse_check(
             remedy = warehouse_adapter(pipeline.warehouse.kind).remedy
             results.append(result_of("warehouse", "answers", "answers", [failed(str(error), remedy)]))
     code = exit_code(results)
-    words = {0: "the warehouse answers as it should", 1: "it does not", 2: "it does, with warnings"}
+    words = {
+        0: "the warehouse answers as it should",
+        1: "the warehouse does not answer as it should",
+        2: "the warehouse answers as it should, with warnings",
+    }
     return Preflight(results=results, exit_code=code, summary=words[code])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +30,12 @@ class Phase(StrictModel):
     `needs`. A sequential phase takes the season when there is one, else 0."""
     processor: tuple[Processor, ...] = Field(default=(), strict=False)
     """Its processors, in order."""
+
+    @classmethod
+    def misplaced_keys(cls) -> Mapping[str, str]:
+        """The keys of its processors."""
+        keys = set(Processor.known_keys()) - set(cls.known_keys())
+        return dict.fromkeys(keys, "move it to a [[phase.processor]]")
 
     @property
     def sequential(self) -> bool:

@@ -103,6 +103,15 @@ class Processor(JobSettings):
     expect: Expectation = Expectation()
     """What its rows must look like. Without any rule, one row is enough."""
 
+    @classmethod
+    def misplaced_keys(cls) -> Mapping[str, str]:
+        """The keys of its phase."""
+        return {
+            "lookback": "move it to [[phase]], or state `needs` for this processor alone",
+            "order": "move it to [[phase]]",
+            "skip_bootstrap": "move it to [[phase]], or state `since`",
+        }
+
     @field_validator("command", "source_command")
     @classmethod
     def _known_placeholders(cls, command: tuple[str, ...]) -> tuple[str, ...]:

@@ -52,10 +52,15 @@ class StrictModel(BaseModel):
         raise ValidationError.from_exception_data(cls.__name__, errors)
 
     @classmethod
+    def misplaced_keys(cls) -> Mapping[str, str]:
+        """Keys of other tables that are easily taken for keys of this one, with what to do instead."""
+        return {}
+
+    @classmethod
     def _unknown(cls, key: object) -> str:
         meant = cls._meant(str(key))
         hint = f"did you mean '{meant}'?" if meant else did_you_mean(str(key), cls.known_keys())
-        return f"unknown key '{key}'; {hint}"
+        return f"unknown key '{key}'; {cls.misplaced_keys().get(str(key)) or hint}"
 
     @classmethod
     def _meant(cls, key: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, or_, select, update
 
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.needs_graph import Pair
@@ -19,8 +19,12 @@ from backfilld.state.store.statements import execute
 
 NOT_THERE = (Verdict.NEVER_RAN, Verdict.NO_DATA, Verdict.FAILED, Verdict.RUNNING, Verdict.UNKNOWN)
 """Verdicts that a later query of the same request may replace: output can appear late."""
-UNSATISFIED = tuple(verdict.value for verdict in Verdict if not verdict.satisfied)
-"""Values of the verdicts that do not let a date pass."""
+LEFT_WRONG = tuple(
+    verdict.value
+    for verdict in Verdict
+    if not verdict.satisfied and verdict not in (Verdict.UNKNOWN, Verdict.RUNNING)
+)
+"""Values of the verdicts that blame an attempt: the warehouse has answered, and no external run is open."""
 
 _WORST_LAST = (
     *(Verdict.NOT_EXPECTED, Verdict.COMPLETE, Verdict.UNKNOWN, Verdict.RUNNING, Verdict.NO_DATA),
@@ -44,10 +48,16 @@ _LATEST = (
         attempts.c.ended_at.is_not(None),
     )
 )
+_REPLACEABLE = or_(
+    attempt_dates.c.verdict.is_(None),
+    *(attempt_dates.c.verdict == literal_column(f"'{verdict}'") for verdict in NOT_THERE),
+)
 _RECORD = (
     update(attempt_dates)
     .where(
-        attempt_dates.c.date == bindparam("_date"), attempt_dates.c.attempt_id == _LATEST.scalar_subquery()
+        attempt_dates.c.date == bindparam("_date"),
+        attempt_dates.c.attempt_id == _LATEST.scalar_subquery(),
+        _REPLACEABLE,
     )
     .values(verdict=bindparam("_verdict"), verdict_reason=bindparam("_reason"))
 )
@@ -117,14 +127,17 @@ def by_attempt(tx: Connection, numbers: Collection[int]) -> Mapping[int, dict[dt
 
 
 def worst(verdicts: Mapping[dt.date, AttemptVerdict]) -> AttemptVerdict | None:
-    """The worst of an attempt's verdicts, with how many of its dates are unsatisfied; None without any."""
+    """The worst of an attempt's verdicts, with how many of its dates have which; None without any."""
     if not verdicts:
         return None
     unsatisfied = [verdict for verdict in verdicts.values() if not verdict.verdict.satisfied]
     if not unsatisfied or len(verdicts) == 1:
         return max(verdicts.values(), key=lambda followed: _WORST_LAST.index(followed.verdict))
     chosen = max(unsatisfied, key=lambda followed: _WORST_LAST.index(followed.verdict))
-    share = f"{len(unsatisfied)} of {len(verdicts)} dates unsatisfied"
+    counts = Counter(followed.verdict for followed in unsatisfied)
+    first, *others = (verdict for verdict in reversed(_WORST_LAST) if counts[verdict])
+    shares = [f"{counts[first]} of {len(verdicts)} dates {first}", *(f"{counts[v]} {v}" for v in others)]
+    share = ", ".join(shares).replace("_", " ")
     return AttemptVerdict(chosen.verdict, f"{share}: {chosen.reason}" if chosen.reason else share)
 
 
@@ -133,7 +146,7 @@ def unsatisfied_with_code_0(tx: Connection, backfill_id: int) -> Mapping[str, in
     query = select(attempt_dates.c.verdict, func.count()).join(
         attempts, attempts.c.id == attempt_dates.c.attempt_id
     )
-    here = (attempts.c.backfill_id == backfill_id, ENDED_WELL, attempt_dates.c.verdict.in_(UNSATISFIED))
+    here = (attempts.c.backfill_id == backfill_id, ENDED_WELL, attempt_dates.c.verdict.in_(LEFT_WRONG))
     return {row[0]: row[1] for row in tx.execute(query.where(*here).group_by(attempt_dates.c.verdict))}
 
 

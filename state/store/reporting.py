@@ -14,7 +14,7 @@ from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.interval_sets import Interval
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
-from backfilld.state.store.attempt_verdicts import UNSATISFIED, followed_by, has_reason
+from backfilld.state.store.attempt_verdicts import LEFT_WRONG, followed_by, has_reason
 from backfilld.state.store.attempts import running
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.dates import matching
@@ -23,9 +23,9 @@ from backfilld.state.store.schema import attempt_dates, attempts, backfill_dates
 
 HAS_FAILED = and_(
     attempts.c.status.not_in([AttemptStatus.RUNNING.value, AttemptStatus.CANCELLED.value]),
-    or_(attempts.c.exit_code.is_(None), not_(ENDED_WELL), followed_by(UNSATISFIED)),
+    or_(attempts.c.exit_code.is_(None), not_(ENDED_WELL), followed_by(LEFT_WRONG)),
 )
-"""Condition: the attempt was not cancelled, and its job did not exit with 0 or left something unsatisfied."""
+"""Condition: the attempt was not cancelled, and its job did not exit with 0 or left something wrong."""
 
 _WITHOUT_WORK = (Outcome.NOT_EXPECTED.value, Outcome.CANCELLED.value)
 

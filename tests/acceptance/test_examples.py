@@ -26,7 +26,7 @@ def example(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ExampleP
 
 @pytest.mark.parametrize("example", ["shops"], indirect=True)
 def test_the_shops_show_each_of_their_faults(example: ExamplePlatform) -> None:
-    planted, late = faults(example.page), {"2024-02-12": "computed before returns of 2024-02-12 was repaired"}
+    planted, late = faults(example.page), {"2024-02-12": "computed before returns of 2024-02-12 changed"}
     assert len(planted) == 8
     assert late.items() <= planted.items()
     # The first run finds what the sources have wrong

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from backfilld.api.formatting import format_attempt_result
 from backfilld.api.notifications import digests
 from backfilld.daemon.executors.adapter import Job
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store.attempt_verdicts import describe
+from backfilld.state.store.attempt_verdicts import AttemptVerdict, describe, worst
+from backfilld.state.store.schema import attempt_dates
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import GAMES, Api, make_api
 from tests.simulation.world import Work, World
@@ -60,6 +63,32 @@ def test_a_job_that_exits_0_with_2_of_14_rows_is_shown_with_what_it_left(api: Ap
     first, second = api.get(f"/v1/dates/{DATE}")["attempts"]
     assert (first["status"], first["exit_code"], first["verdict"]) == ("exited", 0, "partial")
     assert (second["verdict"], api.get("/v1/attempts/1")["verdict_reason"]) == ("complete", "2 of 14 rows")
+
+
+_SHOWN = re.compile(r'class="verdict result (\S+)"><i aria-hidden="true">(.)</i> ([^<]+)<')
+"""Class, symbol and words of an attempt in a table of a page."""
+_PARTIAL = ("v-partial", "⚠", "exit 0 · 2 of 14 rows")
+
+
+@pytest.mark.parametrize("path", [f"/dates/{DATE}", "/attempts"])
+@pytest.mark.parametrize(
+    ("rows", "code", "expected"),
+    [
+        (2, 0, _PARTIAL),
+        (0, 0, ("v-no_data", "○", "exit 0 · no rows")),
+        (14, 1, ("v-complete", "✓", "exit 1 · 14 rows")),
+        (20, 0, ("v-excess", "⚠", "exit 0 · 20 rows, at most 14 for 3 games")),
+    ],
+)
+def test_the_tables_of_attempts_colour_what_a_job_left_and_not_its_exit_code(
+    api: Api, path: str, rows: int, code: int, expected: tuple[str, str, str]
+) -> None:
+    writes(api, rows, code=code)
+    api.enqueue(str(DATE))
+    api.world.run()
+    shown = _SHOWN.findall(api.client.get(path).text)
+    assert expected in shown
+    assert all((class_ == "v-complete") == (symbol == "✓") for class_, symbol, _ in shown)
 
 
 def test_a_job_that_exits_1_after_writing_everything_left_everything(api: Api) -> None:
@@ -138,8 +167,28 @@ def test_a_batch_shows_its_worst_date_and_each_date_its_own(tmp_path: Path) -> N
     attempt = api.get("/v1/attempts/1")
     assert (attempt["verdict"], attempt["verdict_reason"]) == (
         "partial",
-        "1 of 3 dates unsatisfied: 2 of 14 rows",
+        "1 of 3 dates partial: 2 of 14 rows",
     )
+
+
+def test_dates_of_a_batch_that_wait_for_their_check_are_not_counted_as_those_that_are_wrong() -> None:
+    reasons = {Verdict.PARTIAL: "2 of 3 rows", Verdict.UNKNOWN: "its check command has not run"}
+    of_dates = [Verdict.COMPLETE, Verdict.UNKNOWN, Verdict.PARTIAL, Verdict.UNKNOWN]
+    verdicts = {
+        DATE + dt.timedelta(days=n): AttemptVerdict(verdict, reasons.get(verdict, ""))
+        for n, verdict in enumerate(of_dates)
+    }
+    assert worst(verdicts) == (Verdict.PARTIAL, "1 of 4 dates partial, 2 unknown: 2 of 3 rows")
+
+
+def test_an_attempt_whose_output_is_not_known_yet_has_not_failed(api: Api) -> None:
+    writes(api, 14)
+    api.enqueue(str(DATE))
+    api.world.run()
+    with api.world.db.write() as tx:
+        tx.execute(update(attempt_dates).values(verdict="unknown"))
+    assert api.get("/v1/attempts?failed=true")["items"] == []
+    assert [row["id"] for row in api.get("/v1/attempts?verdict=unknown")["items"]] == [1]
 
 
 def test_attempts_are_found_by_verdict_and_by_reason(api: Api) -> None:

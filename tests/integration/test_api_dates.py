@@ -120,7 +120,7 @@ def test_a_failed_date_is_retried_and_a_live_one_is_not(api: Api) -> None:
     assert api.post("/v1/dates/2021-10-19/retry")["state"] == "pending"
     # Then it cannot be retried again while it lives
     _, message = refused(api.client.post("/v1/dates/2021-10-19/retry"), 409)
-    assert message == "2021-10-19 is in pending; only done and failed dates can be retried"
+    assert message == "2021-10-19 is in pending; retry it once it has ended, or enqueue it with --force"
     api.world.run()
     told = api.get("/v1/dates/2021-10-19")
     assert told["outcome"] == "complete"

@@ -129,6 +129,22 @@ def test_what_is_held_is_shown_and_does_not_make_it_unready(api: Api) -> None:
     ]
 
 
+def test_an_executor_that_cannot_start_jobs_is_named_and_does_not_make_it_unready(api: Api) -> None:
+    api.world.executor.unavailable_reason = "a worker that can import backfilld"
+    api.enqueue("2021-10-19")
+    api.world.run()
+    response = api.client.get("/readyz?verbose")
+    assert response.status_code == 200
+    assert "[!] executor local: waits for a worker that can import backfilld" in response.text.splitlines()
+    # And dates say so, by the executor's name
+    waits = "the executor local: a worker that can import backfilld"
+    assert api.get("/v1/dates/2021-10-19")["waiting_on"] == waits
+    # Once it can, jobs start, and nothing is left of it
+    api.world.executor.unavailable_reason = ""
+    api.world.run()
+    assert "executor" not in api.client.get("/readyz?verbose").text
+
+
 def test_activity_tells_what_runs_with_its_last_line_and_what_waits(tmp_path, monkeypatch):
     # Given jobs under way, one of which has written something
     api = make_api(tmp_path)

@@ -70,7 +70,16 @@ def test_a_wait_ends_with_1_when_the_backfill_stops_itself(command, api):
     api.world.script = script
     ended = command(*WAIT, "--max-failures", "1")
     assert ended.code == 1
-    assert "backfill 1 is stopped" in ended.out.splitlines()[-1]
+    last = ended.out.splitlines()[-1]
+    assert "backfill 1 is stopped" in last
+    assert "; 1 date failed, max_failures is 1; backfilld resume 1; " in last
+
+
+def test_a_wait_for_dates_that_are_done_already_says_that_there_is_nothing_to_do(command):
+    command(*WAIT)
+    ended = command(*WAIT)
+    assert ended.code == 0
+    assert f"backfill 2 is finished: nothing to do for {RANGE[0]}..{RANGE[-1]};" in ended.out.splitlines()[-1]
 
 
 def test_a_wait_that_is_stuck_says_what_helps(command):

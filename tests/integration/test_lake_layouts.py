@@ -12,9 +12,11 @@ from arro3.core import Table
 from deltalake import DeltaTable, write_deltalake
 
 from backfilld.daemon.preflight.findings import Finding
+from backfilld.daemon.reports.validation import validation
 from backfilld.daemon.warehouses.lake import delta
-from backfilld.daemon.warehouses.lake.catalog import _layout_findings
+from backfilld.daemon.warehouses.lake.catalog import LakeCatalog, _layout_findings
 from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
+from tests.factories import Table as Keys
 from tests.factories import phase, processor
 from tests.integration.warehouses import LakeHouse
 
@@ -86,6 +88,9 @@ def test_files_are_read_where_the_directories_say_the_date(
     assert rows(lake_house, DAY, NEXT, dt.date(2024, 3, 3)) == [3, 2, 0]
     assert rows(lake_house, NEXT) == [2]
     assert findings(lake_house) == []
+    info = LakeCatalog(lake_house.root).describe("nba.box")
+    assert info is not None
+    assert info.names_dates or "date" in info.columns
 
 
 def test_two_regions_have_the_same_date_and_both_are_read(
@@ -137,6 +142,26 @@ def test_files_without_directories_and_without_the_column_are_an_error(
     assert error.endswith(
         f"No directory is named as date=2024-03-01 either; correct date_column; {UNTIL_CORRECTED}"
     )
+
+
+def test_a_report_without_a_state_takes_an_empty_partition_as_the_engine_does(
+    lake_house: LakeHouse, write: Callable[..., Path]
+) -> None:
+    # Given a date with rows, one whose file has none, and one without a directory
+    write("date=2024-03-01/part-0.parquet", 2)
+    write("date=2024-03-02/part-0.parquet", 0)
+    sparse = phase("raw", processor("box", date_column="date", expect={"rows": [1], "empty": "partition"}))
+    keys: Keys = {"history": None, "calendar": {}}
+    # When nothing else is known of them
+    made, warehouse = lake_house.pipeline(sparse, **keys), lake_house.open(sparse, **keys)
+    report = validation(made, warehouse, DAY, NEXT + dt.timedelta(days=1), now=0.0)
+    # Then the rule alone decides
+    cells = report.phases[0].processors[0].dates.values()
+    assert [(cell.verdict.value, cell.reason) for cell in cells] == [
+        ("complete", ""),
+        ("complete", "no rows, and the partition exists"),
+        ("never_ran", "no rows, no run recorded"),
+    ]
 
 
 def test_directories_that_name_no_date_are_an_error_and_named_in_preflight(

@@ -65,7 +65,7 @@ def test_a_range_retries_what_failed_and_says_of_every_other_date_why_it_did_not
         "2021-10-19": "",
         "2021-10-20": "",
         "2021-10-21": "is done and not regressed; a filter, a list, force or a processor includes it",
-        "2021-10-22": "is in pending; only done and failed dates can be retried",
+        "2021-10-22": "is in pending; retry it once it has ended, or enqueue it with --force",
         "2021-10-23": "was never enqueued; enqueue it",
     }
     assert states(api) == ["pending", "pending", "done"]
@@ -187,7 +187,8 @@ def test_the_command_prints_ranges_and_exits_with_1_where_every_date_was_refused
     again = command("retry", "2021-10-19", "2021-10-20")
     assert again.code == 1
     assert again.out.splitlines()[1:] == [
-        "  2021-10-19..2021-10-20  refused  is in pending; only done and failed dates can be retried"
+        "  2021-10-19..2021-10-20  refused  is in pending; retry it once it has ended, or enqueue it with"
+        " --force"
     ]
     nothing = command("retry", "--dates", "2021-10-21", "--outcome", "blocked")
     assert nothing.rows("2021-10-21 refused does not match the filter")

@@ -113,7 +113,7 @@ def test_a_live_date_an_unknown_one_and_an_unknown_processor_are_refused(api):
     api.enqueue(DATE)
     path, body = f"/v1/dates/{DATE}/retry", {"processor": "box"}
     assert refused(api.client.post(path, json=body), 409)[1] == (
-        f"{DATE} is in pending; only done and failed dates can be retried"
+        f"{DATE} is in pending; retry it once it has ended, or enqueue it with --force"
     )
     other = api.client.post("/v1/dates/2021-11-01/retry", json=body)
     assert refused(other, 404)[1] == "2021-11-01 was never enqueued; enqueue it"
@@ -142,7 +142,7 @@ def test_the_command_line_says_which_backfill_runs_and_what_pays_the_debt(comman
     again = command("retry", DATE, "--processor", "box")
     assert (again.code, again.err.splitlines()[0]) == (
         1,
-        f"backfilld: {DATE} is in pending; only done and failed dates can be retried",
+        f"backfilld: {DATE} is in pending; retry it once it has ended, or enqueue it with --force",
     )
 
 

@@ -123,21 +123,30 @@ def sentence_of(world, date):
         return waiting_on(tx, world.context, [world.dates()[date]])[date]
 
 
-def test_a_date_behind_a_failed_one_names_the_root_cause_and_the_command_that_helps(world):
-    # Given an opener on which a job fails until its attempts are used up
+@pytest.mark.parametrize(
+    ("work", "reason", "command"),
+    [
+        (Work(code=1), "team: failed: ", f"backfilld retry {OPENER}"),
+        (Work(), "team: no data: ", f"backfilld accept {OPENER} team --reason TEXT"),
+    ],
+    ids=["fails", "writes nothing"],
+)
+def test_a_date_behind_a_failed_one_names_the_root_cause_and_the_command_that_helps(
+    world, work, reason, command
+):
+    # Given an opener on which a job fails or writes nothing until its attempts are used up
     def script(job):
         day, name = job.env["BACKFILLD_DATE"], job.env["BACKFILLD_PROCESSOR"]
-        return Work(code=1) if (day, name) == (OPENER.isoformat(), "team") else world.well(job)
+        return work if (day, name) == (OPENER.isoformat(), "team") else world.well(job)
 
     world.script = script
     world.enqueue(OPENER, DAY)
     world.run()
     failed = world.dates()[OPENER]
     assert failed.state == "failed"
-    # Then a later date names it, why it failed, and a retry
-    assert sentence_of(world, DAY) == (
-        f"blocked by {OPENER}, which failed: {failed.reason}; backfilld retry {OPENER}"
-    )
+    assert failed.reason.startswith(reason)
+    # Then a later date names it, why it failed, and what helps
+    assert sentence_of(world, DAY) == f"blocked by {OPENER}, which failed: {failed.reason}; {command}"
 
 
 def test_a_date_whose_processor_is_held_names_the_command_that_releases_it(world):

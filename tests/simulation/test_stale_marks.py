@@ -35,7 +35,7 @@ def test_the_api_tells_marks_and_runs_them(api):
     world.run()
     # Given marks: each date tells its own, lists and counts agree
     told = api.get(f"/v1/dates/{LAST}")["stale"]
-    assert told.startswith(f"cache, zones: computed before team of {REPAIRED} was repaired at 2025-")
+    assert told.startswith(f"cache, zones: computed before team of {REPAIRED} changed at 2025-")
     assert told in api.client.get(f"/dates/{LAST}").text
     shown = show_date.lines(api.get(f"/v1/dates/{LAST}"), dt.datetime.now(dt.UTC))
     assert f"  → backfilld retry {LAST} --cascade" in [line.plain for line in shown]

@@ -83,7 +83,9 @@ def test_what_no_executor_can_start_waits_for_it_and_uses_up_no_attempt(world):
     world.enqueue(OPENER, OPENER)
     world.run()
     with world.db.read() as tx:
-        assert waiting_on(tx, world.context, world.live()) == {OPENER: "a ship that sails"}
+        assert waiting_on(tx, world.context, world.live()) == {
+            OPENER: "the executor local: a ship that sails"
+        }
     world.executor.unavailable_reason = ""
     world.run()
     assert world.dates()[OPENER].outcome == "bootstrap"

@@ -97,6 +97,9 @@ NOT_A_COLUMN = "is not a column's name; write letters, digits and _, no digit fi
         ('name = "cache" -> name = "done"', "phase[phase4]: 'done' is a state of its own; choose another name"),
         ('name = "phase4" -> name = "pending"', "phase[pending]: 'pending' is a state of its own"),
         ('name = "phase4" -> name = "failed"', "phase[failed]: 'failed' is a state of its own"),
+        # keys of another table
+        ('name = "team" -> name = "team"\nlookback = 2', "unknown key 'lookback'; move it to [[phase]], or state"),
+        ('name = "phase4" -> name = "phase4"\nneeds = []', "unknown key 'needs'; move it to a [[phase.processor]]"),
         # tables, columns and other words that reach SQL
         ('"nba_precompute.team_defense_zone_analysis" -> "zones"', f"{ZONES}.table: 'zones' {NOT_A_TABLE}"),
         ('"nba_precompute.team_defense_zone_analysis" -> "a.b.c.d"', f"{ZONES}.table: 'a.b.c.d' {NOT_A_TABLE}"),
