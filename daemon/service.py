@@ -1,7 +1,8 @@
 """The daemon without its API: opens its parts, starts its threads after recovery and stops them in order.
 
 Two workers run the engine: the engine worker moves dates, the warehouse worker sends queries. APScheduler
-runs periodic jobs and one wake-up timer, and knows nothing of dates. Events wake the workers at once.
+runs periodic jobs, and knows nothing of dates. Events wake the workers at once, and each turn of the engine
+wakes the warehouse worker.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ class Service:
         return Worker(
             "engine",
             self._tick,
-            on_idle=self._schedule_wakeup,
+            next_run_in=self._seconds_to_wakeup,
             on_iteration=manager.beat,
             poll_interval=manager.beat_seconds,
         )
@@ -278,10 +279,9 @@ class Service:
         if not self._ensure_leader():
             self.engine.supervise_standby()
             return False
-        moved = self.engine.tick()
-        if moved:
-            self._warehouse_worker.wake()
-        return moved
+        again = self.engine.tick()
+        self._warehouse_worker.wake()
+        return again
 
     def _validate(self) -> bool:
         if not self._is_active_leader:
@@ -315,7 +315,7 @@ class Service:
             "the clock was set %s by %.0f s: limits of running jobs count from now", way, abs(seconds)
         )
         for job in self._scheduler.get_jobs():
-            with contextlib.suppress(JobLookupError):  # the wake-up timer has fired meanwhile
+            with contextlib.suppress(JobLookupError):  # the scheduler was shut down meanwhile
                 job.modify(next_run_time=dt.datetime.now(dt.UTC))
         self.wake()
 
@@ -334,12 +334,7 @@ class Service:
         if pruned := log_retention.prune(self.context):
             log.info("removed the logs of %d attempts", pruned)
 
-    def _schedule_wakeup(self) -> None:
-        """Schedule a wake-up for the next retry, query or end of a hold."""
+    def _seconds_to_wakeup(self) -> float | None:
+        """Seconds until the next retry, query or end of a hold; None if only an event can cause work."""
         at = self.engine.next_wakeup() if self._is_active_leader else None
-        if at is None:
-            with contextlib.suppress(JobLookupError):
-                self._scheduler.remove_job("wakeup")
-            return
-        when = dt.datetime.fromtimestamp(max(at, time.time()), dt.UTC)
-        self._scheduler.add_job(self.wake, "date", run_date=when, id="wakeup", replace_existing=True)
+        return None if at is None else at - time.time()

@@ -21,9 +21,9 @@ STALL_SECONDS = 120.0
 class Worker:
     """A thread that runs `task` whenever it is woken, and again as long as the task returns True.
 
-    It also wakes by itself every `poll_interval` seconds. `on_iteration` is called after each run of the
-    task, including failed ones; `on_idle` after each run that returns False. `last_error` is empty while the
-    task succeeds.
+    It also wakes by itself every `poll_interval` seconds, and as many seconds after a run that returns False
+    as `next_run_in` then returns. `on_iteration` is called after each run of the task, including failed ones.
+    `last_error` is empty while the task succeeds.
     """
 
     def __init__(
@@ -31,14 +31,15 @@ class Worker:
         name: str,
         task: Callable[[], bool],
         *,
-        on_idle: Callable[[], None] = lambda: None,
+        next_run_in: Callable[[], float | None] = lambda: None,
         on_iteration: Callable[[], None] = lambda: None,
         poll_interval: float | None = None,
     ) -> None:
         self._task = task
-        self._on_idle = on_idle
+        self._next_run_in = next_run_in
         self._on_iteration = on_iteration
         self._poll_interval = poll_interval
+        self._wait_seconds = poll_interval
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -66,7 +67,7 @@ class Worker:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._woken.wait(self._poll_interval)
+            self._woken.wait(self._wait_seconds)
             self._woken.clear()
             while not self._stopping.is_set() and self._once():
                 pass
@@ -76,7 +77,7 @@ class Worker:
         try:
             again = self._task()
             if not again:
-                self._on_idle()
+                self._wait_seconds = self._shortest(self._next_run_in())
             if self.last_error:
                 log.info("the %s worker has recovered", self._thread.name)
             self.last_error = ""
@@ -92,6 +93,11 @@ class Worker:
         self.busy_since = None
         self._on_iteration()
         return again
+
+    def _shortest(self, seconds: float | None) -> float | None:
+        """How long to wait for a wake-up: at most `poll_interval`, and no longer than a lock can wait."""
+        limits = [limit for limit in (seconds, self._poll_interval) if limit is not None]
+        return max(0.0, min(*limits, threading.TIMEOUT_MAX)) if limits else None
 
     def _back_off(self, error_text: str) -> bool:
         """Pause, then try again: the database knows what was under way."""

@@ -36,7 +36,7 @@ class _Row(NamedTuple):
 
     @property
     def percent(self) -> str:
-        return f"{100 * self.done // self.total if self.total else 100} %"
+        return f"{100 * self.done // self.total} %" if self.total else ""
 
 
 def picture(view: Snapshot, console: Console, *, whole: bool = False) -> Group:

@@ -17,6 +17,7 @@ from backfilld.daemon.reports.validation import (
     Validation,
 )
 from backfilld.state.formatting import format_date_ranges
+from backfilld.state.rules.evidence import GONE
 from backfilld.state.rules.verdict import Verdict
 
 _LONGEST = 110
@@ -101,10 +102,15 @@ def _unsatisfied(one: ProcessorReport) -> Iterator[str]:
 def _reason(verdict: Verdict, dates: dict[dt.date, DateVerdict]) -> str:
     """The reason of the verdict, unless the verdict says it all; the first of several reasons."""
     first, row = next(iter(dates.items()))
-    if verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA) or not row.reason:
+    if _says_it_all(row) or not row.reason:
         return ""
     several = len({other.reason for other in dates.values()}) > 1
     return f": {f'first {first}: ' if several else ''}{_shortened(row.reason)}"
+
+
+def _says_it_all(row: DateVerdict) -> bool:
+    """Whether a verdict needs no reason: there are no rows, and none of an attempt have vanished."""
+    return row.verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA) and GONE not in row.reason
 
 
 def _shortened(text: str) -> str:
@@ -126,13 +132,13 @@ def _date_problems(processors: Sequence[ProcessorReport], date: dt.date) -> Iter
     plain: dict[Verdict, list[str]] = defaultdict(list)
     for one in processors:
         row = one.dates[date]
-        if row.verdict in (Verdict.NEVER_RAN, Verdict.NO_DATA):
+        if _says_it_all(row):
             plain[row.verdict].append(one.processor)
     for verdict, names in plain.items():
         every = len(names) == len(processors) > 1
         yield f"{verdict.symbol} {_WORDS[verdict]}: {f'all {len(names)}' if every else ', '.join(names)}"
     for one in processors:
         row = one.dates[date]
-        if not row.verdict.satisfied and row.verdict not in plain:
+        if not row.verdict.satisfied and not _says_it_all(row):
             words = _WORDS.get(row.verdict, row.verdict.value)
             yield f"{row.verdict.symbol} {one.processor} {words}: {sanitize_line(row.reason)}"

@@ -77,6 +77,7 @@ def get_plan(service: DaemonService, *, query: requests.PlanRange) -> Plan:
         typical_seconds=state_lookup.typical_seconds(service.context.db, service.pipeline).get,
         price=service.warehouse.estimate_bytes,
         stale=state_lookup.stale_dates(service.context.db, query.start, query.end or query.start),
+        done=state_lookup.done_dates(service.context.db, query.start, query.end or query.start),
     )
     return Plan.model_validate(plan)
 
@@ -94,6 +95,7 @@ def get_plan_comparison(service: DaemonService, *, query: requests.ComparisonRan
         typical_seconds=state_lookup.typical_seconds(service.context.db, service.pipeline).get,
         price=service.warehouse.estimate_bytes,
         window=query.window,
+        done=state_lookup.done_dates(service.context.db, query.start, query.end or query.start),
     )
     return Comparison.model_validate(comparison)
 

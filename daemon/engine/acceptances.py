@@ -135,7 +135,7 @@ def _accept(
         why = f"gap of {names_text} accepted: {reason}"
         moves += requeue(tx, context, of_names, mode=RunMode.NORMAL, actor=by.name, reason=why)
     regressed_dates.update(tx, context, list(chosen))
-    dates.make_dates_due(tx, list(chosen), now)
+    dates.make_dates_due(tx, list(chosen), dates.IMMEDIATELY)
     upstream.wake_unblocked(tx, context, pairs)
     compared = comparison_references.waiting_pairs(context.pipeline, pairs)
     checks.request_check(tx, compared, now)

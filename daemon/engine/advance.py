@@ -43,14 +43,11 @@ class Advancer:
         self._context = context
         self._pipeline = context.pipeline
 
-    def advance(self, tx: Transaction, active_holds: Sequence[HoldRow]) -> tuple[int, list[Event]]:
-        """Process the dates that are due, oldest first. Returns how many, and the events to emit.
-
-        They are at most `EngineContext.batch`.
-        """
+    def advance(self, tx: Transaction, active_holds: Sequence[HoldRow]) -> list[Event]:
+        """Process the dates that are due, oldest first, at most `EngineContext.batch`. Returns the events."""
         due = dates.due(tx, self._context.now(), self._context.batch)
         if not due:
-            return 0, []
+            return []
         batch = self._read(tx, due, hold_placement.held_processors(self._pipeline, active_holds))
         # Admissions first: they reset outputs that other dates of the batch may need.
         for row in due:
@@ -62,7 +59,7 @@ class Advancer:
                 self._process(batch, row)
         self._finish(batch)
         periods.settle_pass(tx, self._context, due, batch.await_period)
-        return len(due), batch.events
+        return batch.events
 
     def _read(self, tx: Transaction, due: list[DateRow], held: Mapping[str, str]) -> AdvanceBatch:
         due_dates = [row.date for row in due]

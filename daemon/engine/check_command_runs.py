@@ -116,17 +116,15 @@ class CheckRuns:
         """The pairs whose check commands run."""
         return self._executor.running if self._commands else ()
 
-    def run(self) -> bool:
-        """Store the runs that ended and start others. Returns whether there were any."""
+    def run(self) -> None:
+        """Store the runs that ended and start others."""
         if not self._commands:
-            return False
+            return
         ended = self._executor.poll()
         if ended:
             self._store(ended)
-        commands = self._claim()
-        for command in commands:
+        for command in self._claim():
             self._executor.start(command)
-        return bool(ended or commands)
 
     def _store(self, ended: Sequence[CheckEnd]) -> None:
         """Store results that are still wanted, and have their outputs judged again."""

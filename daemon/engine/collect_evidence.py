@@ -22,6 +22,7 @@ from backfilld.daemon.engine import (
     requeue_failed_dates,
     stale_dates,
     upstream,
+    vanished_outputs,
 )
 from backfilld.daemon.engine.comparison_references import new_reference, stored_reference
 from backfilld.daemon.engine.context import ACTOR, EngineContext
@@ -39,7 +40,6 @@ from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import UNCERTAIN
 from backfilld.state.store import (
     attempt_verdicts,
-    attempts,
     calendar_days,
     checks,
     dates,
@@ -190,9 +190,7 @@ class Validator:
         if self._context.now() < asked_at:
             return due, answers, []  # the evidence has no usable time
         self._context.latest_query["seconds"] = self._context.now() - asked_at
-        if any(evidence.open for evidence in answers.values()):
-            with self._context.db.read() as tx:
-                due = attempts.with_attempt_history(tx, due)
+        due = vanished_outputs.with_history(self._context, due, answers)
         due, answers = check_command_runs.with_runs(self._context, due, answers, any_age=any_age)
         days = self._days({check.date for check in due}, counts)
         return due, answers, self._judge(due, answers, days, asked_at, purpose)

@@ -8,6 +8,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import WaivedBy
 from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks
 
 
@@ -26,4 +27,6 @@ def done_outcome(pipeline: Pipeline, batch: AdvanceBatch, walk: DateWalk) -> tup
     if walk.transitions[-1].trigger is Trigger.BYPASS:
         bootstrap = f"day {day.season_day} of {day.season} is a bootstrap day"
         return Outcome.BOOTSTRAP, "; ".join(filter(None, [bootstrap, reasons]))
+    if date_checks and all(c.verdict is Verdict.NOT_EXPECTED for c in date_checks.values()):
+        return Outcome.COMPLETE, "; ".join(filter(None, ["no processor has output on this date", reasons]))
     return Outcome.COMPLETE, reasons

@@ -12,7 +12,7 @@ from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
 from backfilld.daemon.engine.check_command_runs import CheckRuns
 from backfilld.daemon.engine.collect_evidence import Validator
-from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.launch import Launcher
 from backfilld.daemon.engine.requeue import readmit
 from backfilld.daemon.engine.revalidation import Sweeper
@@ -27,6 +27,7 @@ from backfilld.state.store import (
     attempts,
     check_resets,
     checks,
+    circuit_breaker,
     dates,
     future_times,
     holds,
@@ -63,7 +64,7 @@ class Engine:
         self.attempt_monitor.recover()
 
     def tick(self) -> bool:
-        """Run one pass. Returns whether anything changed, so that the caller ticks again.
+        """Run one pass. Returns whether another one may do more at once; what is due shows in `next_wakeup`.
 
         1. If the clock was set: restart job limits and shift deadlines.
         2. Store what check commands said that ended, and start those that were requested.
@@ -82,28 +83,28 @@ class Engine:
             self.attempt_monitor.restart_limits()
             self.launcher.restart_evidence()
             self._shift_deadlines_back(-clock_step)
-        checked = self.check_runs.run()
+        self.check_runs.run()
         with self.context.db.read() as tx:
             todo = wakeup_schedule.due_transitions(tx, self.context.now())
             running = {row.id: row for row in attempts.running(tx)}
         # Even with none running: a job whose attempt another leader closed may still run here.
         ended = self.attempt_monitor.poll(running)
         if not (ended or any(todo)):
-            return bool(clock_step or checked)
+            return False
         with self.context.db.write() as tx:
             ends = self.attempt_monitor.close(tx, ended)
             if todo.over:
                 self._release_expired_holds(tx)
             active_holds = holds.all_holds(tx)
             is_due = ended or todo.over or todo.due
-            advanced, moves = self.advancer.advance(tx, active_holds) if is_due else (0, [])
+            moves = self.advancer.advance(tx, active_holds) if is_due else []
             ended_ids = {attempt.row.id for attempt in ended}
             others = [row for number, row in running.items() if number not in ended_ids]
             claims, incidents = self.launcher.claim(tx, others, active_holds, self.check_runs.running)
         self.attempt_monitor.finish(ends)
         self.context.emit_all([*moves, *incidents])
         self.launcher.launch(claims)
-        return bool(clock_step or checked or ended or advanced or claims)
+        return bool(claims) and self.launcher.has_free_slots
 
     def supervise_standby(self) -> None:
         """In place of a tick, while another daemon leads: supervise the jobs that run on this host."""
@@ -118,7 +119,8 @@ class Engine:
     def next_wakeup(self) -> float | None:
         """Epoch seconds of the next retry, query or end of a hold; None if only an event can cause work.
 
-        Queries that are due already do not count: the warehouse thread is sending them or is on hold.
+        It is in the past where a date is due. Queries that are due already do not count: the warehouse thread
+        is sending them or is on hold.
         """
         with self.context.db.read() as tx:
             due = wakeup_schedule.next_wakeup(tx, self.context.now())
@@ -207,10 +209,19 @@ class Engine:
             check_resets.reset_other_tables(tx, {name: p.table for name, p in processors.items()}, now)
             check_resets.request_live(tx, processors, now)
             dates.make_due(tx, now)
+            self._release_removed(tx)
             events = apply_pipeline_changes(tx, self.context)
             misplaced = self._misplaced_dates(tx)
             moves = [readmit(tx, self.context, row, reason) for row, reason in misplaced]
         self.context.emit_all([*events, *moves])
+
+    def _release_removed(self, tx: Transaction) -> None:
+        """Release the daemon's holds of processors that the pipeline file no longer has."""
+        for hold in holds.all_holds(tx):
+            removed = hold.kind == "processor" and hold.key not in self.context.pipeline.processors
+            if removed and hold.actor == ACTOR:
+                holds.release(tx, hold.kind, hold.key)
+                circuit_breaker.reset(tx, hold.key)
 
     def _misplaced_dates(self, tx: Transaction) -> list[tuple[DateRow, str]]:
         """Dates in states that today's pipeline file would not have brought them to, and why."""

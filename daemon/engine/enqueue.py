@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.commands import Conflict
@@ -206,7 +207,14 @@ class Enqueuer:
             return DateResult(date=date, outcome=EnqueueOutcome.NOT_EXPECTED, reason=day.reason)
         if row is not None and row.state == DONE and not request.force:
             return self._outcome_of_done(request, date, stored_checks, warning)
-        return DateResult(date=date, outcome=EnqueueOutcome.ENQUEUED, reason=warning if day is None else "")
+        future = "lies in the future" if date > self._today() else ""
+        reason = "; ".join(filter(None, (warning if day is None else "", future)))
+        return DateResult(date=date, outcome=EnqueueOutcome.ENQUEUED, reason=reason)
+
+    def _today(self) -> dt.date:
+        """Today in the time zone of the pipeline."""
+        zone = ZoneInfo(self._context.pipeline.timezone)
+        return dt.datetime.fromtimestamp(self._context.now(), zone).date()
 
     def _outcome_of_done(
         self, request: EnqueueRequest, date: dt.date, stored_checks: Mapping[str, CheckRow], warning: str

@@ -63,6 +63,8 @@ class Launcher:
         self._shortage = Shortage(context.steady or context.now)
         self._processors = context.pipeline.processors
         self._evidence_from = context.now()
+        self.has_free_slots = False
+        """Whether the latest claims left a slot free for a processor that had a runnable check."""
 
     def restart_evidence(self) -> None:
         """Start no job on evidence from before now: the daemon was not there, or its clock was set."""
@@ -146,6 +148,7 @@ class Launcher:
             fitting = batch[: windows.dates_that_fit(processor)]
             claims.append(self._claim_one(tx, fitting, date_rows, free.take(processor)))
             remaining[processor.table] = remaining.get(processor.table, math.inf) - 1
+        self.has_free_slots = any(free.count(self._processors[name]) for name in limits)
         self._record_claims(tx, claims, date_rows)
         budgets.count_attempts(tx, self._context, [claim.processor.table for claim in claims])
         return claims, [

@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,11 +67,13 @@ def create(path: Path) -> int:
     except FileNotFoundError:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = _open_folder(path.parent)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _SAFELY
     try:
-        with suppress(FileNotFoundError):
+        try:
+            return os.open(path.name, flags, 0o600, dir_fd=folder)
+        except FileExistsError:
             os.unlink(path.name, dir_fd=folder)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _SAFELY
-        return os.open(path.name, flags, 0o600, dir_fd=folder)
+            return os.open(path.name, flags, 0o600, dir_fd=folder)
     finally:
         os.close(folder)
 

@@ -64,7 +64,7 @@ def _absent(context: PreflightContext, names: Sequence[str]) -> Iterator[Finding
 
 def _missing_columns(processor: Processor, info: TableInfo) -> Iterator[Finding]:
     expect = processor.expect
-    named = {processor.date_column: "date_column"}
+    named = {} if info.names_dates else {processor.date_column: "date_column"}
     for key, rule in expect.rules.items():
         named |= dict.fromkeys(rule.column_names(), f"expect.{key}")
     for column, key in named.items():

@@ -13,7 +13,7 @@ from backfilld.state.formatting import format_date_ranges, join_truncated, plura
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.gates import Decision, Fail, Start, Wait, WaitReason
-from backfilld.state.rules.verdict import Verdict
+from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 
 NAMED = 3
 """How many processors or dates a sentence names before it counts the rest."""
@@ -79,7 +79,7 @@ def _missing(phase: Phase, snapshot: Snapshot, dates: Iterable[dt.date]) -> str:
     """Which processors have no satisfied output on how many of the dates, the most frequent first."""
     names = [processor.name for processor in phase.processor]
     checks = [snapshot.checks[date][name] for date in dates for name in names]
-    missing = Counter(c.processor for c in checks if not c.satisfied and c.verdict is not Verdict.RUNNING)
+    missing = Counter(c.processor for c in checks if not c.satisfied and c.verdict not in UNCERTAIN)
     counts = [
         f"{pluralize(n, 'date')} {'lacks' if n == 1 else 'lack'} {name}" for name, n in missing.most_common()
     ]

@@ -1,4 +1,4 @@
-"""What reports read from a state database: attempts, accepted gaps, stale dates and usual durations."""
+"""What reports read from a state database: attempts, accepted gaps, done and stale dates, usual durations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from backfilld.daemon.engine.upstream import calendar_span
 from backfilld.daemon.reports.plan.plan import Recompute
 from backfilld.daemon.reports.warehouse_snapshot import Known
+from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, Mark
 from backfilld.state.rules.dates_between import dates_between
@@ -37,6 +38,13 @@ def stale_dates(db: Database, start: dt.date, end: dt.date) -> list[Recompute]:
     causes = {date: [c for of_one in by_name.values() for c in of_one] for date, by_name in outputs.items()}
     latest = {date: max(found, key=lambda cause: cause.at) for date, found in causes.items() if found}
     return [Recompute(date=date, repaired=cause.date, at=cause.at) for date, cause in latest.items()]
+
+
+def done_dates(db: Database, start: dt.date, end: dt.date) -> set[dt.date]:
+    """The done dates of the range, both ends included."""
+    with db.read() as tx:
+        rows = dates.page(tx, start=start, end=end, states=[DONE], limit=(end - start).days + 1)
+    return {row.date for row in rows}
 
 
 def typical_seconds(db: Database, pipeline: Pipeline) -> Mapping[str, float | None]:

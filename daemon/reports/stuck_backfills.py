@@ -15,7 +15,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports.causes import causes_of_all, held_by_operator
 from backfilld.state.records import BackfillRow
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.store import backfills, dates, holds
+from backfilld.state.store import backfills, checks, dates, holds
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
 
@@ -36,7 +36,7 @@ _MAY_LAST = (
 def status(tx: Transaction, context: EngineContext, row: BackfillRow) -> tuple[str, str | None]:
     """The status of a backfill, and what it is stuck on with the remedy, if it is stuck."""
     plain = backfills.status(tx, row)
-    stuck_on = _stuck_on(tx, context, row.id) if plain == "active" else None
+    stuck_on = _stuck_on(tx, context, row) if plain == "active" else None
     return (STUCK, stuck_on) if stuck_on else (plain, None)
 
 
@@ -52,7 +52,8 @@ def counts(tx: Transaction, context: EngineContext) -> dict[str, int]:
     return dict(unended + Counter(backfills.ended_counts(tx)))
 
 
-def _stuck_on(tx: Transaction, context: EngineContext, number: int) -> str | None:
+def _stuck_on(tx: Transaction, context: EngineContext, backfill: BackfillRow) -> str | None:
+    number = backfill.id
     active_holds = holds.all_holds(tx)
     waits = backfills.waits(tx, number)
     by_hold = held_by_operator(active_holds)
@@ -64,7 +65,19 @@ def _stuck_on(tx: Transaction, context: EngineContext, number: int) -> str | Non
         if not cause.needs_operator:
             return None
         found.append((row.date, cause.text))
-    return _sentence(found)
+    waits_for_others = _has_its_selection(tx, backfill, [row.date for row in rows])
+    others = "all that it selects is there, and its dates go on for others: " if waits_for_others else ""
+    return f"{others}{_sentence(found)}"
+
+
+def _has_its_selection(tx: Transaction, backfill: BackfillRow, live: Sequence[dt.date]) -> bool:
+    """Whether each selected output of its live dates is satisfied; False for a backfill that selects all."""
+    if backfill.selection is None:
+        return False
+    stored = checks.for_dates(tx, live)
+    return all(
+        name in stored[date] and stored[date][name].satisfied for date in live for name in backfill.selection
+    )
 
 
 def _sentence(causes: Sequence[tuple[dt.date, str]]) -> str:

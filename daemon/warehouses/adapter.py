@@ -129,6 +129,8 @@ class TableInfo:
     """The columns of times by name; a column of dates is none."""
     partition_column: str | None = None
     """None for a table without partitions, or with ones by time of loading."""
+    names_dates: bool = False
+    """Whether its directories name its dates by other words than the column of dates."""
     require_filter: bool = False
     """Whether a query that names no partition is refused."""
     expiration_seconds: float | None = None

@@ -21,6 +21,9 @@ from backfilld.state.rules.expectations.figures import (
 UNTIL_CORRECTED = "unknown until an operator corrects that"
 """Part of `Evidence.error` where the same query fails again and again."""
 
+GONE = "is gone"
+"""Part of the reason where an attempt left rows that are not there any more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRun:
@@ -33,6 +36,8 @@ class HistoryRun:
     """Epoch seconds; None while it is open, or where the history does not say."""
     detail: str = ""
     """The platform's error text or status word, or how the attempt ended."""
+    left: str = ""
+    """An attempt with the rows that the warehouse held after it, as text; empty where it held none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from backfilld.state.formatting import format_counts, format_duration, format_utc, pluralize
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.evidence import Evidence, HistoryRun
+from backfilld.state.rules.evidence import GONE, Evidence, HistoryRun
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.expectations.rule import Finding, Range
 from backfilld.state.rules.recurring_days import OutputDays
@@ -249,12 +249,18 @@ def _explain_absence(evidence: Evidence, context: JudgeContext, allowed: Range) 
         started = evidence.open
         ago = f"a run that {_since(started, context)} never closed" if started else ""
         return Verdict.NEVER_RAN, f"no rows, {ago or 'no run recorded'}"
-    latest = max(runs, key=lambda run: run.started_at)
+    latest, gone = max(runs, key=lambda run: run.started_at), _gone(context)
     if not latest.succeeded:
-        return Verdict.FAILED, f"no rows, the latest run failed{_because(latest)}"
+        return Verdict.FAILED, f"{gone}no rows, the latest run failed{_because(latest)}"
     if allowed.least == 0:
         return Verdict.COMPLETE, "no rows, and none are needed"
-    return Verdict.NO_DATA, f"the latest run succeeded{_because(latest)}, but there are no rows"
+    return Verdict.NO_DATA, f"{gone}the latest run succeeded{_because(latest)}, but there are no rows"
+
+
+def _gone(context: JudgeContext) -> str:
+    """The rows that an attempt has left and that are not there now, as the begin of a reason; or empty."""
+    left = [run for run in context.previous_attempts if run.left]
+    return f"{max(left, key=lambda run: run.started_at).left} {GONE}; " if left else ""
 
 
 def _after_rewrite(evidence: Evidence, context: JudgeContext, finding: Finding) -> Finding:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, or_, select, update
 
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.needs_graph import Pair
@@ -48,10 +48,16 @@ _LATEST = (
         attempts.c.ended_at.is_not(None),
     )
 )
+_REPLACEABLE = or_(
+    attempt_dates.c.verdict.is_(None),
+    *(attempt_dates.c.verdict == literal_column(f"'{verdict}'") for verdict in NOT_THERE),
+)
 _RECORD = (
     update(attempt_dates)
     .where(
-        attempt_dates.c.date == bindparam("_date"), attempt_dates.c.attempt_id == _LATEST.scalar_subquery()
+        attempt_dates.c.date == bindparam("_date"),
+        attempt_dates.c.attempt_id == _LATEST.scalar_subquery(),
+        _REPLACEABLE,
     )
     .values(verdict=bindparam("_verdict"), verdict_reason=bindparam("_reason"))
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from backfilld.state.errors import BackfilldError
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.rules.evidence import HistoryRun
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.index_conditions import ENDED_WELL, IS_RUNNING
 from backfilld.state.store.schema import attempt_dates, attempts
@@ -57,6 +59,9 @@ _COVERED = (
 _DATE_COUNT = select(func.count()).where(attempt_dates.c.attempt_id == attempts.c.id).correlate(attempts)
 SECONDS_PER_DATE = (attempts.c.ended_at - attempts.c.started_at) / _DATE_COUNT.scalar_subquery()
 """The duration of an ended attempt, divided by the number of its dates."""
+_WITH_ROW_COUNT = (Verdict.COMPLETE, Verdict.PARTIAL, Verdict.EXCESS)
+"""Verdicts of rows whose reason begins with how many there are."""
+_WITH_ROWS = (*_WITH_ROW_COUNT, Verdict.DEGRADED, Verdict.UNTOUCHED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,19 +201,35 @@ def for_date(tx: Connection, date: dt.date) -> list[AttemptRow]:
 
 
 def with_attempt_history(tx: Connection, known: Sequence[CheckRow]) -> list[CheckRow]:
-    """The checks with all our attempts that have ended, not the latest alone; none where none ever began."""
-    tried = {(check.date, check.processor) for check in known if check.last_attempt_started_at is not None}
+    """The checks with all ended attempts on their output, not the latest alone, and what each has left."""
+    tried = {(c.date, c.processor): c.output for c in known if c.last_attempt_started_at is not None}
     if not tried:
         return list(known)
     query = select(attempt_dates.c.date.label("day"), attempts.c.processor, attempts.c.started_at)
-    query = query.add_columns(attempts.c.ended_at, attempts.c.exit_code).join_from(attempt_dates, attempts)
+    query = query.add_columns(attempts.c.id, attempts.c.output, attempts.c.ended_at, attempts.c.exit_code)
+    query = query.add_columns(attempt_dates.c.verdict, attempt_dates.c.verdict_reason)
+    query = query.join_from(attempt_dates, attempts)
     here = (attempts.c.ended_at.is_not(None), attempt_dates.c.date.in_({date for date, _ in tried}))
     runs: dict[tuple[dt.date, str], tuple[HistoryRun, ...]] = defaultdict(tuple)
     for row in tx.execute(query.where(*here)):
-        run = HistoryRun(succeeded=row.exit_code == 0, started_at=row.started_at, ended_at=row.ended_at)
+        known_output = tried.get((row.day, row.processor)) == row.output
+        run = HistoryRun(
+            succeeded=row.exit_code == 0,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            left=_left(row.id, row.verdict, row.verdict_reason or "") if known_output else "",
+        )
         if (row.day, row.processor) in tried:
             runs[row.day, row.processor] += (run,)
     return [check._replace(previous_attempts=runs[check.date, check.processor]) for check in known]
+
+
+def _left(number: int, verdict: str | None, reason: str) -> str:
+    """What an attempt has left, by the verdict that followed it; empty where there were no rows."""
+    if verdict not in _WITH_ROWS or reason.startswith("no rows"):
+        return ""
+    rows = re.split("; |, ", reason)[0] if verdict in _WITH_ROW_COUNT else ""
+    return f"what attempt {number} left{f' ({rows})' if rows else ''}"
 
 
 def typical_seconds(tx: Connection, processor: str, sample: int = 20) -> float | None:

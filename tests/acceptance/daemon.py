@@ -35,6 +35,8 @@ FEW = (
     "team_defense_zone_analysis",
 )
 """Some of each phase, which read each other: every job is a process, and a test rarely needs all fourteen."""
+ONE_OF_EACH = ("nbac_team_boxscore", "team_offense_game_summary", "team_defense_zone_analysis")
+"""A processor of each phase, for dates in bootstrap: the last of them reads what is missing here."""
 
 
 class Daemon:

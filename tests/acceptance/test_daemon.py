@@ -6,7 +6,7 @@ import signal
 import time
 
 from backfilld.demo import misbehaviour
-from tests.acceptance.daemon import FEW, daemon, jobs_alive
+from tests.acceptance.daemon import FEW, ONE_OF_EACH, daemon, jobs_alive
 
 SEASON = ("2021-10-19", "2021-10-27")
 MISBEHAVIOURS = {
@@ -19,8 +19,6 @@ MISBEHAVIOURS = {
     "2021-10-25": ("exit1", "bootstrap", ""),
 }
 """What a job of each date does, and the outcome and reason of the date."""
-ONE_OF_EACH = ("nbac_team_boxscore", "team_offense_game_summary", "team_defense_zone_analysis")
-"""A processor of each phase."""
 TOLERANT = {
     "max_attempts = 3": "max_attempts = 3\nbreaker_threshold = 0",
     'name = "nbac_team_boxscore"': 'name = "nbac_team_boxscore"\nidle_timeout = "5s"\nmax_attempts = 10',

@@ -3,12 +3,12 @@
 import signal
 
 from tests.acceptance import audit
-from tests.acceptance.daemon import FEW, daemon, jobs_alive
+from tests.acceptance.daemon import ONE_OF_EACH, daemon, jobs_alive
 from tests.integration.hooks import SECRET, hook
 
 
 def test_a_backfill_is_told_once_over_a_kill_and_the_secret_is_kept(tmp_path):
-    with hook() as hooked, daemon(tmp_path / "d", pace="1", processors=FEW, start=False) as one:
+    with hook() as hooked, daemon(tmp_path / "d", pace="1", processors=ONE_OF_EACH, start=False) as one:
         # Given a daemon that is told of a webhook
         one.more_environment["BACKFILLD_WEBHOOK"] = hooked.url
         one.start()

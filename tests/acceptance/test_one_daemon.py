@@ -4,11 +4,11 @@ import os
 import signal
 import socket
 
-from tests.acceptance.daemon import FEW, daemon
+from tests.acceptance.daemon import ONE_OF_EACH, daemon
 
 
 def test_a_second_daemon_is_refused_by_name_and_a_killed_one_does_not_keep_the_lock(tmp_path):
-    with daemon(tmp_path / "d", pace="2", processors=FEW) as first:
+    with daemon(tmp_path / "d", pace="2", processors=ONE_OF_EACH) as first:
         lock = first.folder / "state" / "daemon.lock"
         # Given a daemon whose jobs run
         number = first.enqueue("2021-10-19", "2021-10-19")

@@ -8,7 +8,7 @@ import duckdb
 
 from backfilld.demo import lake as lakes
 from tests.acceptance import audit
-from tests.acceptance.daemon import FEW, daemon
+from tests.acceptance.daemon import ONE_OF_EACH, daemon
 
 DAY, OTHER_DAY = dt.date(2021, 10, 19), dt.date(2021, 10, 20)
 CHANGES = {
@@ -38,7 +38,7 @@ def note(lake: Path, status: str, started_at: float) -> None:
 
 
 def test_a_date_that_another_controller_works_on_waits_and_names_it(tmp_path):
-    with daemon(tmp_path / "d", changes=CHANGES, processors=FEW) as one:
+    with daemon(tmp_path / "d", changes=CHANGES, processors=ONE_OF_EACH) as one:
         # Given another controller at work on one output of a date
         started_at = time.time()
         note(one.lake, "running", started_at)

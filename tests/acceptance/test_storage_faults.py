@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 
 from tests.acceptance import audit
-from tests.acceptance.daemon import FEW, daemon
+from tests.acceptance.daemon import ONE_OF_EACH, daemon
 from tests.timeouts import PATIENCE
 
 DATE, NEXT = dt.date(2021, 10, 19), dt.date(2021, 10, 20)
@@ -97,7 +97,7 @@ def small_disk(one):
 
 def test_a_full_disk_stops_nothing_for_good_and_a_kill_meanwhile_loses_nothing(tmp_path):
     with (
-        daemon(tmp_path / "d", pace="0.3", processors=FEW, start=False) as one,
+        daemon(tmp_path / "d", pace="0.3", processors=ONE_OF_EACH, start=False) as one,
         contextlib.closing(small_disk(one)) as disk,
     ):
         # Given a daemon at work
@@ -130,7 +130,7 @@ def test_a_full_disk_stops_nothing_for_good_and_a_kill_meanwhile_loses_nothing(t
 
 
 def test_the_daemon_waits_for_a_lock_of_another_process(tmp_path):
-    with daemon(tmp_path / "d", pace="0.3", processors=FEW) as one:
+    with daemon(tmp_path / "d", pace="0.3", processors=ONE_OF_EACH) as one:
         number = one.enqueue(DATE.isoformat(), DATE.isoformat())
         one.wait_for(lambda: audit.run_log.runs(one.lake), "at work")
         words = [sys.executable, "-c", LOCKER, str(one.state / "state.db")]
@@ -163,7 +163,7 @@ DAMAGES = {
 
 
 def test_an_unusable_database_is_refused_at_start_and_repaired_as_the_manual_says(tmp_path):
-    with daemon(tmp_path / "d", processors=FEW) as one:
+    with daemon(tmp_path / "d", processors=ONE_OF_EACH) as one:
         # Given a daemon that has worked, made a backup, and ended
         number = one.enqueue(DATE.isoformat(), DATE.isoformat())
         one.finish(number)
@@ -200,7 +200,7 @@ def follow_the_manual(one):
 
 def test_backups_are_made_on_schedule_while_jobs_run_and_the_latest_are_kept(tmp_path):
     backups = ("--backup-every", "0.5s", "--backup-keep", "2")
-    with daemon(tmp_path / "d", pace="1", processors=FEW, options=backups) as one:
+    with daemon(tmp_path / "d", pace="1", processors=ONE_OF_EACH, options=backups) as one:
         number = one.enqueue(DATE.isoformat(), DATE.isoformat())
         folder = one.state / "backups"
         first = set()

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from backfilld.demo import run_log
-from tests.acceptance.daemon import FEW, Daemon, jobs_alive
+from tests.acceptance.daemon import ONE_OF_EACH, Daemon, jobs_alive
 from tests.acceptance.notify_listener import Listener
 from tests.timeouts import PATIENCE
 
@@ -34,7 +34,7 @@ def write_lock(folder):
 def service(tmp_path):
     """A daemon that is to be started by a manager, and what that hears."""
     one, listener = Daemon(tmp_path / "d", pace="1"), Listener(tmp_path / "notify")
-    one.keep(FEW)
+    one.keep(ONE_OF_EACH)
     one.more_environment = {
         "NOTIFY_SOCKET": str(tmp_path / "notify"),
         "WATCHDOG_USEC": f"{WATCHDOG * 1e6:.0f}",

@@ -10,11 +10,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pytest
 
 from backfilld.daemon.warehouses.adapter import Purpose, WarehouseError
 from backfilld.daemon.warehouses.duckdb import snapshot
 from backfilld.daemon.warehouses.duckdb.snapshot import Snapshots
+from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.evidence import Evidence
 from tests.conformance.builders import box, rows
 from tests.integration.duckdb_house import DuckDBHouse
@@ -137,6 +139,33 @@ def test_a_file_that_changes_during_each_copy_is_not_read(
         evidence(house.open(box(), history=None))
 
 
+def test_a_log_that_a_job_removes_during_the_copy_is_no_outage(
+    house: DuckDBHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a log beside the file, which the job's last checkpoint removes just before it is copied
+    log, copy = house.file.with_name(f"{house.file.name}.wal"), shutil.copyfile
+    log.touch()
+
+    def as_a_job_ends(source: Path, target: Path) -> None:
+        if source == log:
+            log.unlink(missing_ok=True)
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", as_a_job_ends)
+    monkeypatch.setattr(snapshot, "LOCK_WAIT", 5.0)
+    assert evidence(house.open(box(), history=None)).rows == 2
+    assert not log.exists()
+
+
+def test_a_file_that_is_not_there_is_said_to_be_made_by_a_job(house: DuckDBHouse) -> None:
+    warehouse = house.open(box(), history=None)
+    house.file.unlink()
+    with pytest.raises(
+        WarehouseError, match=r"platform\.duckdb does not exist; a job makes it, or make it by"
+    ):
+        evidence(warehouse)
+
+
 def test_no_copy_is_left_behind(house: DuckDBHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
@@ -165,8 +194,10 @@ def test_sql_of_the_file_cannot_write(house: DuckDBHouse, tmp_path: Path) -> Non
         f"COPY nba.box TO '{tmp_path}/stolen.csv'",
         f"ATTACH '{tmp_path}/other.duckdb' AS other",
     ):
-        with pytest.raises(WarehouseError, match=r"calendar\.query"):
-            house.open(box(), calendar={"query": query}).counts(DAY, DAY)
+        with pytest.raises(PipelineError, match=r"calendar\.query: is no query"):
+            house.open(box(), calendar={"query": query})
+        with Snapshots(house.file).cursor() as cursor, pytest.raises(duckdb.Error):
+            cursor.execute(query)
     assert house.run("SELECT count(*) FROM nba.box") == [(2,)]
     assert not [*tmp_path.glob("stolen*"), *tmp_path.glob("other*")]
 

@@ -220,3 +220,16 @@ def test_other_names_of_columns_are_refused_with_the_remedy(name: str) -> None:
     expect = {"filled": {"columns": [name]}}
     with pytest.raises(PipelineError, match="is not a column's name; write letters, digits and _, no digit"):
         pipeline(phase("raw", processor("box", expect=expect)))
+
+
+def test_an_output_that_cannot_be_judged_is_not_counted_as_missing(
+    lake_house: LakeHouse, write: Callable[..., Path]
+) -> None:
+    # Given a date that lacks one output, and another whose file is damaged
+    write("date=2024-03-01/a.parquet").write_bytes(b"not parquet")
+    both = phase("raw", processor("box"), processor("extra"))
+    every_day: Keys = {"history": None, "calendar": {}}
+    report = validation(
+        lake_house.pipeline(both, **every_day), lake_house.open(both, **every_day), DAY, DAY, now=0.0
+    )
+    assert report.next_action == "run raw: 1 date lacks extra; see the plan"

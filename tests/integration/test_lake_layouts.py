@@ -14,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 from backfilld.daemon.preflight.findings import Finding
 from backfilld.daemon.reports.validation import validation
 from backfilld.daemon.warehouses.lake import delta
-from backfilld.daemon.warehouses.lake.catalog import _layout_findings
+from backfilld.daemon.warehouses.lake.catalog import LakeCatalog, _layout_findings
 from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
 from tests.factories import Table as Keys
 from tests.factories import phase, processor
@@ -88,6 +88,9 @@ def test_files_are_read_where_the_directories_say_the_date(
     assert rows(lake_house, DAY, NEXT, dt.date(2024, 3, 3)) == [3, 2, 0]
     assert rows(lake_house, NEXT) == [2]
     assert findings(lake_house) == []
+    info = LakeCatalog(lake_house.root).describe("nba.box")
+    assert info is not None
+    assert info.names_dates or "date" in info.columns
 
 
 def test_two_regions_have_the_same_date_and_both_are_read(

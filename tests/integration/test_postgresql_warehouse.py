@@ -49,9 +49,13 @@ def test_sql_of_the_file_cannot_write(house: PostgresqlHouse) -> None:
     deletes = (
         "WITH d AS (DELETE FROM nba.box RETURNING game_date) SELECT game_date AS date, 1 AS games FROM d"
     )
-    with pytest.raises(WarehouseError, match=r"calendar\.query"):
-        house.open(box(), calendar={"query": deletes}).counts(DAY, DAY)
-    # Further statements are refused before the warehouse is queried
+    house.run("CREATE SEQUENCE nba.numbers")
+    counts = "SELECT @start::date AS date, nextval('nba.numbers') AS games"
+    with pytest.raises(WarehouseError, match=r"calendar\.query was refused: .* read-only"):
+        house.open(box(), calendar={"query": counts}).counts(DAY, DAY)
+    # Other statements are refused before the warehouse is queried
+    with pytest.raises(PipelineError, match=r"calendar\.query: is no query: it has a DELETE"):
+        house.open(box(), calendar={"query": deletes})
     with pytest.raises(PipelineError, match=r"calendar\.query: has a semicolon"):
         house.open(box(), calendar={"query": f"{deletes}; COMMIT; DELETE FROM nba.box"})
     assert house.run("SELECT count(*) FROM nba.box") == [(2,)]

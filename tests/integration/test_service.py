@@ -45,18 +45,18 @@ def test_a_periodic_job_that_may_still_write_keeps_the_lock(service):
     service._lock.release()
 
 
-def test_periodic_jobs_are_rescheduled_though_the_wakeup_fires_just_as_the_clock_is_set(service, monkeypatch):
-    # Given a daemon with a periodic job and a wake-up timer
+def test_periodic_jobs_are_rescheduled_though_one_is_removed_just_as_the_clock_is_set(service, monkeypatch):
+    # Given a daemon with two periodic jobs
     scheduler, hour = service._scheduler, dt.timedelta(hours=1)
     far = dt.datetime.now(dt.UTC) + hour
-    for name in ("wakeup", "timers"):
+    for name in ("removed", "timers"):
         scheduler.add_job(service.wake, "date", run_date=far, id=name)
     planned = scheduler.get_jobs()
-    # When the wake-up timer has fired by the time that all jobs are rescheduled
-    scheduler.remove_job("wakeup")
+    # When one is removed, as at the end, by the time that all jobs are rescheduled
+    scheduler.remove_job("removed")
     monkeypatch.setattr(scheduler, "get_jobs", lambda: planned)
     service._on_clock_step(-3600.0)
-    # Then the periodic job runs at once, without an error
+    # Then the other one runs at once, without an error
     assert planned[1].next_run_time < far - hour / 2
     service._lock.release()
     service.db.close()

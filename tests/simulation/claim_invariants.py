@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from backfilld.daemon.engine.context import ACTOR
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Processor
 from tests.simulation.budget_invariants import BudgetInvariants
@@ -37,7 +38,7 @@ class ClaimInvariants:
             Violation: an invariant does not hold.
         """
         for hold in self._invariants.placed:
-            if hold["kind"] == "processor":
+            if hold["kind"] == "processor" and hold["actor"] == ACTOR:
                 self._breaker(hold)
         fresh = [row for number, row in self._invariants.running.items() if number > self._seen]
         if not fresh:

@@ -20,7 +20,7 @@ from tests.simulation.scenario import (
 )
 
 DAY = dt.timedelta(days=1)
-SEED = 1
+SEED = 5
 """Gives durations of jobs, and whether they keep a history."""
 TWO_PER_GAME: Table = {"rows_per": {"games": [2]}}
 JOBS: Table = {

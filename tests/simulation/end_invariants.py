@@ -40,13 +40,13 @@ def end(sim: Simulation) -> None:
         forced = _force_stale_without_job(sim)
         retried = Counter({mark: len(retry_marked(sim.commands, mark, **EVER)) for mark in Mark})
         if not forced and not retried.total():
-            sim.invariants.nothing_lacks()
+            sim.invariants.marked.nothing_lacks()
             sim.invariants.truth.settled()
             return
         if not forced and not retried[Mark.REGRESSED]:
             sim.wake()
             sim.run_until_quiescent()
-            sim.invariants.stale_debt_is_paid()
+            sim.invariants.marked.stale_debt_is_paid()
         _help_on(sim)
     raise Violation("liveness", "dates stay marked, however often they are retried")
 

@@ -63,8 +63,27 @@ def _retry_processor(sim: Simulation, date: dt.date, processor: str) -> DateAnsw
     return sim.commands.retry_dates(DateQuery(dates=(date,)), retry, by=OPERATOR)
 
 
+def _retry_range(
+    sim: Simulation, start: dt.date, end: dt.date, states: tuple[str, ...] = (), **how: Any
+) -> DateAnswers:
+    query = DateQuery(start=start, end=end, states=states)
+    return sim.commands.retry_dates(query, Retry(**how), by=OPERATOR)
+
+
+def _accept_range(sim: Simulation, start: dt.date, end: dt.date, processors: tuple[str, ...]) -> DateAnswers:
+    query = DateQuery(start=start, end=end)
+    return sim.commands.accept_dates(query, processors, by=OPERATOR, reason="arena closed")
+
+
+def _enqueue_dates(sim: Simulation, dates: tuple[dt.date, ...], **options: Any) -> EnqueueResult:
+    return sim.enqueuer.enqueue(EnqueueRequest(dates=dates, by=OPERATOR, **options))
+
+
 _REWRITES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "retry_processor": lambda args: {**args, "force": True, "selection": (args["processor"],)},
+    "retry_range": lambda args: (
+        {**args, "force": True, "selection": args["processors"]} if "processors" in args else dict(args)
+    ),
     "refresh": lambda args: {**args, "force": True},
 }
 """Requests that run complete outputs once more, in the terms of a forced one."""
@@ -77,6 +96,9 @@ def _ask(sim: Simulation, one: ExternalEvent) -> None:
 _REQUESTS: Mapping[str, Callable[[Simulation, ExternalEvent], object]] = {
     "enqueue": lambda sim, one: enqueue(sim, **one.args),
     "accept": lambda sim, one: sim.commands.accept(**one.args, by=OPERATOR, reason="arena closed"),
+    "accept_range": lambda sim, one: _accept_range(sim, **one.args),
+    "enqueue_dates": lambda sim, one: _enqueue_dates(sim, **one.args),
+    "retry_range": lambda sim, one: _retry_range(sim, **one.args),
     "retry_processor": lambda sim, one: _retry_processor(sim, **one.args),
     "refresh": lambda sim, one: sim.engine.refresh_provisional(),
     "retry_marked": lambda sim, one: retry_marked(sim.commands, **one.args),

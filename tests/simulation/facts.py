@@ -8,11 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from backfilld.state.pipeline.phase import Phase
+from backfilld.state.pipeline.processor import Processor
 from tests.simulation.fakes import Launch
 from tests.simulation.quiescence_invariants import day_of
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
+
+
+def has_output(processor: Processor, date: dt.date) -> bool:
+    """Whether the file lets a processor have output on a date, by `since` and `until`."""
+    return (processor.since or date) <= date <= (processor.until or date)
 
 
 class Facts:
@@ -48,12 +54,11 @@ class Facts:
         for at in sorted(moments):
             rows, *reference = (warehouse.rows.at(pair, at) for pair in pairs)
             known = self.games(date, since)
-            # What is compared with a waived output is not compared: its check command says nothing here.
-            compared = [ratio.of] if ratio and not self._is_waived(str(date), ratio.of) else []
+            compared = [ratio.of] if ratio and self._is_compared_with(ratio.of, date) else []
             passes = all(self._passes(one, date, at) for one in (name, *compared))
             yield [
                 self._is_right(name, date, rows, reference, games)
-                and (passes or not self.expected(date, games))
+                and (passes or not self._is_asked(name, date, games))
                 for games in known
             ]
 
@@ -65,9 +70,9 @@ class Facts:
 
     def _is_right(self, name: str, date: dt.date, rows: int, reference: list[int], games: int) -> bool:
         expect = self._sim.pipeline.processors[name].expect
-        if not self.expected(date, games):
+        if not self._is_asked(name, date, games):
             return True
-        if expect.ratio and self._is_waived(str(date), expect.ratio.of):
+        if expect.ratio and not self._is_compared_with(expect.ratio.of, date):
             return rows > 0
         if expect.ratio:
             compared = self._is_right(expect.ratio.of, date, reference[0], [0], games)
@@ -77,6 +82,13 @@ class Facts:
             each_least, each_most = expect.rows_per.root["games"]
             least, most = games * each_least, None if each_most is None else games * each_most
         return max(least, 1) <= rows <= (math.inf if most is None else most)
+
+    def _is_compared_with(self, of: str, date: dt.date) -> bool:
+        """Whether other outputs are compared with one: not where it is waived, or has no output."""
+        return not self._is_waived(str(date), of) and has_output(self._sim.pipeline.processors[of], date)
+
+    def _is_asked(self, name: str, date: dt.date, games: int) -> bool:
+        return self.expected(date, games) and has_output(self._sim.pipeline.processors[name], date)
 
     def games(self, date: dt.date, since: float) -> list[int]:
         """What the calendar counted since then, and what the daemon may still know of it."""

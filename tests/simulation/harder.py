@@ -15,8 +15,10 @@ from typing import Any
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import Table
 from tests.simulation import generators, rerun_events
+from tests.simulation.output_span_generator import with_output_spans
 from tests.simulation.period_generator import with_periods
 from tests.simulation.scenario import AT_REST, OPENER, POINTS, ExternalEvent, JobFault, PipelineFile, Scenario
+from tests.simulation.steering_events import steering_events
 
 EXPECTATIONS: tuple[Table, ...] = (
     {},
@@ -53,8 +55,10 @@ class _Draw:
         files = tuple(self._files())
         events = [*self._base.external_events, *self._restarts(len(files) - 1), *self._events()]
         files = with_periods(self._base.seed, files, self._is_valid)
+        files = with_output_spans(self._base.seed, files, self._span, self._is_valid)
         files, rerun = rerun_events.drawn(self._base, files, self._span)
         events += rerun
+        events += steering_events(self._base.seed, self._span, self._base.files[0].names)
         restores = not self._base.sets_clock and self._rng.random() < 0.2
         if restores:
             events += self._restore()

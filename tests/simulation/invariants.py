@@ -17,6 +17,7 @@ from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.machine import FINAL, IllegalMove, Trigger
 from tests.simulation.budget_invariants import BudgetInvariants
 from tests.simulation.claim_invariants import ClaimInvariants
+from tests.simulation.facts import has_output
 from tests.simulation.fakes import Pair
 from tests.simulation.needs_invariants import NeedsInvariants
 from tests.simulation.no_data_invariants import NoDataInvariants
@@ -67,10 +68,9 @@ class Invariants:
         self.stale_truth = StaleTruth(sim, self)
         self.truth = Truth(sim, self)
         self.revalidation = RevalidationInvariants(sim, self)
-        marked = StalenessInvariants(sim, self)
-        rest = QuiescenceInvariants(sim, self, marked)
+        self.marked = StalenessInvariants(sim, self)
+        rest = QuiescenceInvariants(sim, self, self.marked)
         self.at_rest, self.ended = rest.look, rest.ended
-        self.nothing_lacks, self.stale_debt_is_paid = marked.nothing_lacks, marked.stale_debt_is_paid
 
     def copy(self) -> Invariants:
         """The same knowledge of the same world, which does not change with this one."""
@@ -276,10 +276,12 @@ class Invariants:
                     raise Violation("validation first", f"{told} by an answer from before")
 
     def is_compared(self, date: str, processor: Processor) -> bool:
-        """Whether the reference of a ratio has no waiver; True without a ratio."""
+        """Whether the reference of a ratio is expected and has no waiver; True without a ratio."""
         ratio = processor.expect.ratio
-        reference = self.checks.get((date, ratio.of)) if ratio else None
-        return reference is None or not (reference["accepted_reason"] or reference["waived_by"])
+        of = self._sim.pipeline.processors[ratio.of] if ratio else processor
+        reference = self.checks.get((date, of.name)) if ratio else None
+        waived = reference is not None and (reference["accepted_reason"] or reference["waived_by"])
+        return not waived and self.asks(date, of)
 
     def _gap(self, processor: Processor, check: Row, told: str) -> None:
         if check["accepted_reason"] or check["waived_by"] == "operator":
@@ -325,8 +327,8 @@ class Invariants:
 
     def asks(self, date: str, processor: Processor) -> bool:
         """Whether anything is expected of a processor on a date."""
-        day = self.day(day_of(date))
-        return day.expected and not day.in_bootstrap(self._sim.pipeline.bootstrap_days(processor))
+        day, first_days = self.day(day_of(date)), self._sim.pipeline.bootstrap_days(processor)
+        return day.expected and not day.in_bootstrap(first_days) and has_output(processor, day.date)
 
     def is_complete(self, check: Row, evidence: Evidence, *, compared: bool = True) -> bool:
         """Whether an answer shows what is right by the calendar as far as the daemon knows it."""

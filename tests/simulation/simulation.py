@@ -209,18 +209,18 @@ class Simulation:
 
     def _run_engine(self) -> None:
         self.engine_awake = False
-        if self._tick():
-            self.wake()
-        else:
+        self.engine_awake = self._tick() or self.engine_awake  # a job that it stopped may have ended
+        self.validator_awake = True
+        if not self.engine_awake:
             self.alarm = self.engine.next_wakeup()
 
     def _tick(self) -> bool:
         self.calls += 1
         self.unnoticed = 0.0
         self.turning = True
-        moved = self.engine.tick()
+        again = self.engine.tick()
         self.turning = False
-        return moved
+        return again
 
     def _ask(self) -> None:
         self.calls += 1

@@ -257,6 +257,7 @@ def test_a_date_says_that_nobody_looks_after_the_attempt_of_an_executor_that_is_
     )
     world.enqueue(DATES[0], DATES[0])
     world.run(limit=20)
+    world.engine.tick()  # the poll of the next second
     with world.db.read() as tx:
         told = waiting_on(tx, world.context, [dates.get(tx, DATES[0])])
     sentence = "attempt 1 of box: no executor supervises it: restore [executor.dask], or cancel its backfill"

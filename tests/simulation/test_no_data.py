@@ -2,6 +2,7 @@
 
 import pytest
 
+from backfilld.state.store import checks
 from tests.factories import phase, processor
 from tests.simulation.fakes import Work
 from tests.simulation.one_table import (
@@ -28,6 +29,22 @@ def test_deleted_partitions_of_done_dates_run_at_once_by_the_next_request(worlds
     world.run()
     assert [ended(world, date) for date in DATES] == [("done", "complete")] * 4
     assert [ran(world, date) for date in DATES] == [["box exited 0"] * 2] * 4
+
+
+def test_rows_of_an_attempt_that_have_vanished_are_named_and_stay_named(worlds):
+    # Given a date whose job wrote its rows, and another program that deletes them and whatever comes later
+    world = worlds()
+    world.enqueue(FIRST, FIRST)
+    world.run()
+    world.fill("box", FIRST, rows=0)
+    world.script = writes_nothing
+    # When it is enqueued again, then its failure names the rows that are gone, after each later attempt too
+    world.enqueue(FIRST, FIRST)
+    world.run()
+    assert ended(world) == ("failed", "blocked")
+    with world.db.read() as tx:
+        check = checks.for_dates(tx, [FIRST])[FIRST]["box"]
+    assert check.reason.startswith("what attempt 1 left (1 row) is gone; the latest run succeeded")
 
 
 def test_attempts_of_an_earlier_request_that_left_nothing_do_not_shorten_a_new_one(worlds):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backfilld.daemon.reports import state_lookup
 from backfilld.daemon.reports.plan.plan import Plan, plan
 from backfilld.daemon.reports.plan_options import RequestOptions
 from backfilld.daemon.reports.validation import validation
@@ -171,3 +172,32 @@ def test_behind_weeks_as_many_jobs_run_as_were_planned(tmp_path: Path) -> None:
         ran = {(row.id, row.processor) for date in days for row in attempts.for_date(tx, date)}
     assert Counter(name for _, name in ran) == steps
     assert steps["board"] == 4
+
+
+def test_a_date_that_a_request_finds_already_done_keeps_nothing_back_in_the_plan(tmp_path: Path) -> None:
+    # Given done dates, a source of the middle one that was lost since, and a selection without it
+    first, lost, last, new = (dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(4))
+    of = pipeline(phase("raw", processor("box")), phase("derived", processor("team"), lookback=1))
+    world = World(of, dict.fromkeys((first, lost, last, new), 5), tmp_path)
+    world.enqueue(first, last)
+    world.run()
+    world.fill("box", lost, 0)
+
+    def plans(end: dt.date, selection: tuple[str, ...] | None) -> Plan:
+        options = RequestOptions(selection=selection)
+        report = validation(of, world.warehouse, first, end, now=world.time)
+        return plan(report, of, options=options, done=state_lookup.done_dates(world.db, first, end))
+
+    # Then neither the plan nor the request has anything to do
+    made = plans(last, ("team",))
+    assert (made.cannot_run, made.steps, made.done_dates) == ([], [], 3)
+    outcomes = [(d.outcome, d.reason) for d in world.enqueue(first, last, selection=("team",)).details]
+    assert outcomes == [
+        ("already_done", ""),
+        ("already_done", "not selected: box no_data"),
+        ("already_done", ""),
+    ]
+    # But a new date behind it waits, and a request for all of it runs the source
+    (cannot,) = plans(new, ("team",)).cannot_run
+    assert list(cannot.dates) == [new]
+    assert [(step.processor, list(step.dates)) for step in plans(last, None).steps] == [("box", [lost])]

@@ -1,7 +1,9 @@
-"""A processor that is taken out of the pipeline file, and put back later."""
+"""Processors that the file no longer has, or that have no output on a date, and dates in the future."""
 
 import datetime as dt
 
+from backfilld.daemon.engine.context import ACTOR
+from backfilld.state.store import holds
 from tests.factories import phase, pipeline, processor
 from tests.simulation.season import OPENER, SEASON, fails
 from tests.simulation.world import ME, World
@@ -32,3 +34,29 @@ def test_done_dates_without_the_output_of_a_processor_that_was_taken_out_and_put
         "",
         "player is failed",
     ]
+
+
+def test_a_hold_of_the_daemon_ends_with_its_processor_and_that_of_an_operator_stays(tmp_path):
+    both = pipeline(phase("phase2", processor("box"), processor("player"), processor("team")))
+    world = World(both, SEASON, tmp_path)
+    with world.db.write() as tx:
+        for name, actor in (("player", ACTOR), ("team", ME.name), ("box", ACTOR)):
+            holds.place(tx, "processor", name, reason="failed five times", actor=actor, now=world.clock())
+    restart(world, pipeline(phase("phase2", processor("box"))))
+    with world.db.read() as tx:
+        assert sorted(hold.key for hold in holds.all_holds(tx)) == ["box", "team"]
+
+
+def test_a_date_on_which_no_processor_has_output_says_so(tmp_path):
+    later = {"since": OPENER + dt.timedelta(days=1)}
+    world = World(pipeline(phase("phase2", processor("box", **later))), SEASON, tmp_path)
+    world.enqueue(OPENER, OPENER + dt.timedelta(days=1))
+    world.run()
+    assert [row.reason for row in world.dates().values()] == ["no processor has output on this date", ""]
+
+
+def test_a_request_says_which_dates_lie_in_the_future(tmp_path):
+    world = World(pipeline(phase("phase2", processor("box")), calendar={}), {}, tmp_path)
+    today = dt.datetime.fromtimestamp(world.clock(), dt.UTC).date()
+    receipt = world.enqueue(today, today + dt.timedelta(days=1))
+    assert [detail.reason for detail in receipt.details] == ["", "lies in the future"]

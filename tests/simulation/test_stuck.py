@@ -103,6 +103,19 @@ def test_a_backfill_is_not_stuck_on_a_query_that_fails_for_good_while_another_jo
     assert status(world, receipt) == ("active", None)
 
 
+def test_a_backfill_whose_selection_is_there_says_that_its_dates_go_on_for_others(world):
+    first = blocked(world)
+    other = world.enqueue(NEXT, NEXT, selection=("box",))
+    world.run()
+    name, stuck_on = status(world, other)
+    of_first = status(world, first)[1]
+    assert (name, stuck_on.partition(": ")[0]) == (
+        "stuck",
+        "all that it selects is there, and its dates go on for others",
+    )
+    assert stuck_on.endswith(of_first)
+
+
 def test_a_backfill_with_one_date_that_moves_is_not_stuck(world):
     # Given dates behind a failed one, and one in its first jobs
     receipt = blocked(world)

@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.facts import Facts
+from tests.simulation.facts import Facts, has_output
 from tests.simulation.fakes import Launch
 from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
@@ -186,7 +186,7 @@ class Truth:
             no_source = phase is self._sim.pipeline.phase[0] and request["sources"] != "all"
             for processor in phase.processor:
                 name, table = processor.name, processor.table
-                unselected = no_source or name not in wanted
+                unselected = no_source or name not in wanted or not has_output(processor, day_of(date))
                 if unselected or table not in writes or self._is_waived(date, name):
                     continue
                 jobs = [job for job in self._facts.jobs(name, date) if job.started >= since]

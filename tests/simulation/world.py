@@ -55,7 +55,9 @@ class World:
         reference = {n: p.expect.ratio.of for n, p in pipeline.processors.items() if p.expect.ratio}
         self.warehouse = SimWarehouse(self.clock, calendar, reference)
         self.script: Script = self.well
-        self.executor = SimExecutor(self.clock, self._play)
+        self.executor = SimExecutor(self.clock, self._play, on_end=self.wake)
+        self.awake = False
+        """Whether a job has ended since the latest turn of the engine."""
         self.checks = SimChecks(self.clock)
         self.folder = folder
         self.start()
@@ -105,8 +107,24 @@ class World:
 
     def settle(self) -> None:
         """Let the engine do all that it can do now."""
-        while self.engine.tick() or self.engine.validate():
-            pass
+        self.tick()
+        while self.engine.validate():
+            self.tick()
+
+    def tick(self) -> None:
+        """Let the engine move dates and start jobs until nothing is due."""
+        again = True
+        while again:
+            self.awake = False
+            again = self.engine.tick() or self.awake or self._is_due()
+
+    def _is_due(self) -> bool:
+        at = self.engine.next_wakeup()
+        return at is not None and at <= self.time
+
+    def wake(self) -> None:
+        """A job has ended."""
+        self.awake = True
 
     def step(self) -> bool:
         """Settle, then move the clock to the next event; False when nothing can happen any more."""

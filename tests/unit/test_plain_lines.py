@@ -82,7 +82,7 @@ def test_the_sections_of_the_picture_are_plain_lines():
         "pace      31 dates an hour",
         f"ETA       in 4 min 0 s, at {LATER:%H:%M %Z} (2 dates left at 31.3 an hour)",
         "running   ▷ 2021-10-19 box 5.0 s #31 half way",
-        "waiting       2 2021-10-20: a slot of phase2",
+        "waiting       2 first 2021-10-20: a slot of phase2",
         "stale     2 dates → backfilld retry --stale",
         "budget    table nba.box: 2 of 5 + 1 used today",
     ]

@@ -159,6 +159,29 @@ def test_a_whole_query_may_have_comments_commas_and_a_semicolon_at_its_end() -> 
     )
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("DELETE FROM raw.orders WHERE date = @date", "is no query: it begins with DELETE; write one SELECT"),
+        ("insert into x.days SELECT 1", "is no query: it begins with insert"),
+        ("SELEC 1 FROM x.days WHERE date = @date", "is no query: it begins with SELEC"),
+        ("SET a = 1", "is no query: it begins with SET"),
+        (
+            "WITH gone AS (DELETE FROM x.days RETURNING date) SELECT * FROM gone",
+            "is no query: it has a DELETE",
+        ),
+        ("WITH d AS (SELECT 1) UPDATE x.days SET n = 1", "is no query: it has a UPDATE"),
+        ("WITH d AS (SELECT 1 AS n) SELECT n AS updated FROM d", ""),
+        ("(SELECT 1) UNION ALL (SELECT 2)", ""),
+        ("SELECT 'DELETE FROM x' AS text, (deleted) FROM x.days", ""),
+    ],
+)
+def test_a_query_only_reads(query: str, problem: str, dialect: str) -> None:
+    found = syntax_problem(query, dialect, "query")
+    assert found.startswith(problem) if problem else found == ""
+
+
 KEYS = {"columns": ["id"], "from": "ref.shops"}
 
 

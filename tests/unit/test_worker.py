@@ -1,6 +1,7 @@
 """Workers survive the errors of their task, and log each lasting error once."""
 
 import logging
+import threading
 
 import pytest
 
@@ -53,3 +54,32 @@ def test_an_error_with_a_whole_query_in_its_text_is_shown_by_its_first_line(monk
     test_worker.start()
     assert test_worker.join(60)
     assert shown[0] == "ValueError: too many terms in compound SELECT"
+
+
+@pytest.mark.parametrize("seconds", [0.0, -3600.0])
+def test_a_worker_runs_again_by_itself_when_its_task_is_due(seconds):
+    # Given a task that is due now, or was due an hour ago, after its first run
+    runs = []
+
+    def task():
+        runs.append("run")
+        if len(runs) == 2:
+            test_worker.stop()
+        return False
+
+    test_worker = Worker("test", task, next_run_in=lambda: seconds)
+    test_worker.start()
+    # Then it runs again without being woken
+    assert test_worker.join(60)
+    assert len(runs) == 2
+
+
+def test_a_worker_waits_for_a_task_that_is_due_in_30_000_years_and_can_be_woken():
+    runs = threading.Semaphore(0)
+    test_worker = Worker("test", lambda: runs.release() or False, next_run_in=lambda: 1e12)
+    test_worker.start()
+    assert runs.acquire(timeout=60)
+    test_worker.wake()
+    assert runs.acquire(timeout=60)
+    test_worker.stop()
+    assert test_worker.join(60)

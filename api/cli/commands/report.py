@@ -129,6 +129,7 @@ def validate(
         known = state_lookup.known_checks(db, pipeline, scope.start, scope.end) if db else None
         typical = state_lookup.typical_seconds(db, pipeline).get if db else unknown_durations
         report = validation(pipeline, warehouse, scope.start, scope.end, now=time.time(), known=known)
+        done = state_lookup.done_dates(db, scope.start, scope.end) if db else ()
         if planned:
             stale = state_lookup.stale_dates(db, scope.start, scope.end) if db else []
             planned_steps = plan(
@@ -139,6 +140,7 @@ def validate(
                 price=warehouse.estimate_bytes,
                 stale=stale,
                 refused_options=refused,
+                done=done,
             )
         if compared:
             comparison = compare(
@@ -148,6 +150,7 @@ def validate(
                 price=warehouse.estimate_bytes,
                 refused_options=refused,
                 window=tested,
+                done=done,
             )
     if as_json:
         print_json(_as_json(report, planned_steps, comparison))

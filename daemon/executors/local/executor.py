@@ -121,7 +121,9 @@ class LocalExecutor:
             self._kill_overdue()
             over = {None, *ended(run.pidfd for run in self._running.values() if run.pidfd is not None)}
             gone = [n for n, run in self._running.items() if run.pidfd in over and not run.remote]
-            names = processes() if gone else set()
+            # The living leaders of other attempts, whose marks need not be read, are left over from none.
+            leaders = {str(run.identity.pid) for run in self._running.values() if run.pidfd not in over}
+            names = processes() - leaders if gone else set()
             for attempt in gone:
                 if self._kill_leftovers(attempt, run := self._running[attempt], names):
                     self._finish(attempt, run)
@@ -224,10 +226,10 @@ class LocalExecutor:
     def _status(self, attempt: int, run: LocalAttempt, result: JobResult | None = None) -> JobStatus:
         if run.remote:
             return JobStatus(attempt=attempt, output_at=self._now(), unreachable_at=run.identity.executor)
-        if run.log is not None:
+        facts = run.log.facts() if run.log is not None else None
+        if run.log is not None and facts is not None and facts.st_size > self._max_log_bytes:
             with suppress(OSError):  # such as a full disk
                 run.log.shorten(self._max_log_bytes)
-        facts = run.log.facts() if run.log is not None else None
         # Without its descriptor nothing is known of the output, and silence is not proved.
         output_at = facts.st_mtime if facts is not None else self._now()
         return JobStatus(attempt=attempt, output_at=output_at, result=result)

@@ -60,8 +60,9 @@ def passed_environment(env: Mapping[str, str], pass_env: Collection[str]) -> dic
     Variables of the daemon are passed by an allow-list, so that no token, credential or socket of the daemon
     reaches a command of the pipeline file by accident.
     """
-    names = {*_PASSED, *pass_env}
-    passed = {name: os.environ[name] for name in os.environ if name in names or name.startswith("LC_")}
+    # Decoding all names, to find those of the locale, takes a tenth of what it takes to start a process.
+    locale = [os.fsdecode(name) for name in os.environb if name.startswith(b"LC_")]
+    passed = {name: os.environ[name] for name in (*_PASSED, *locale, *pass_env) if name in os.environ}
     return {**passed, **env}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -70,16 +70,18 @@ def plan(
     price: Price | None = None,
     stale: Sequence[Recompute] = (),
     refused_options: Mapping[str, str] = MappingProxyType({}),
+    done: Collection[dt.date] = (),
 ) -> Plan:
     """What would run for the dates of a validation.
 
     `options` says what the request lets run; `typical_seconds` gives the seconds per date of a processor's
     past attempts, None without attempts; `price` the bytes that a warehouse query is billed; `stale` is
     passed through. `refused_options` says by processor which option of its command the script refuses; such
-    a job is not planned.
+    a job is not planned. `done` are the dates of the range that are done: where a request would find them
+    `already_done`, nothing is missing of them.
     """
     unusable = _unusable(pipeline, refused_options)
-    result = simulate(pipeline, validation.snapshot, options, unusable)
+    result = simulate(pipeline, validation.snapshot, options, unusable, done)
     made = _plan(validation, pipeline, options, result, typical_seconds, price)
     return replace(made, stale=stale)
 
@@ -92,10 +94,11 @@ def compare(
     price: Price | None = None,
     refused_options: Mapping[str, str] = MappingProxyType({}),
     window: Window | None = None,
+    done: Collection[dt.date] = (),
 ) -> Comparison:
     """A plan for each choice of sources: all, the critical ones only, none; and where to start with all.
 
-    `window` is the first and last date of a test window; by default the easiest one.
+    `window` is the first and last date of a test window; by default the easiest one. `done` is as for `plan`.
 
     Raises:
         ValueError: the window does not lie in the range.
@@ -103,7 +106,7 @@ def compare(
     unusable = _unusable(pipeline, refused_options)
     snapshot = validation.snapshot
     choices = [RequestOptions(sources=sources) for sources in (Sources.ALL, Sources.CRITICAL, Sources.NONE)]
-    results = [simulate(pipeline, snapshot, options, unusable) for options in choices]
+    results = [simulate(pipeline, snapshot, options, unusable, done) for options in choices]
     return Comparison(
         start=validation.start,
         end=validation.end,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine.selected_processors import needed_now, waited_for
@@ -67,17 +67,25 @@ class SimulationResult:
 
 
 def simulate(
-    pipeline: Pipeline, snapshot: Snapshot, options: RequestOptions, unusable: Mapping[str, str]
+    pipeline: Pipeline,
+    snapshot: Snapshot,
+    options: RequestOptions,
+    unusable: Mapping[str, str],
+    done: Collection[dt.date] = (),
 ) -> SimulationResult:
     """Simulate the dates of the range, oldest first; `unusable` says why a processor's job cannot start.
 
+    Of the `done` dates, a request enqueues those that are forced, or whose selected outputs are missing.
     Where a period cannot run as a whole, the dates are simulated again without it.
     """
     held: dict[tuple[str, dt.date], str] = {}
     while True:
         simulator = _Simulator(pipeline, snapshot, options, unusable, held)
         for day in snapshot.expected():
-            simulator.run_date(day)
+            if day.date in done and simulator.is_already_done(day):
+                simulator.leave_out(day)
+            else:
+                simulator.run_date(day)
         result = simulator.result
         planned = [(task.processor, task.date) for task in result.tasks]
         blocked = {blocker.date: blocker.reason for blocker in result.blockers}
@@ -115,6 +123,16 @@ class _Simulator:
         for missing in snapshot.missing_before(pipeline.processors.values(), dt.date.min):
             self._missing[missing.processor].append(missing)
         self.result = SimulationResult()
+
+    def is_already_done(self, day: Day) -> bool:
+        """Whether a request leaves a done date as it is: every selected output is satisfied."""
+        names = [name for name in self._pipeline.processors if self._options.selects(name)]
+        return not self._options.force and all(self._seen.checks[day.date][name].satisfied for name in names)
+
+    def leave_out(self, day: Day) -> None:
+        """Take the outputs of a date as they are. Later dates may be missing some of them."""
+        self.result.checks[day.date] = dict(self._seen.checks[day.date])
+        self._record_missing(self.result.checks[day.date])
 
     def run_date(self, day: Day) -> None:
         """Take one date through its states, as far as it gets."""

@@ -14,6 +14,7 @@ import struct
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -55,6 +56,8 @@ class Snapshots:
                     self._facts, self._connection = self._copied()
                 return self._connection.cursor()
             except (OSError, duckdb.Error) as error:
+                if not self.path.exists():
+                    raise _missing(self.path) from error
                 text = f"{self.path} cannot be read: {first_line(str(error))}; check warehouse.file"
                 raise WarehouseError(text) from error
 
@@ -75,9 +78,13 @@ class Snapshots:
         """
         until = time.monotonic() + LOCK_WAIT
         while True:
-            before, writer = _facts(self.path), _writer(self.path)
+            writer = _writer(self.path)
             if writer is None:
-                with tempfile.TemporaryDirectory(prefix="backfilld-") as folder:
+                with (
+                    tempfile.TemporaryDirectory(prefix="backfilld-") as folder,
+                    suppress(FileNotFoundError),  # a job that ended has removed the write-ahead log
+                ):
+                    before = _facts(self.path)
                     for name, *_ in before:
                         shutil.copyfile(self.path.parent / name, Path(folder, name))
                     if _writer(self.path) is None and _facts(self.path) == before:
@@ -101,8 +108,10 @@ def _facts(path: Path) -> _FileFacts:
     Raises:
         OSError: there is no such file, or it cannot be reached.
     """
-    files = [path, *sorted(path.parent.glob(f"{path.name}.wal*"))]
-    found = [(file.name, file.stat()) for file in files]
+    found = [(path.name, path.stat())]
+    for log in sorted(path.parent.glob(f"{path.name}.wal*")):
+        with suppress(FileNotFoundError):  # a job that ended has removed it
+            found.append((log.name, log.stat()))
     age = time.time() - max(status.st_mtime for _, status in found)
     if 0 <= age < CLOCK_TICK:
         time.sleep(CLOCK_TICK)  # a write that followed at once would not show
@@ -119,6 +128,12 @@ def _writer(path: Path) -> int | None:
         wanted = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
         kind, *_, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, wanted))
     return None if kind == fcntl.F_UNLCK else pid
+
+
+def _missing(path: Path) -> WarehouseError:
+    text = f"{path} does not exist"
+    hint = "a job makes it, or make it by hand, before the first date; or correct warehouse.file"
+    return WarehouseError(f"{text}; {hint}", hint=hint)
 
 
 def _in_use(path: Path, writer: int | None) -> str:

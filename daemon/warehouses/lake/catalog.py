@@ -80,6 +80,7 @@ class LakeCatalog:
             columns=frozenset(name.lower() for name in (*columns, *keys)),
             time_columns=_time_columns(columns, keys),
             partition_column=keys[-1].lower() if keys else None,
+            names_dates=_are_parts(keys),
             modified_at=modified_at,
         )
 
@@ -104,13 +105,18 @@ def _describe_iceberg(table: IcebergTable) -> TableInfo:
 
 def _time_columns(types: Mapping[str, str], keys: Sequence[str]) -> Mapping[str, TimeType]:
     """The columns of times by DuckDB's types. What directories name are dates, whatever the files have."""
-    if {"year", "month", "day"} <= {key.lower() for key in keys}:
+    if _are_parts(keys):
         return {}  # their date takes the place of any column
     return {
         name.lower(): "timestamp" if kind.endswith("TIME ZONE") else "datetime"
         for name, kind in types.items()
         if kind.startswith("TIMESTAMP") and name not in keys
     }
+
+
+def _are_parts(keys: Sequence[str]) -> bool:
+    """Whether directories name the year, the month and the day of a date."""
+    return {"year", "month", "day"} <= {key.lower() for key in keys}
 
 
 def _unread_files(scope: PreflightScope, *, root: Path) -> Iterator[Finding]:

@@ -60,7 +60,8 @@ def locate(directory: Path, column: str, dates: Collection[dt.date]) -> TableFil
         return _of_directories(layout, column, dates)
     if layout.undated_directories:
         example = layout.undated_directories[0]
-        raise QueryError(f"no directory names a date: {example}; write {column}=2024-03-01", permanent=True)
+        remedy = f"remove it, and have the job write {column}=2024-03-01"
+        raise QueryError(f"no directory names a date: {example}; {remedy}", permanent=True)
     return TableFiles(kind="column", files=layout.undated_files)
 
 

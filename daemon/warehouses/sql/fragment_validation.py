@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ _OPENED_BY = {
 }
 _CACHED = 4096
 _IS_QUERY = re.compile(r"\s*(SELECT|WITH|FROM)\b", re.IGNORECASE)
+_QUERY_STARTS = ("SELECT", "WITH", "FROM", "VALUES", "TABLE", "(")
+_WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _CLASS = re.compile(r"<class '(?:\w+\.)*(\w+)'>")
 """How an error of sqlglot names a kind of expression."""
 _Words = Sequence[tuple[TokenType, str]]
@@ -54,7 +57,7 @@ def syntax_problem(text: str, dialect: str, kind: SqlKind) -> str:
     is_query = kind == "query" or _IS_QUERY.match(text) is not None
     problem = _bracket_problem(words, commas=is_query)
     if problem or kind == "query":
-        return problem
+        return problem or _statement_problem(words)
     return _parameter_problem(text) or _parse_problem(text, dialect, kind)
 
 
@@ -70,6 +73,17 @@ def _bracket_problem(words: _Words, *, commas: bool) -> str:
         if word is TokenType.COMMA and not opened and not commas:
             return "is more than one expression: it has a comma outside of brackets; write one"
     return f"opens a bracket with {opened[-1][1]} and does not close it; close it" if opened else ""
+
+
+def _statement_problem(words: _Words) -> str:
+    """Whether a query is another statement than one that reads, or has one that writes within it."""
+    texts = [text.upper() for _, text in words]
+    if texts[0] not in _QUERY_STARTS:
+        return f"is no query: it begins with {words[0][1]}; write one SELECT"
+    for before, text in itertools.pairwise(texts):
+        if text in _WRITES and (before == ")" or (before == "(" and texts[0] == "WITH")):
+            return f"is no query: it has a {text}, which changes a table; write one SELECT"
+    return ""
 
 
 def _parameter_problem(text: str) -> str:
