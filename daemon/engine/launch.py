@@ -108,13 +108,7 @@ class Launcher:
         Pauses and holds were read in the same transaction. Holds each table that has work but has used up
         its daily attempts.
         """
-        self._context.unavailable.update(
-            {
-                name: f"the executor {name}: {reason}" if reason else self._shortage.reason
-                for name, executor in self._executors.items()
-                for reason in [executor.unavailable_reason]
-            }
-        )
+        self._record_unavailable()
         windows = WindowReader(tx, self._context)
         closed = windows.closed()
         if closed:
@@ -155,6 +149,13 @@ class Launcher:
             budgets.hold_spent_table(tx, self._context, table, table_budgets[table].spent_reason)
             for table in sorted(used_up)
         ]
+
+    def _record_unavailable(self) -> None:
+        """Record why executors cannot start jobs now. A shortage of this host concerns each of them."""
+        for name, executor in self._executors.items():
+            reason = executor.unavailable_reason
+            named = f"the executor {name}: {reason}" if reason else self._shortage.reason
+            self._context.unavailable[name] = named
 
     def _with_fresh_evidence(self, tx: Transaction, limits: Mapping[str, int]) -> list[RunnableCheck]:
         """Runnable checks whose evidence is recent enough. Those ahead of them are queried again."""
