@@ -14,6 +14,7 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 EMULATOR := .venv-emulator/installed.txt
 DBT := .venv-dbt/installed.txt
+CLIENTS := .venv-clients/installed.txt
 NODE_TOOLS := .venv-node/installed.txt
 COMPILED := .pytest_cache/compiled
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
@@ -69,7 +70,7 @@ test:
 	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
 
 test-packages:
-	@$(PARALLEL) system-packages $(READY_DEV) $(EMULATOR) $(DBT) $(NODE_TOOLS)
+	@$(PARALLEL) system-packages $(READY_DEV) $(EMULATOR) $(DBT) $(CLIENTS) $(NODE_TOOLS)
 	@$(PYTEST) -m "packages and not hosts and not boot" $(T)
 
 test-all: test test-packages
@@ -149,9 +150,15 @@ $(DBT): tests/acceptance/dbt.py tests/environments.py
 	@$(INTERPRETER) -c "from tests.acceptance.dbt import installed; installed()"
 	@touch $@
 
+$(CLIENTS): tests/clients/__init__.py tests/environments.py
+	@test -e $(READY) || { $(CHECK_PYTHON); }
+	@echo "adding a generator of clients for tests"
+	@$(INTERPRETER) -c "from tests.clients import installed; installed()"
+	@touch $@
+
 $(NODE_TOOLS): tests/html/package-lock.json
 	@command -v npm >/dev/null || { echo "there is no npm: install Node.js 20.19 or newer"; exit 1; }
-	@echo "adding an HTML validator for tests"
+	@echo "adding an HTML validator and a generator of clients for tests"
 	@mkdir -p .venv-node && cp tests/html/package.json tests/html/package-lock.json .venv-node/
 	@npm ci --prefix .venv-node --silent --no-audit --no-fund
 	@touch $@
@@ -169,4 +176,4 @@ system-packages:
 	fi
 
 clean:
-	rm -rf $(VENV) .venv-emulator .venv-dbt .venv-node .venv-machine build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-emulator .venv-dbt .venv-clients .venv-node .venv-machine build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -120,7 +120,6 @@ class Service:
         return Worker(
             "engine",
             self._tick,
-            next_run_in=self._seconds_to_wakeup,
             on_iteration=manager.beat,
             poll_interval=manager.beat_seconds,
         )
@@ -275,21 +274,19 @@ class Service:
     def _is_active_leader(self) -> bool:
         return not self.standby and self._recovered_term == self._leadership.term
 
-    def _tick(self) -> bool:
+    def _tick(self) -> float | None:
         if not self._ensure_leader():
             self.engine.supervise_standby()
-            return False
-        again = self.engine.tick()
+            return None
+        next_pass_at = self.engine.tick()
         self._warehouse_worker.wake()
-        return again
+        return None if next_pass_at is None else next_pass_at - time.time()
 
-    def _validate(self) -> bool:
-        if not self._is_active_leader:
-            return False
-        judged = self.engine.validate()
-        if judged:
-            self._engine_worker.wake()
-        return judged
+    def _validate(self) -> float | None:
+        if not (self._is_active_leader and self.engine.validate()):
+            return None
+        self._engine_worker.wake()
+        return 0.0
 
     def _check_timers(self) -> None:
         """Wake the engine worker for job limits and leadership, and the warehouse worker for due queries."""
@@ -333,8 +330,3 @@ class Service:
         """Remove logs older than `log_retention`."""
         if pruned := log_retention.prune(self.context):
             log.info("removed the logs of %d attempts", pruned)
-
-    def _seconds_to_wakeup(self) -> float | None:
-        """Seconds until the next retry, query or end of a hold; None if only an event can cause work."""
-        at = self.engine.next_wakeup() if self._is_active_leader else None
-        return None if at is None else at - time.time()

@@ -19,27 +19,23 @@ STALL_SECONDS = 120.0
 
 
 class Worker:
-    """A thread that runs `task` whenever it is woken, and again as long as the task returns True.
+    """A thread that runs `task` whenever it is woken, and as many seconds after a run as that has returned.
 
-    It also wakes by itself every `poll_interval` seconds, and as many seconds after a run that returns False
-    as `next_run_in` then returns. `on_iteration` is called after each run of the task, including failed ones.
-    `last_error` is empty while the task succeeds.
+    It also wakes by itself every `poll_interval` seconds. `on_iteration` is called after each run of the
+    task, including failed ones. `last_error` is empty while the task succeeds.
     """
 
     def __init__(
         self,
         name: str,
-        task: Callable[[], bool],
+        task: Callable[[], float | None],
         *,
-        next_run_in: Callable[[], float | None] = lambda: None,
         on_iteration: Callable[[], None] = lambda: None,
         poll_interval: float | None = None,
     ) -> None:
         self._task = task
-        self._next_run_in = next_run_in
         self._on_iteration = on_iteration
         self._poll_interval = poll_interval
-        self._wait_seconds = poll_interval
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -66,44 +62,44 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        wait_seconds = self._poll_interval
         while not self._stopping.is_set():
-            self._woken.wait(self._wait_seconds)
+            self._woken.wait(wait_seconds)
             self._woken.clear()
-            while not self._stopping.is_set() and self._once():
-                pass
+            if not self._stopping.is_set():
+                wait_seconds = self._shortest(self._once())
 
-    def _once(self) -> bool:
+    def _once(self) -> float | None:
+        """Run the task. Returns the seconds until it is to run again; None if only when woken."""
         self.busy_since = time.monotonic()
         try:
-            again = self._task()
-            if not again:
-                self._wait_seconds = self._shortest(self._next_run_in())
+            next_run_in = self._task()
             if self.last_error:
                 log.info("the %s worker has recovered", self._thread.name)
             self.last_error = ""
         except DatabaseUnavailable as error:
             if self.last_error != str(error):  # log a lasting error once
                 log.error("the %s worker waits: %s", self._thread.name, error)
-            again = self._back_off(str(error))
+            next_run_in = self._back_off(str(error))
         except Exception as error:
             error_text = f"{type(error).__name__}: {first_line(str(error))}"
             if self.last_error != error_text:
                 log.exception("error in the %s worker", self._thread.name)
-            again = self._back_off(error_text)
+            next_run_in = self._back_off(error_text)
         self.busy_since = None
         self._on_iteration()
-        return again
+        return next_run_in
 
     def _shortest(self, seconds: float | None) -> float | None:
         """How long to wait for a wake-up: at most `poll_interval`, and no longer than a lock can wait."""
         limits = [limit for limit in (seconds, self._poll_interval) if limit is not None]
         return max(0.0, min(*limits, threading.TIMEOUT_MAX)) if limits else None
 
-    def _back_off(self, error_text: str) -> bool:
+    def _back_off(self, error_text: str) -> float:
         """Pause, then try again: the database knows what was under way."""
         self.last_error = error_text
         self._stopping.wait(FAULT_PAUSE_SECONDS)
-        return True
+        return 0.0
 
     @property
     def current(self) -> bool:

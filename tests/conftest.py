@@ -20,7 +20,7 @@ COSTLY = frozenset({"cluster", "every_case", "filled", "opened", "sizes", "wheel
 SHARED = {"calm": "dask", "chromium": "chromium"}
 """Fixtures of more than a module, and the group of tests that share one: each worker would start its own."""
 BIGQUERY_FOLDERS = frozenset({"acceptance", "conformance", "integration"})
-"""Their tests of BigQuery share one emulator in one worker: it uses a tenth of a core while it is idle."""
+"""Their tests of BigQuery share one emulator in one worker: each takes seconds to start and to fill."""
 BETWEEN = 25
 """How many other tests come between two of the long ones, so that the long ones begin before the unit tests.
 

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from backfilld.api.cli.output import sanitize_line, sign
 from backfilld.daemon.reports.quality import DateQuality, ProcessorQuality, QualityReport
+from backfilld.state.formatting import pluralize
 from backfilld.state.rules.verdict import Verdict
 
 
@@ -15,7 +16,9 @@ def lines(report: QualityReport) -> Iterator[Text]:
     """The rows below standard of each processor, and their dates."""
     yield Text(f"{report.start}..{report.end}: {report.summary}", style="bold")
     for one in report.processors:
-        yield Text.assemble("  ", sign(_symbol(one)), f" {one.processor}: {'; '.join(_problems(one))}")
+        yield Text.assemble(
+            "  ", sign(_symbol(one)), f" {one.processor}: {'; '.join(_problems(one)) or _broken(one)}"
+        )
         for date, row in one.dates.items():
             yield Text.assemble(f"      {date}  ", sign(row.verdict.symbol), f" {_date_problems(row)}")
     if report.unchecked:
@@ -37,6 +40,14 @@ def _problems(one: ProcessorQuality) -> Iterator[str]:
         share = "" if one.percent_good is None else f" ({one.percent_good:.1f}%)"
         yield f"{one.rows - one.below} of {one.rows} rows hold {one.where}{share}"
     yield from (f"{column} is empty in {n} of {one.rows}" for column, n in one.empty_counts.items() if n)
+
+
+def _broken(one: ProcessorQuality) -> str:
+    """How many dates break a rule that counts no rows, such as `no_rows`."""
+    rows = pluralize(one.rows, "row")
+    if not one.degraded_dates:
+        return f"{rows}, no rule is broken"
+    return f"{rows}, {pluralize(one.degraded_dates, 'date')} not as the rules want"
 
 
 def _date_problems(date: DateQuality) -> str:

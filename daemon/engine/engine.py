@@ -35,6 +35,7 @@ from backfilld.state.store import (
     wakeup_schedule,
 )
 from backfilld.state.store.database import Transaction
+from backfilld.state.store.wakeup_schedule import EngineSchedule
 
 
 class Engine:
@@ -63,8 +64,12 @@ class Engine:
         self._apply_pipeline_changes()
         self.attempt_monitor.recover()
 
-    def tick(self) -> bool:
-        """Run one pass. Returns whether another one may do more at once; what is due shows in `next_wakeup`.
+    def tick(self) -> float | None:
+        """Run one pass. Returns the epoch seconds of the next one; None if only an event can cause work.
+
+        They are not later than now where another pass may do more at once, else those of the next retry,
+        query or end of a hold. Queries that are due already do not count: the warehouse worker sends them, or
+        they are on hold.
 
         1. If the clock was set: restart job limits and shift deadlines.
         2. Store what check commands said that ended, and start those that were requested.
@@ -85,26 +90,33 @@ class Engine:
             self._shift_deadlines_back(-clock_step)
         self.check_runs.run()
         with self.context.db.read() as tx:
-            todo = wakeup_schedule.due_transitions(tx, self.context.now())
+            now = self.context.now()
+            schedule = wakeup_schedule.engine_schedule(tx, now)
             running = {row.id: row for row in attempts.running(tx)}
         # Even with none running: a job whose attempt another leader closed may still run here.
         ended = self.attempt_monitor.poll(running)
-        if not (ended or any(todo)):
-            return False
+        is_due = bool(ended) or schedule.is_over(now) or schedule.is_due(now)
+        if not (is_due or schedule.runnable):
+            return self._next_pass_at(schedule)
         with self.context.db.write() as tx:
             ends = self.attempt_monitor.close(tx, ended)
-            if todo.over:
+            if schedule.is_over(now):
                 self._release_expired_holds(tx)
             active_holds = holds.all_holds(tx)
-            is_due = ended or todo.over or todo.due
             moves = self.advancer.advance(tx, active_holds) if is_due else []
             ended_ids = {attempt.row.id for attempt in ended}
             others = [row for number, row in running.items() if number not in ended_ids]
             claims, incidents = self.launcher.claim(tx, others, active_holds, self.check_runs.running)
+            schedule = wakeup_schedule.engine_schedule(tx, self.context.now())
         self.attempt_monitor.finish(ends)
         self.context.emit_all([*moves, *incidents])
-        self.launcher.launch(claims)
-        return bool(claims) and self.launcher.has_free_slots
+        closed = self.launcher.launch(claims)
+        may_claim_more = bool(claims) and self.launcher.has_free_slots
+        return self.context.now() if closed or may_claim_more else self._next_pass_at(schedule)
+
+    def _next_pass_at(self, schedule: EngineSchedule) -> float | None:
+        times = (schedule.wakeup_at, self.launcher.retry_at)
+        return min((at for at in times if at is not None), default=None)
 
     def supervise_standby(self) -> None:
         """In place of a tick, while another daemon leads: supervise the jobs that run on this host."""
@@ -115,16 +127,6 @@ class Engine:
     def validate(self) -> bool:
         """Send the queries that are due to the warehouse. Returns whether any check was judged."""
         return bool(self.validator.run())
-
-    def next_wakeup(self) -> float | None:
-        """Epoch seconds of the next retry, query or end of a hold; None if only an event can cause work.
-
-        It is in the past where a date is due. Queries that are due already do not count: the warehouse thread
-        is sending them or is on hold.
-        """
-        with self.context.db.read() as tx:
-            due = wakeup_schedule.next_wakeup(tx, self.context.now())
-        return min((at for at in (due, self.launcher.retry_at) if at is not None), default=None)
 
     def has_due_query(self) -> bool:
         """Whether a query is due and may be sent, or the hold on queries has expired."""

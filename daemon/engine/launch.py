@@ -108,7 +108,7 @@ class Launcher:
         Pauses and holds were read in the same transaction. Holds each table that has work but has used up
         its daily attempts.
         """
-        self._read_unavailable()
+        self._record_unavailable()
         windows = WindowReader(tx, self._context)
         closed = windows.closed()
         if closed:
@@ -150,15 +150,12 @@ class Launcher:
             for table in sorted(used_up)
         ]
 
-    def _read_unavailable(self) -> None:
-        """Note why each executor cannot start jobs now, if it cannot."""
-        self._context.unavailable.update(
-            {
-                name: f"the executor {name}: {reason}" if reason else self._shortage.reason
-                for name, executor in self._executors.items()
-                for reason in [executor.unavailable_reason]
-            }
-        )
+    def _record_unavailable(self) -> None:
+        """Record why executors start no jobs now, for the waits of dates."""
+        for name, executor in self._executors.items():
+            reason = executor.unavailable_reason
+            text = f"the executor {name}: {reason}" if reason else self._shortage.reason
+            self._context.unavailable[name] = text
 
     def _with_fresh_evidence(self, tx: Transaction, limits: Mapping[str, int]) -> list[RunnableCheck]:
         """Runnable checks whose evidence is recent enough. Those ahead of them are queried again."""
@@ -253,8 +250,8 @@ class Launcher:
             tx, [WaitStatus(row=row, waiting=WaitReason.ATTEMPT, due_at=row.due_at) for row in rows]
         )
 
-    def launch(self, claims: Sequence[Claim]) -> None:
-        """Start the jobs of claims that are committed."""
+    def launch(self, claims: Sequence[Claim]) -> bool:
+        """Start the jobs of claims that are committed. Returns whether it closed some that have none."""
         jobs: dict[str, list[Job]] = defaultdict(list)
         unprepared: dict[int, JobResult] = {}
         for claim in claims:
@@ -268,6 +265,7 @@ class Launcher:
             if jobs[name]:
                 executor.launch(jobs[name], self._record)
         self._context.emit_all([_started_event(claim) for claim in claims])
+        return bool(unprepared)
 
     def _without_dates_file(self, error: OSError) -> JobResult:
         """The end of an attempt whose file of dates cannot be written. A shortage of this host costs none."""

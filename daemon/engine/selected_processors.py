@@ -60,8 +60,11 @@ def unselected_reasons(pipeline: Pipeline, date_checks: Mapping[str, CheckRow]) 
 def mark_unselected_stale(
     tx: Transaction, context: EngineContext, ended: Iterable[DateRow], owners: Mapping[dt.date, Ownership]
 ) -> None:
-    """Mark the unselected outputs of done dates as stale that were computed from what has been rewritten."""
-    partly = {row.date: owners[row.date].selected for row in ended}
+    """Mark the unselected outputs of done dates as stale that were computed from what has been rewritten.
+
+    Not on dates that cascade: these run whatever the graph of needs makes stale, selected or not.
+    """
+    partly = {row.date: owners[row.date].selected for row in ended if not row.cascades}
     narrow = {date: selected for date, selected in partly.items() if selected is not None}
     for date, date_checks in checks.for_dates(tx, narrow).items():
         changed = [c for c in date_checks.values() if c.attempt_count and c.last_attempt_succeeded]

@@ -78,14 +78,16 @@ class PollThread:
             worker.join(CLOSE_SECONDS)
 
     def _new_worker(self) -> Worker:
-        return Worker(self._name, self._poll, poll_interval=self._interval)
+        return Worker(self._name, self._poll_once, poll_interval=self._interval)
 
-    def _supervise(self) -> bool:
-        """Replace the polling thread if it hangs. False, as the next check can wait."""
+    def _poll_once(self) -> float | None:
+        return 0.0 if self._poll() else None
+
+    def _supervise(self) -> None:
+        """Replace the polling thread if it hangs."""
         self._hung = [worker for worker in self._hung if not worker.join(0)]
         if self._worker.stalled and len(self._hung) < MAX_HUNG:
             self._replace()
-        return False
 
     def _replace(self) -> None:
         """Go on with another thread, which shows the fault until it has polled once."""

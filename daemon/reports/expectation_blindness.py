@@ -80,8 +80,12 @@ def blindness(
         blindness_of(pipeline, processor, processor.expect, list(complete_dates(processor, snapshot)))
         for processor in pipeline.processors.values()
     ]
-    left_out = "; no check command runs on damaged figures" if pipeline.check_commands else ""
-    return BlindnessReport(start=start, end=end, processors=found, summary=_summary(found) + left_out)
+    rules = [processor.expect for processor in pipeline.processors.values()]
+    sql = ["no SQL of no_rows"] if any(rule.no_rows for rule in rules) else []
+    commands = ["no check command"] if pipeline.check_commands else []
+    left_out = " and ".join([*sql, *commands])
+    summary = _summary(found) + (f"; {left_out} runs on damaged figures" if left_out else "")
+    return BlindnessReport(start=start, end=end, processors=found, summary=summary)
 
 
 def complete_dates(processor: Processor, snapshot: Snapshot) -> Iterator[CompleteDate]:

@@ -58,9 +58,11 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _unknown(cls, key: object) -> str:
+        if misplaced := cls.misplaced_keys().get(str(key)):
+            return f"unknown key '{key}'; {misplaced}"
         meant = cls._meant(str(key))
         hint = f"did you mean '{meant}'?" if meant else did_you_mean(str(key), cls.known_keys())
-        return f"unknown key '{key}'; {cls.misplaced_keys().get(str(key)) or hint}"
+        return f"unknown key '{key}'; {hint}"
 
     @classmethod
     def _meant(cls, key: str) -> str:

@@ -60,7 +60,8 @@ class RecurringDays:
             return f"not one of the days '{self.name}': no {self.count} on this date"
         if self._is_candidate(day.date) and self._is_chosen(day.date):
             return ""
-        return f"not one of the days '{self.name}': {_named(day.date)}"
+        holiday = ", one of its holidays" if day.date in self.holidays else ""
+        return f"not one of the days '{self.name}': {_named(day.date)}{holiday}"
 
     def _is_candidate(self, date: dt.date) -> bool:
         if date in self.holidays or (self.business and date.weekday() > 4):

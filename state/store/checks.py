@@ -76,7 +76,12 @@ _SAVE = (
 )
 _DATE_PRIORITY = select(dates.c.priority).where(dates.c.date == checks.c.date).scalar_subquery()
 _SET_SATISFIED = update(checks).where(*_THIS).values(satisfied=1, mode=RunMode.NORMAL.value)
-_FORGET_ATTEMPTS = update(checks).where(*_THIS).values(attempt_count=0, clean_attempts=0, retry_at=None)
+_FORGET_ATTEMPTS = (
+    update(checks)
+    .where(*_THIS)
+    .values(attempt_count=0, clean_attempts=0, retry_at=None)
+    .values(mode=case((checks.c.mode == RunMode.NORMAL.value, RunMode.RETRY.value), else_=checks.c.mode))
+)
 _SET_MODE = update(checks).where(*_THIS).values(mode=bindparam("_mode"))
 _CLEAR_WAIVERS = update(checks).where(*_THIS).values(waived_by="", waiver_reason="")
 _SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=bindparam("_runnable"), priority=_DATE_PRIORITY)
@@ -255,7 +260,7 @@ def set_mode(tx: Connection, pairs: Iterable[Pair], mode: RunMode) -> None:
 
 
 def forget_attempts(tx: Connection, pairs: Iterable[Pair]) -> None:
-    """Count no attempts of pairs that this request has made so far."""
+    """Count no attempts of pairs that this request has made so far; `no_data = "trust"` needs another one."""
     _update(tx, _FORGET_ATTEMPTS, pairs)
 
 

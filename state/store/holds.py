@@ -16,9 +16,8 @@ result could not be verified."""
 
 _ALL = select(holds).order_by(holds.c.since)
 _NOW: ColumnElement[float] = bindparam("_now")
-OVER = (holds.c.kind != WAREHOUSE, holds.c.until <= _NOW)
-"""The time is over. The warehouse's hold stays: its end is when to ask again, and an answer lifts it."""
-_OVER = _ALL.where(*OVER)
+# The warehouse's hold stays: its end is when to ask again, and an answer lifts it.
+_OVER = _ALL.where(holds.c.kind != WAREHOUSE, holds.c.until <= _NOW)
 _IN_FORCE = select(holds.c.key).where(
     holds.c.kind == bindparam("_kind"), or_(holds.c.until.is_(None), holds.c.until > _NOW)
 )

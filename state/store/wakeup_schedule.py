@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.store.holds import OVER, WAREHOUSE
+from backfilld.state.store.holds import WAREHOUSE
 from backfilld.state.store.index_conditions import IS_RUNNABLE
 from backfilld.state.store.schema import checks, dates, holds
 from backfilld.state.store.statements import fetch
@@ -27,15 +27,30 @@ _NOW: ColumnElement[float] = bindparam("_now")
 _DUE = dates.c.due_at <= _NOW
 
 
-class DueTransitions(NamedTuple):
-    """What the engine can do now."""
+class EngineSchedule(NamedTuple):
+    """What the engine can do, and when; times are epoch seconds, None where there is nothing."""
 
-    over: bool
-    """A hold has expired."""
-    due: bool
-    """A date is due for evaluation."""
+    hold_ends_at: float | None
+    """When the next hold expires; that of the warehouse only where that is not past."""
+    date_due_at: float | None
+    """When the next date is due for evaluation."""
+    query_due_at: float | None
+    """When the next query is due that was not due already."""
     runnable: bool
     """A check is runnable."""
+
+    @property
+    def wakeup_at(self) -> float | None:
+        """When the next date, query or end of a hold is due."""
+        return min((at for at in self[:3] if at is not None), default=None)
+
+    def is_over(self, now: float) -> bool:
+        """Whether a hold has expired."""
+        return self.hold_ends_at is not None and self.hold_ends_at <= now
+
+    def is_due(self, now: float) -> bool:
+        """Whether a date is due for evaluation."""
+        return self.date_due_at is not None and self.date_due_at <= now
 
 
 class DueQueries(NamedTuple):
@@ -55,33 +70,28 @@ def _any(table: Any, *conditions: ColumnElement[bool]) -> Exists:
     return exists(1).select_from(table).where(*conditions)
 
 
-_TRANSITIONS = select(_any(holds, *OVER), _any(dates, _DUE), _any(checks, IS_RUNNABLE))
 _QUERIES = select(
     _any(checks, checks.c.query_due_at <= _NOW),
     _any(dates, _DUE, dates.c.state == PENDING),
     _any(holds, holds.c.kind == WAREHOUSE),
     _any(dates, dates.c.waiting == literal_column(f"'{WaitReason.CALENDAR}'")),
 )
-_NEXT = select(
-    select(func.min(dates.c.due_at)).where(dates.c.due_at.is_not(None)).scalar_subquery(),
-    select(func.min(checks.c.query_due_at)).where(checks.c.query_due_at > _NOW).scalar_subquery(),
+_ENGINE = select(
     # That of the warehouse's hold is no alarm once it has come: until an answer lifts it, the hold stays.
     select(func.min(holds.c.until))
     .where(or_(holds.c.kind != WAREHOUSE, holds.c.until > _NOW))
     .scalar_subquery(),
+    select(func.min(dates.c.due_at)).where(dates.c.due_at.is_not(None)).scalar_subquery(),
+    select(func.min(checks.c.query_due_at)).where(checks.c.query_due_at > _NOW).scalar_subquery(),
+    _any(checks, IS_RUNNABLE),
 )
 
 
-def due_transitions(tx: Connection, now: float) -> DueTransitions:
-    """What the engine can do at `now`."""
-    return DueTransitions(*fetch(tx, _TRANSITIONS, {"_now": now})[0])
+def engine_schedule(tx: Connection, now: float) -> EngineSchedule:
+    """What the engine can do at `now`, and when it can do more."""
+    return EngineSchedule._make(fetch(tx, _ENGINE, {"_now": now})[0])
 
 
 def due_queries(tx: Connection, now: float) -> DueQueries:
     """What the validator can do at `now`."""
     return DueQueries(*fetch(tx, _QUERIES, {"_now": now})[0])
-
-
-def next_wakeup(tx: Connection, now: float) -> float | None:
-    """When the next date, query or end of a hold is due; None without any."""
-    return min((at for at in fetch(tx, _NEXT, {"_now": now})[0] if at is not None), default=None)

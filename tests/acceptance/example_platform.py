@@ -118,11 +118,12 @@ class ExamplePlatform:
         give_up_at, farthest = time.monotonic() + PATIENCE, self.moved + MOST_WAITED
         while time.monotonic() < give_up_at and self.moved < farthest:
             self._ended.clear()
-            if self.engine.tick() or self.engine.validate():
+            at = self.engine.tick()
+            if self.engine.validate() or (at is not None and at <= self.now()):
                 continue
             if self.engine.has_running_attempts() or self.checks.running:
                 self._ended.wait(1.0)
-            elif (at := self.engine.next_wakeup()) is not None:
+            elif at is not None:
                 self.moved += max(at - self.now(), 0.0) + 0.001
             else:
                 return

@@ -1,6 +1,6 @@
 """The tutorials work as they are written, pasted at once: files, commands, and what these print."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -25,6 +25,14 @@ def test_the_tutorial_from_an_empty_directory_to_a_finished_season(reader: Reade
     page = requests.get(reader.url, timeout=PATIENCE)
     assert page.ok
     assert "weather" in page.text
+    # Then dates were loaded side by side, as many as the file allows and the text says
+    found = requests.get(f"{reader.url}/v1/attempts?processor=readings&limit=500", timeout=PATIENCE).json()
+    assert most_at_once([(row["started_at"], row["ended_at"]) for row in found["items"]]) == 4
+
+
+def most_at_once(spans: Sequence[tuple[str, str]]) -> int:
+    """How many spans of time, each with its begin and its end, overlap at most."""
+    return max(sum(begin <= other < end for begin, end in spans) for other, _ in spans)
 
 
 @pytest.mark.packages

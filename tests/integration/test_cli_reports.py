@@ -229,7 +229,7 @@ def test_a_daemon_s_accepted_gaps_count_and_its_times_are_the_plan_s(command: Co
 def test_preflight_of_what_is_there_is_ready(command: CommandLine, filled: Path, tmp_path: Path) -> None:
     printed = command("preflight", OPENER, "--state-dir", tmp_path)
     assert printed.code == 0, printed.out
-    assert printed.rows("ready: 17 pass")
+    assert printed.rows("ready: 18 pass")
     assert [line for line in printed.out.splitlines() if line and not line.startswith(" ")][:6] == [
         "pipeline",
         "daemon",

@@ -1,4 +1,4 @@
-"""More processors than the 500 parts that SQLite allows a compound query: in a state, and as fallbacks."""
+"""More processors than the 500 parts that SQLite allows a compound query, on either kind of database."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import os
 from pathlib import Path
 
 from tests.factories import phase, pipeline, processor
-from tests.integration.api_world import OPENER, make_api
+from tests.integration.api_world import GAMES, OPENER, Api, make_api
 from tests.integration.warehouses import DAY, LakeHouse
 from tests.simulation.fakes import Work
+from tests.simulation.world import World
 
 NAMES = [f"p{number}" for number in range(501)]
 
 
-def test_a_date_with_five_hundred_processors_in_a_phase_is_completed_and_shown(tmp_path: Path) -> None:
+def test_a_date_with_five_hundred_processors_in_a_phase_is_completed_and_shown(
+    tmp_path: Path, state_url: str
+) -> None:
     # Given two phases of which two outputs are missing
     phases = phase("raw", *map(processor, NAMES)), phase("made", processor("last"))
-    api = make_api(tmp_path, made=lambda: pipeline(*phases))
+    world = World(pipeline(*phases), GAMES, tmp_path, url=state_url)
+    api = Api(world)
     for name in NAMES[2:]:
         api.world.fill(name, OPENER)
     api.enqueue(str(OPENER))
@@ -34,6 +38,7 @@ def test_a_date_with_five_hundred_processors_in_a_phase_is_completed_and_shown(t
         f"/dates/{OPENER}",
     ):
         assert api.client.get(path).status_code == 200, path
+    world.db.close()
 
 
 def test_a_processor_with_five_hundred_fallbacks_is_completed_by_the_last(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports.validation import PhaseReport, Readiness, Validation, validation
@@ -73,13 +75,33 @@ Report = Callable[[dict[str, Any], str, str], Validation]
 """The report by a calendar, from a date to a date."""
 
 
-def validator(house: BigQueryHouse, there: Mapping[str, Iterable[dt.date]]) -> Report:
-    """Reports over a platform that holds one row for each of these (source, date), and nothing else."""
-    source = {"kind": "bigquery", "project": house.project, "endpoint": house.endpoint}
+PRESEASON = dt.date(2021, 10, 15)
+
+
+@pytest.fixture(scope="module")
+def house(bigquery_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BigQueryHouse]:
+    """One row of each source on the dates of two windows, and nothing else; filling it takes seconds."""
+    house = BigQueryHouse(bigquery_endpoint, tmp_path_factory.mktemp("platform"))
     for name in (*SOURCES, *ANALYTICS, *PRECOMPUTE):
-        fill(house, f"nba.{name}", "date", dict.fromkeys(there.get(name, ()), 1))
+        there = {**OPENING, **WINDOW} if name in SOURCES else {}
+        fill(house, f"nba.{name}", "date", dict.fromkeys(there, 1))
     schedule(house, {**OPENING, **WINDOW})
     history(house)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def row_of_the_preseason(house: BigQueryHouse) -> Iterator[None]:
+    """A row of one source before the season."""
+    house.run(f"INSERT INTO nba.{GAMEBOOK} (date, number) VALUES (DATE '{PRESEASON}', 1)")
+    yield
+    house.run(f"DELETE FROM nba.{GAMEBOOK} WHERE date = DATE '{PRESEASON}'")
+
+
+@pytest.fixture
+def validated(house: BigQueryHouse) -> Report:
+    source = {"kind": "bigquery", "project": house.project, "endpoint": house.endpoint}
 
     def validated(calendar: dict[str, Any], start: str, end: str) -> Validation:
         ours = platform(calendar, warehouse=source)
@@ -89,11 +111,10 @@ def validator(house: BigQueryHouse, there: Mapping[str, Iterable[dt.date]]) -> R
     return validated
 
 
+@pytest.mark.usefixtures("row_of_the_preseason")
 def test_example_1_on_2021_10_15_there_is_1_source_of_5_and_by_the_schedule_nothing_is_missing(
-    bigquery_house: BigQueryHouse,
+    validated: Report,
 ) -> None:
-    day = dt.date(2021, 10, 15)
-    validated = validator(bigquery_house, {GAMEBOOK: [day]})
     phase2, phase3, phase4 = validated(EVERY_DAY, "2021-10-15", "2021-10-15").phases
     assert [(p.symbol, p.complete, p.expected, p.status) for p in phase2.processors] == [
         ("✓", 1, 1, "complete"),
@@ -106,34 +127,32 @@ def test_example_1_on_2021_10_15_there_is_1_source_of_5_and_by_the_schedule_noth
     }
     # By the schedule it was a preseason date
     report = validated(GAME_DAYS, "2021-10-15", "2021-10-15")
-    assert report.off_dates == {day: "preseason: 2021-22 opens 2021-10-19"}
+    assert report.off_dates == {PRESEASON: "preseason: 2021-22 opens 2021-10-19"}
     assert (report.expected_dates, report.ready) == (0, True)
     assert {p.status for phase in report.phases for p in phase.processors} == {"nothing expected"}
 
 
 def test_example_2_the_first_two_weeks_show_71_percent_of_phase_2_and_by_the_schedule_all_of_it(
-    bigquery_house: BigQueryHouse,
+    house: BigQueryHouse, validated: Report
 ) -> None:
-    validated = validator(bigquery_house, dict.fromkeys(SOURCES, OPENING))
     report = validated(EVERY_DAY, "2021-10-15", "2021-10-28")
     assert phase_of(report, "phase2").percent == 71.4
     assert {(p.complete, p.expected, p.bootstrap) for p in phase_of(report, "phase4").processors} == {
         (0, 7, 7)
     }
     # By the schedule, phase 2 was there from opening night
-    bigquery_house.queries.clear()
+    house.queries.clear()
     report = validated(GAME_DAYS, "2021-10-15", "2021-10-28")
     assert phase_of(report, "phase2").percent == 100.0
     assert {(p.complete, p.expected, p.off) for p in phase_of(report, "phase2").processors} == {(10, 10, 4)}
     assert {(p.expected, p.bootstrap) for p in phase_of(report, "phase4").processors} == {(3, 7)}
     # And all of it took one question to each: the calendar, the history, and fourteen tables together
-    assert Counter(purpose for purpose, _ in bigquery_house.queries) == {"calendar": 1, "validation": 2}
+    assert Counter(purpose for purpose, _ in house.queries) == {"calendar": 1, "validation": 2}
 
 
 def test_example_3_the_test_window_has_phase_2_and_phases_3_and_4_are_to_be_filled(
-    bigquery_house: BigQueryHouse,
+    validated: Report,
 ) -> None:
-    validated = validator(bigquery_house, dict.fromkeys(SOURCES, WINDOW))
     for calendar in (EVERY_DAY, GAME_DAYS):
         report = validated(calendar, "2024-01-15", "2024-01-28")
         assert [(p.percent, p.ready, p.expected_dates) for p in report.phases] == [

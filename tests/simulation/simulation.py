@@ -209,18 +209,17 @@ class Simulation:
 
     def _run_engine(self) -> None:
         self.engine_awake = False
-        self.engine_awake = self._tick() or self.engine_awake  # a job that it stopped may have ended
+        self._tick()
         self.validator_awake = True
-        if not self.engine_awake:
-            self.alarm = self.engine.next_wakeup()
 
     def _tick(self) -> bool:
+        """A turn of the engine. Returns whether the next one is due at once."""
         self.calls += 1
         self.unnoticed = 0.0
         self.turning = True
-        again = self.engine.tick()
+        self.alarm = self.engine.tick()
         self.turning = False
-        return again
+        return self._alarm_is_due()
 
     def _ask(self) -> None:
         self.calls += 1

@@ -77,14 +77,13 @@ def test_a_table_has_no_more_attempts_a_day_than_its_budget_and_the_rest_goes_on
     assert [event.kind for event in world.events if isinstance(event, Incident)] == ["budget"]
 
 
-def test_an_alarm_that_is_set_just_after_the_end_of_a_hold_goes_off_at_once(world):
+def test_the_engine_wakes_at_the_end_of_a_hold(world):
     # Given all done that can be done today, so that nothing happens before the hold ends
     world.enqueue(min(SEASON), max(SEASON))
     rest(world)
     (hold,) = world.commands.holds()
-    # When the end comes between a turn, which did not see it yet, and its alarm
-    world.time = hold.until + 0.001
-    assert world.engine.next_wakeup() == hold.until
+    # Then its last turn names the end as the time of the next one
+    assert world.alarm == hold.until
 
 
 def test_the_next_quota_day_goes_on_by_itself_until_all_dates_are_done(world):

@@ -19,7 +19,8 @@ def world(tmp_path):
 
 def reporting(**keys):
     """A monthly report that is written with the last date of its month, of every date without a calendar."""
-    report = processor("report", command=RANGE, period="month", period_output="last", **keys)
+    monthly = {"period": "month", "period_output": "last", **keys}
+    report = processor("report", command=RANGE, **monthly)
     return pipeline(
         phase("raw", processor("box", writers=3)),
         phase("derived", report, processor("daily", writers=3)),
@@ -79,3 +80,25 @@ def test_a_part_of_the_month_and_its_last_date_alone(world):
     world.run()
     assert reports(world) == [("2021-11-01", "2021-11-30", "2021-11-30")]
     assert world.status(last) == "finished"
+
+
+def test_edits_of_period_output_while_the_month_is_under_way(world):
+    # Given a date that is done before the file gives each date of the month a report of its own
+    receipt = world.enqueue(FIRST, FIRST + 29 * DAY)
+    while world.dates()[FIRST].state != "done":
+        assert world.step()
+        world.settle()
+    world.pipeline = reporting(since=FIRST, period_output="each")
+    world.start()
+    world.run()
+    # Then the month waits for that date by name
+    remedy = "the other dates of November 2021 for report: no backfill fills 2021-11-01"
+    assert status(world, receipt) == ("stuck", f"{remedy}; backfilld enqueue 2021-11-01")
+    assert world.dates()[FIRST].regressed == "report is never_ran: no rows, no run recorded"
+    # And where the file takes that back, the last date has the report of all, and no date is missing one
+    world.pipeline = reporting(since=FIRST)
+    world.start()
+    world.run()
+    assert reports(world) == [("2021-11-01", "2021-11-30", "2021-11-30")]
+    assert world.status(receipt) == "finished"
+    assert {row.regressed for row in world.dates().values()} == {""}

@@ -264,3 +264,21 @@ def test_a_cancelled_date_in_the_middle_keeps_later_ones_stale_and_each_answer_n
     assert stale(world) == []
     assert {row.state for row in world.dates().values()} == {"done"}
     assert api.post("/v1/dates/retry", {"mark": "stale"})["failed_dates"] == []
+
+
+def test_a_cascade_leaves_nothing_stale_that_only_runs_after_what_it_has_computed(tmp_path):
+    # Given a date whose last request selected the report alone, and an input of it that is stale
+    days = [FIRST, FIRST + dt.timedelta(days=1)]
+    early = processor("early", needs=[{"of": "box", "days_back": 1}])
+    marts = phase("marts", early, processor("late", after=["early"]))
+    of = pipeline(phase("raw", processor("box")), marts, phase("out", processor("report")))
+    world = World(of, dict.fromkeys(days, 5), tmp_path)
+    world.enqueue(*days)
+    world.run()
+    world.commands.retry_processor(days[1], "report", by=ME)
+    world.run()
+    repair(world, "box", FIRST)
+    assert stale(world) == days
+    # Then one retry of what is stale pays all of it
+    pay(world)
+    assert stale(world) == []

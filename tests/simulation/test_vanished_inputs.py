@@ -81,6 +81,23 @@ def test_an_input_of_its_own_date_that_vanished_is_filled_again_before_the_date_
     assert [reason.partition(":")[0] for reason in reasons] == ["box is no_data"]
 
 
+def test_a_run_without_its_input_is_not_trusted_to_have_found_no_data(tmp_path):
+    # Given a job that fails, and whose input is gone when it runs again and finds nothing
+    world = built(tmp_path, no_data="trust")
+    first = [Work(code=1)]
+    vanish_before_players(world, FIRST, of=FIRST)
+    vanishing = world.script
+    world.script = lambda job: (
+        first.pop() if first and job.env["BACKFILLD_PROCESSOR"] == "players" else vanishing(job)
+    )
+    world.enqueue(FIRST, FIRST)
+    world.run()
+    # Then it runs once more when the input is back
+    assert world.dates()[FIRST].outcome == "complete"
+    names = [name for name, _ in world.attempts(FIRST)]
+    assert names == ["box", "players", "players", "box", "players", "report"]
+
+
 def test_an_input_that_vanishes_each_time_fails_its_date_by_its_own_name(world):
     vanish_before_players(world, FIRST, of=FIRST, times=100)
     world.enqueue(FIRST, FIRST)

@@ -58,6 +58,8 @@ class World:
         self.executor = SimExecutor(self.clock, self._play, on_end=self.wake)
         self.awake = False
         """Whether a job has ended since the latest turn of the engine."""
+        self.alarm: float | None = None
+        """When the engine is to be called again, as it said in its latest turn."""
         self.checks = SimChecks(self.clock)
         self.folder = folder
         self.start()
@@ -113,14 +115,11 @@ class World:
 
     def tick(self) -> None:
         """Let the engine move dates and start jobs until nothing is due."""
-        again = True
-        while again:
+        while True:
             self.awake = False
-            again = self.engine.tick() or self.awake or self._is_due()
-
-    def _is_due(self) -> bool:
-        at = self.engine.next_wakeup()
-        return at is not None and at <= self.time
+            self.alarm = self.engine.tick()
+            if not self.awake and (self.alarm is None or self.alarm > self.time):
+                return
 
     def wake(self) -> None:
         """A job has ended."""
@@ -129,7 +128,7 @@ class World:
     def step(self) -> bool:
         """Settle, then move the clock to the next event; False when nothing can happen any more."""
         self.settle()
-        ends = self.executor.next_end(), self.checks.next_end(), self.engine.next_wakeup()
+        ends = self.executor.next_end(), self.checks.next_end(), self.alarm
         times = [at for at in ends if at is not None]
         if not times:
             return False

@@ -1,6 +1,7 @@
 """A mistake in the options of a database's URL is a sentence. No server is asked for that."""
 
 import contextlib
+import re
 
 import pytest
 import sqlalchemy as sa
@@ -21,13 +22,14 @@ def read(url: str) -> None:
     [
         ("sslmod=require", 'invalid connection option "sslmod"'),
         ("sslmode=requir", 'invalid sslmode value: "requir"'),
-        ("keepalives=often", 'invalid integer value "often" for connection option "keepalives"'),
+        ("keepalives=often", 'connection option "keepalives"|keepalives parameter must be an integer'),
         ("plugin=nothing", "nothing"),
     ],
 )
 def test_a_mistake_in_the_options_is_named_and_the_password_is_not(options: str, words: str) -> None:
     with pytest.raises(DatabaseUnavailable) as raised:
         read(f"{URL}?{options}")
-    assert words in str(raised.value)
+    # In the words of whichever libpq is installed
+    assert re.search(words, str(raised.value))
     assert "the URL" in str(raised.value)
     assert "secret" not in str(raised.value)

@@ -76,6 +76,12 @@ def test_a_report_on_mondays_is_missing_on_a_monday_and_not_expected_on_other_da
     assert verdicts[1].reason == "not one of the days 'report_days': 2024-05-07 is a Tuesday"
 
 
+def test_a_holiday_is_called_one():
+    (days,) = shop(business=True, holidays=[MAY[6]]).recurring_days.values()
+    assert days.exclusion(Day(date=MAY[6])).endswith("2024-05-07 is a Tuesday, one of its holidays")
+    assert days.exclusion(Day(date=MAY[4])).endswith("2024-05-05 is a Sunday")
+
+
 def test_days_that_a_query_names_are_unknown_before_it_was_answered_and_meet_the_other_conditions():
     file = shop(query="SELECT date FROM ref.closing_days", business=True)
     report = file.processors["report"]

@@ -1,9 +1,11 @@
 """The spot check after a run counts the rows that are there and are not good enough."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
+from backfilld.api.cli import show_quality
 from backfilld.api.schemas.reports import Quality
 from backfilld.daemon.reports.quality import quality
 from backfilld.daemon.warehouses.adapter import WarehouseError
@@ -76,3 +78,18 @@ def test_its_json_is_plain() -> None:
     warehouse.passing_rows = {("context", START): 60}
     told = Quality.plain(quality(warehouse.pipeline, warehouse, START, START, now=NOW))
     assert told["processors"][0]["dates"]["2021-10-19"]["verdict"] == "degraded"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "text"), [(0, "4 rows, no rule is broken"), (2, "4 rows, 2 dates not as")]
+)
+def test_a_processor_whose_rules_count_no_rows_has_a_line_all_the_same(verdict: int, text: str) -> None:
+    rules = pipeline(phase("raw", processor("box", expect={"no_rows": "SELECT 1 WHERE date = @date"})))
+    warehouse = FakeWarehouse(rules, calendar=OPENING)
+    warehouse.rows = dict.fromkeys((("box", date) for date in OPENING), 1)
+    told = quality(rules, warehouse, START, END, now=NOW)
+    (box,) = told.processors
+    changed = replace(
+        told, processors=[replace(box, rows=4, degraded_dates=verdict, unknown_dates=0, dates={})]
+    )
+    assert text in [str(line) for line in show_quality.lines(changed)][1]

@@ -29,7 +29,6 @@ def test_a_lasting_error_is_logged_once(monkeypatch, caplog, faults, messages):
         if fault := next(errors, None):
             raise fault
         test_worker.stop()
-        return False
 
     test_worker = Worker("test", task)
     with caplog.at_level(logging.INFO, logger="backfilld.daemon.worker_thread"):
@@ -47,7 +46,7 @@ def test_an_error_with_a_whole_query_in_its_text_is_shown_by_its_first_line(monk
     def task():
         if shown:
             test_worker.stop()
-            return False
+            return
         raise ValueError("too many terms in compound SELECT\n[SQL: SELECT " + "x, " * 1_000_000 + "]")
 
     test_worker = Worker("test", task, on_iteration=lambda: shown.append(test_worker.problem))
@@ -65,9 +64,9 @@ def test_a_worker_runs_again_by_itself_when_its_task_is_due(seconds):
         runs.append("run")
         if len(runs) == 2:
             test_worker.stop()
-        return False
+        return seconds
 
-    test_worker = Worker("test", task, next_run_in=lambda: seconds)
+    test_worker = Worker("test", task)
     test_worker.start()
     # Then it runs again without being woken
     assert test_worker.join(60)
@@ -76,7 +75,7 @@ def test_a_worker_runs_again_by_itself_when_its_task_is_due(seconds):
 
 def test_a_worker_waits_for_a_task_that_is_due_in_30_000_years_and_can_be_woken():
     runs = threading.Semaphore(0)
-    test_worker = Worker("test", lambda: runs.release() or False, next_run_in=lambda: 1e12)
+    test_worker = Worker("test", lambda: runs.release() or 1e12)
     test_worker.start()
     assert runs.acquire(timeout=60)
     test_worker.wake()
