@@ -11,6 +11,7 @@ import pytest
 from pyiceberg.manifest import DataFileContent, FileFormat
 
 from backfilld.daemon.warehouses.lake.iceberg import table_cache
+from backfilld.state.rules.evidence import UNTIL_CORRECTED
 from tests.factories import phase, processor
 from tests.integration.iceberg_house import IcebergHouse
 from tests.integration.iceberg_tables import (
@@ -60,6 +61,7 @@ def test_deletes_and_files_that_are_not_read_are_refused_by_name(
     house.append("nba.box", days(3))
     house.delete_by_file(content=content, kind=kind)
     assert f"the Iceberg table {house.root}/nba/box is not read: {words}" in error(house)
+    assert error(house).endswith(UNTIL_CORRECTED)
     assert findings(house)[0][0] == "fail"
 
 
@@ -77,6 +79,7 @@ def test_metadata_that_is_half_written_leaves_its_table_unknown_and_others_known
     answers = warehouse.evidence(wanted, purpose="gate", stamps=wanted)
     # Then
     assert "00009-a.metadata.json is damaged, or not written to its end yet" in answers["box", DAY].error
+    assert UNTIL_CORRECTED not in answers["box", DAY].error
     assert (answers["other", DAY].rows, answers["other", DAY].write_stamp is None) == (2, False)
     # And once it is written, it is read
     begun.write_text(whole)
@@ -165,6 +168,7 @@ def test_imported_files_without_field_ids_are_unknown_for_their_date_alone(house
     found = evidence(house)
     assert [found[day].rows for day in (DAY, NEXT)] == [3, 2]
     assert f"{path} has no field ids" in found[THIRD].error
+    assert found[THIRD].error.endswith(UNTIL_CORRECTED)
 
 
 def test_metadata_without_its_files_and_without_the_library_is_refused(

@@ -60,12 +60,13 @@ def current(directory: Path) -> tuple[MetadataFile, Sequence[MetadataFile]]:
     """
     files = sorted(_files(directory), key=lambda file: (file.number, file.name))
     if not files:
-        raise QueryError(f"there is no metadata file in {directory / 'metadata'}; restore it")
+        raise QueryError(f"there is no metadata file in {directory / 'metadata'}; restore it", permanent=True)
     newest = [file for file in files if file.number == files[-1].number]
     hint = _hint(directory)
     if hint.isdigit() and int(hint) > newest[0].number:
         raise QueryError(
-            f"{HINT} names version {hint}, whose metadata is missing in {directory / 'metadata'}"
+            f"{HINT} names version {hint}, whose metadata is missing in {directory / 'metadata'}; restore it",
+            permanent=True,
         )
     if len(newest) > 1 or (newest[0].number < 0 and len(files) > 1):
         names = (hint, f"{hint}.metadata.json", f"v{hint}.metadata.json")
@@ -74,7 +75,8 @@ def current(directory: Path) -> tuple[MetadataFile, Sequence[MetadataFile]]:
         unclear = " or ".join(file.name for file in files if file.number == files[-1].number)
         raise QueryError(
             f"it is unclear whether {unclear} is current in {directory / 'metadata'}; remove the one that the"
-            f" catalog does not name, or write the name of the current one into {HINT}"
+            f" catalog does not name, or write the name of the current one into {HINT}",
+            permanent=True,
         )
     later = [
         file for file in files if file.number < newest[0].number and file.status[0] > newest[0].status[0]

@@ -28,4 +28,4 @@ def require_field_ids(files: Collection[str]) -> None:
         message = (
             f"{found[0]} has no field ids, without which a renamed column is not known; compact the table"
         )
-        raise QueryError(message, file_scoped=True)
+        raise QueryError(message, file_scoped=True, permanent=True)

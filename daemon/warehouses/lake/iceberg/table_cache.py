@@ -57,7 +57,7 @@ def _read(directory: Path) -> IcebergTable:
     except DamagedError as error:
         raise _unreadable(directory, error) from error
     except QueryError as error:
-        raise QueryError(f"the Iceberg table {directory} is not read: {error}") from error
+        raise QueryError(f"the Iceberg table {directory} is not read: {error}", permanent=True) from error
     _tables[directory] = found, table
     return table
 
