@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backfilld.api.schemas import responses
+from backfilld.api.schemas import progress_models, responses
 from backfilld.api.schemas.calendar import Calendar, CalendarGroup
 from backfilld.api.schemas.fields import BackfillStatus
 from backfilld.daemon.engine.bulk_request import DateAnswers
@@ -218,17 +218,17 @@ def holds(rows: Sequence[HoldRow | DerivedHold]) -> list[responses.Hold]:
     return [responses.Hold.model_validate(row) for row in rows]
 
 
-def progress(report: Progress, pipeline: Pipeline) -> responses.Progress:
+def progress(report: Progress, pipeline: Pipeline) -> progress_models.Progress:
     """Overall status."""
     done, failed = report.states.get(DONE, 0), report.states.get(FAILED, 0)
-    return responses.Progress(
-        dates=responses.DateTotals(total=report.total, done=done, failed=failed, live=report.live),
+    return progress_models.Progress(
+        dates=progress_models.DateTotals(total=report.total, done=done, failed=failed, live=report.live),
         states=dict(report.states),
         outcomes=dict(report.outcomes),
         waiting=dict(report.waiting),
         phases=[_phase(report, phase.name) for phase in pipeline.phase],
         seasons=[
-            responses.SeasonProgress(season=s.name, total=s.total, done=s.done, failed=s.failed)
+            progress_models.SeasonProgress(season=s.name, total=s.total, done=s.done, failed=s.failed)
             for s in report.seasons
         ],
         running=running(report.running, report.now),
@@ -244,15 +244,15 @@ def progress(report: Progress, pipeline: Pipeline) -> responses.Progress:
     )
 
 
-def _phase(report: Progress, name: str) -> responses.PhaseProgress:
+def _phase(report: Progress, name: str) -> progress_models.PhaseProgress:
     satisfied, total = report.of_phase(name)
-    return responses.PhaseProgress(
+    return progress_models.PhaseProgress(
         phase=name,
         satisfied=satisfied,
         total=total,
         ratio=report.ratio(name),
         processors=[
-            responses.ProcessorProgress(
+            progress_models.ProcessorProgress(
                 processor=p.name, satisfied=p.satisfied, total=p.total, verdicts=dict(p.verdicts)
             )
             for p in report.processors
@@ -261,10 +261,10 @@ def _phase(report: Progress, name: str) -> responses.PhaseProgress:
     )
 
 
-def running(rows: Sequence[Running], now: float) -> list[responses.RunningAttempt]:
+def running(rows: Sequence[Running], now: float) -> list[progress_models.RunningAttempt]:
     """The running attempts with their age at `now`."""
     return [
-        responses.RunningAttempt(
+        progress_models.RunningAttempt(
             id=row.attempt.id,
             processor=row.attempt.processor,
             dates=list(row.dates),

@@ -6,7 +6,7 @@ from backfilld.api import serializers, wait_groups
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.date_scope import date_scope
 from backfilld.api.endpoint_definition import Router
-from backfilld.api.schemas import list_pages, responses
+from backfilld.api.schemas import list_pages, progress_models, responses
 from backfilld.api.schemas.activity import Activity, Job, WaitGroup
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.progress import progress, running
@@ -15,8 +15,8 @@ from backfilld.state.rules.gates import WaitReason
 section = Router("status", "Progress, activity and the pipeline")
 
 
-@section.get("/v1/progress", responses.Progress, query=list_pages.DateScopeQuery)
-def get_progress(service: DaemonService, *, query: list_pages.DateScopeQuery) -> responses.Progress:
+@section.get("/v1/progress", progress_models.Progress, query=list_pages.DateScopeQuery)
+def get_progress(service: DaemonService, *, query: list_pages.DateScopeQuery) -> progress_models.Progress:
     """Counts, rate and ETA, with what the ETA is based on; each requested date counts once.
 
     With `backfill` or `season` they are those of its dates alone; holds and budgets are always those of all.
