@@ -55,7 +55,8 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
     live = admitted_days(tx, context)
     dates.set_season(tx, [(day.date, day.season or "") for day in live])
     graph = upstream.needs_graph(tx, context.pipeline)
-    for start, end in upstream.spans(context.pipeline, graph, live):
+    # Those of pending dates too: an output of an earlier request may not be expected any more.
+    for start, end in upstream.spans(context.pipeline, graph, sorted(row.date for row in dates.live(tx))):
         upstream_checks.request_between(tx, start, end, context.now())
     upstream.create_needed_checks(tx, context, live)
     periods.create_checks(tx, context, [day.date for day in live])

@@ -160,16 +160,18 @@ def _read_span(
     return _Span(start, end, expected, calendar_days.unknown_between(tx, start, last))
 
 
-def spans(pipeline: Pipeline, graph: NeedsGraph, days: Sequence[Day]) -> Iterator[tuple[dt.date, dt.date]]:
-    """The dates of `days`, oldest first, with the dates that they need: disjoint, both ends included."""
+def spans(
+    pipeline: Pipeline, graph: NeedsGraph, dates_in_order: Iterable[dt.date]
+) -> Iterator[tuple[dt.date, dt.date]]:
+    """Some dates, oldest first, with the dates that they need: disjoint, both ends included."""
     first: dt.date | None = None
     last = dt.date.min
-    for day in days:
-        start = calendar_start(pipeline, graph, day.date)
+    for date in dates_in_order:
+        start = calendar_start(pipeline, graph, date)
         if first is not None and start > last + dt.timedelta(days=1):
             yield first, last
             first = None
-        first, last = (start if first is None else min(first, start)), day.date
+        first, last = (start if first is None else min(first, start)), date
     if first is not None:
         yield first, last
 

@@ -161,8 +161,9 @@ class ClaimInvariants:
         if self._invariants.is_complete(check, evidence) and not rewrites:
             raise Violation("satisfied work is never run again", told)
         limit = 1 if check["verdict"] == "excess" else processor.max_attempts
-        # What a kill kept from beginning is given back, and nothing else is.
-        if attempt_count >= limit + self._sim.kills.total():
+        # What a kill kept from beginning is given back, and an attempt that an input was written after.
+        used_up = attempt_count >= limit + self._sim.kills.total()
+        if used_up and not self._has_newer_input(date, processor, check):
             raise Violation("attempts are bounded", f"{told} for the {attempt_count + 1}. time of {limit}")
         now = self._sim.time - min(self._sim.unnoticed, 0.0)  # by the clock as the engine has seen it
         if check["retry_at"] is not None and attempt_count and now < check["retry_at"]:
@@ -194,3 +195,10 @@ class ClaimInvariants:
                 raise Violation(
                     "oldest first", f"{processor.name} of {covered[0]} starts before {name} of {date}"
                 )
+
+    def _has_newer_input(self, date: str, processor: Processor, check: Row) -> bool:
+        """Whether a job of an input has ended since the latest one of the output began, which lacked that."""
+        inputs = self._invariants.needs.inputs(day_of(date), processor)
+        sources = (self._invariants.checks.get((str(day), name)) for day, name in inputs)
+        began = check["last_attempt_started_at"] or 0.0
+        return any(source and (source["last_attempt_ended_at"] or 0.0) > began for source in sources)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from backfilld.daemon.reports.waiting_on import waiting_on
-from backfilld.state.records import Mark
+from backfilld.state.records import Mark, Sources
 from backfilld.state.store import checks, dates
 from tests.factories import phase, pipeline, pipeline_data, processor
 from tests.simulation.external_events import retry_marked
@@ -332,3 +332,19 @@ def test_a_date_waits_by_name_for_a_job_of_an_earlier_date_that_left_the_season(
     blocked = dict.fromkeys(text for text in told if text.startswith("blocked by"))
     assert list(blocked)[-1] == f"blocked by {DATES[1]} in phase2: attempt 2 of box is running"
     assert {row.outcome for row in world.dates().values()} == {"not_expected", "complete"}
+
+
+def test_a_pending_date_waits_for_none_that_has_failed_and_left_the_season(tmp_path):
+    # Given dates that failed without their sources, and the last of them requested again
+    world = World(opening(DATES[0]), dict.fromkeys(DATES, 2), tmp_path)
+    world.enqueue(DATES[0], DATES[-1], sources=Sources.NONE)
+    world.run(limit=100)
+    world.enqueue(DATES[2], DATES[2])
+    # When the season is corrected to open on it before it is admitted
+    world.pipeline = opening(DATES[2])
+    world.start()
+    requested = world.time
+    world.run(limit=100)
+    # Then it is done before anything is queried again by the interval
+    assert world.dates()[DATES[2]].outcome == "complete"
+    assert world.time - requested < world.pipeline.engine.recheck_interval
