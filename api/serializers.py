@@ -218,8 +218,8 @@ def holds(rows: Sequence[HoldRow | DerivedHold]) -> list[responses.Hold]:
     return [responses.Hold.model_validate(row) for row in rows]
 
 
-def progress(report: Progress, pipeline: Pipeline) -> progress_models.Progress:
-    """Overall status."""
+def progress(report: Progress, pipeline: Pipeline, health: Mapping[str, str]) -> progress_models.Progress:
+    """Overall status. `health` is that of the daemon, by check; each problem is named once."""
     done, failed = report.states.get(DONE, 0), report.states.get(FAILED, 0)
     return progress_models.Progress(
         dates=progress_models.DateTotals(total=report.total, done=done, failed=failed, live=report.live),
@@ -241,6 +241,7 @@ def progress(report: Progress, pipeline: Pipeline) -> progress_models.Progress:
         regressed=report.regressed,
         stale=report.stale,
         last_progress_at=report.last_progress_at,
+        problems=list(dict.fromkeys(text for name, text in health.items() if text and name != "standby")),
     )
 
 

@@ -217,6 +217,8 @@ def _details(view: Snapshot) -> Iterator[tuple[str, Text]]:
         words = f"{first}: {sanitize_line(wait['waiting_on'])}"
         many = Text(f"{wait['dates']:>5} ", style="yellow")
         yield "waiting", Text.assemble(many, words, no_wrap=True, overflow="ellipsis")
+    for problem in progress["problems"]:
+        yield "problem", Text(sanitize_line(problem), style="red", overflow="fold")
     for hold in progress["holds"]:
         yield "held", Text(hold_text(hold), style="red", overflow="fold")
         yield "held", Text(f"→ {release_command(hold)}", style="dim")

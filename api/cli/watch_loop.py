@@ -224,7 +224,8 @@ def _progress_line(view: Snapshot) -> str:
     """`backfill 1 is active: ...; phase2 3/6 (50 %), ...; ETA in 5 min`."""
     phases = ", ".join(map(_phase, view.progress["phases"]))
     ends = "" if view.ended else f"; ETA {dashboard.eta(view.progress, view.at)}"
-    return f"{dashboard.title(view)}; {phases}{ends}"
+    problems = "".join(f"; problem: {text}" for text in view.progress["problems"])
+    return f"{dashboard.title(view)}; {phases}{ends}{problems}"
 
 
 def _phase(phase: Json) -> str:

@@ -102,7 +102,7 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
     jobs = [job.attempt for job in report.running[:MAX_JOBS]]
     return render(
         "overview",
-        progress=serializers.progress(report, service.pipeline),
+        progress=serializers.progress(report, service.pipeline, service.health()),
         grid=None if part else view_models.calendar_image(service, styles),
         bar_of_all=styles.bar(report.states, report.outcomes),
         max_jobs=MAX_JOBS,

@@ -23,7 +23,7 @@ def get_progress(service: DaemonService, *, query: list_pages.DateScopeQuery) ->
     """
     with service.context.db.read() as tx:
         scope = date_scope(tx, service.pipeline, query)
-        return serializers.progress(progress(tx, service.context, scope), service.pipeline)
+        return serializers.progress(progress(tx, service.context, scope), service.pipeline, service.health())
 
 
 @section.get("/v1/activity", Activity, query=list_pages.DateScopeQuery)

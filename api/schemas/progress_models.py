@@ -76,3 +76,4 @@ class Progress(ResponseModel):
     regressed: int = Field(description="done dates that are no longer complete")
     stale: int = Field(description="dates to compute again because an earlier date changed")
     last_progress_at: Time | None
+    problems: list[str] = Field(description="what keeps the daemon from working, such as a full disk")

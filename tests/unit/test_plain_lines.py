@@ -32,6 +32,7 @@ PROGRESS = {
     "regressed": 0,
     "stale": 2,
     "holds": [],
+    "problems": [],
     "budgets": [],
 }
 BACKFILL = {
@@ -71,6 +72,12 @@ def test_the_progress_is_a_line_with_its_time():
 
 def test_a_progress_that_has_not_changed_is_not_printed_again():
     assert len(printed(view(), view(), view())) == 1
+
+
+def test_a_problem_of_the_daemon_is_shown_beside_what_dates_wait_for():
+    full = "the disk is full; make room"
+    assert printed(view(problems=[full]))[0].endswith(f"; problem: {full}")
+    assert f"problem   {full}" in list(plain_lines(view(problems=[full])))
 
 
 def test_the_sections_of_the_picture_are_plain_lines():
