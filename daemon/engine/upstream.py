@@ -93,10 +93,12 @@ class UpstreamReader:
     def entry_text(self, processors: Sequence[Processor], day: Day, stored: Mapping[str, CheckRow]) -> str:
         """The missing upstream that keeps a date out of the state that follows, as text; empty without any.
 
-        `processors` are those of that state. A date enters a state in which one of them may start.
+        `processors` are those of that state. A date enters a state in which one of them may start, or in
+        which nothing is expected of them.
         """
         missing = self.missing_of(processors, day, stored)
-        blocked = bool(processors) and len(missing) == len(processors)
+        expected = [processor for processor in processors if self._pipeline.expects(processor, day)]
+        blocked = bool(expected) and len(missing) == len(expected)
         return self._text(min(missing.values())) if blocked else ""
 
     def _text(self, missing: Missing) -> str:
