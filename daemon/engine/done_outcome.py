@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from backfilld.daemon.engine.advance_working_set import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.selected_processors import unselected_reasons
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.records import CheckRow
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import WaivedBy
 from backfilld.state.rules.machine import Trigger
@@ -20,7 +23,8 @@ def done_outcome(pipeline: Pipeline, batch: AdvanceBatch, walk: DateWalk) -> tup
     date_checks = checks.for_dates(batch.tx, [walk.row.date])[walk.row.date]
     waivers = [check for check in date_checks.values() if check.waived_by]
     reasons = "; ".join(f"{c.processor}: {c.waiver_reason}" for c in waivers)
-    if missing := unselected_reasons(pipeline, date_checks):
+    missing = unselected_reasons(pipeline, date_checks)
+    if missing := missing or _unselected_behind(pipeline, batch, walk, date_checks):
         return Outcome.SELECTED, "; ".join(filter(None, [missing, reasons]))
     if any(c.waived_by != WaivedBy.FALLBACK for c in waivers):
         return Outcome.WAIVED, reasons
@@ -30,3 +34,16 @@ def done_outcome(pipeline: Pipeline, batch: AdvanceBatch, walk: DateWalk) -> tup
     if date_checks and all(c.verdict is Verdict.NOT_EXPECTED for c in date_checks.values()):
         return Outcome.COMPLETE, "; ".join(filter(None, ["no processor has output on this date", reasons]))
     return Outcome.COMPLETE, reasons
+
+
+def _unselected_behind(
+    pipeline: Pipeline, batch: AdvanceBatch, walk: DateWalk, date_checks: Mapping[str, CheckRow]
+) -> str:
+    """Which unselected outputs are there although earlier dates that they need are missing; empty if none."""
+    selected = batch.owners[walk.row.date].selected
+    if selected is None:
+        return ""
+    others = [p for p in pipeline.processors.values() if p.name not in selected and p.name in date_checks]
+    missing = batch.upstream.missing_texts(others, batch.days[walk.row.date], date_checks)
+    named = ", ".join(f"{name} needs {text}" for name, text in missing.items())
+    return f"not selected: {named}" if named else ""

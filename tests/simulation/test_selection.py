@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from backfilld.daemon.reports import stuck_backfills
-from backfilld.state.records import Mark
+from backfilld.state.records import Mark, Sources
 from backfilld.state.rules.processor_selection import resolve
 from backfilld.state.store import backfills, checks, stale_marks
 from tests.factories import phase, pipeline, processor
@@ -197,6 +197,23 @@ def test_a_date_that_is_done_for_a_selection_says_what_it_lacks_beside_it(world)
     world.run()
     (detail,) = select(world, "cache").details
     assert (detail.outcome, detail.reason) == ("already_done", "")
+
+
+def test_a_date_is_not_complete_where_an_unselected_output_needs_an_earlier_date_that_failed(tmp_path):
+    # Given a feature that is there, and a day before it of which the source never ran
+    shape = pipeline(
+        phase("raw", processor("box")), phase("features", processor("zones"), order="sequential")
+    )
+    world = World(shape, SEASON, tmp_path)
+    world.fill("zones", OPENER + DAY)
+    world.enqueue(OPENER, OPENER + DAY, sources=Sources.NONE)
+    world.run()
+    # When the source of the later day alone is requested
+    world.enqueue(OPENER + DAY, OPENER + DAY, selection=["box"])
+    world.run()
+    # Then its date says what the feature was computed without
+    row = world.dates()[OPENER + DAY]
+    assert (row.outcome, row.reason) == ("selected", f"not selected: zones needs {OPENER} in raw")
 
 
 def test_a_selection_wider_than_that_of_the_live_date_starts_it_again(world):
