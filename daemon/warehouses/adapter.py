@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -146,6 +147,14 @@ class Partition:
     table: str
     column: str
     date: dt.date
+
+
+def by_column(partitions: Iterable[Partition]) -> Mapping[tuple[str, str], Sequence[Partition]]:
+    """The partitions by their table and column, whose place or bounds are then read once."""
+    grouped: dict[tuple[str, str], list[Partition]] = defaultdict(list)
+    for partition in partitions:
+        grouped[partition.table, partition.column].append(partition)
+    return grouped
 
 
 class PreflightScope(Protocol):

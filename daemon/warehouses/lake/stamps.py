@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
+from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError, by_column
 from backfilld.daemon.warehouses.lake.delta import is_delta
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
@@ -65,10 +65,7 @@ class LakeStamps:
         self, partitions: Collection[Partition]
     ) -> Iterator[tuple[Sequence[Partition], TableFiles | IcebergTable]]:
         """The partitions of each table that can be read, whose files are located once."""
-        by_column: dict[tuple[str, str], list[Partition]] = defaultdict(list)
-        for partition in partitions:
-            by_column[partition.table, partition.column].append(partition)
-        for same in by_column.values():
+        for same in by_column(partitions).values():
             directory = self._directory(same[0])
             try:
                 located: TableFiles | IcebergTable

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections import defaultdict
 from collections.abc import Collection, Mapping
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
+from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError, by_column
 from backfilld.daemon.warehouses.postgresql.backend import Postgresql
 from backfilld.daemon.warehouses.postgresql.daily_partitions import existing_partitions
 from backfilld.daemon.warehouses.postgresql.relation import TABLES, read_relation
@@ -46,9 +45,10 @@ class PostgresqlStamps:
             WarehouseError: nothing can be queried now.
         """
         stamps: dict[Partition, str] = {}
-        for (table, column), days in _by_table(partitions).items():
+        for (table, column), same in by_column(partitions).items():
+            days = tuple(sorted({partition.date for partition in same}))
             try:
-                written = self._written(table, column, tuple(sorted(days)), purpose)
+                written = self._written(table, column, days, purpose)
             except QueryError as error:
                 log.warning("write stamps of %s cannot be read: %s", table, error)
             else:
@@ -65,8 +65,10 @@ class PostgresqlStamps:
         del purpose
         return {
             Partition(table, column, day): exists
-            for (table, column), days in _by_table(partitions).items()
-            for day, exists in existing_partitions(self._backend, table, column, days).items()
+            for (table, column), same in by_column(partitions).items()
+            for day, exists in existing_partitions(
+                self._backend, table, column, {partition.date for partition in same}
+            ).items()
         }
 
     def _written(
@@ -77,14 +79,6 @@ class PostgresqlStamps:
             return {}
         rows = self._backend.query(stamps_query(table, column, days), purpose=purpose)
         return {**dict.fromkeys(days, NO_ROWS), **{row["date"]: row["stamp"] for row in rows}}
-
-
-def _by_table(partitions: Collection[Partition]) -> Mapping[tuple[str, str], set[dt.date]]:
-    """The dates by table and column."""
-    dates: dict[tuple[str, str], set[dt.date]] = defaultdict(set)
-    for partition in partitions:
-        dates[partition.table, partition.column].add(partition.date)
-    return dates
 
 
 def stamps_query(table: str, column: str, days: tuple[dt.date, ...]) -> Query:
