@@ -52,11 +52,12 @@ def apply_calendar_changes(
 
 def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Event]:
     """Apply a changed pipeline file to live dates, and to done ones of which it expects more or less now."""
-    live = admitted_days(tx, context)
+    rows = dates.live(tx)
+    live = _admitted(tx, context, rows)
     dates.set_season(tx, [(day.date, day.season or "") for day in live])
     graph = upstream.needs_graph(tx, context.pipeline)
     # Those of pending dates too: an output of an earlier request may not be expected any more.
-    for start, end in upstream.spans(context.pipeline, graph, sorted(row.date for row in dates.live(tx))):
+    for start, end in upstream.spans(context.pipeline, graph, sorted(row.date for row in rows)):
         upstream_checks.request_between(tx, start, end, context.now())
     upstream.create_needed_checks(tx, context, live)
     periods.create_checks(tx, context, [day.date for day in live])
@@ -103,7 +104,11 @@ def _expected_now(pipeline: Pipeline, outputs: Iterable[tuple[dt.date, Counts | 
 
 def admitted_days(tx: Transaction, context: EngineContext) -> list[Day]:
     """The days of all live dates that were admitted, oldest first, by file and calendar as they are now."""
-    admitted = [row.date for row in dates.live(tx) if row.state != PENDING]
+    return _admitted(tx, context, dates.live(tx))
+
+
+def _admitted(tx: Transaction, context: EngineContext, live: Iterable[DateRow]) -> list[Day]:
+    admitted = [row.date for row in live if row.state != PENDING]
     counts = calendar_days.for_dates(tx, admitted)
     return [context.pipeline.seasons.day(date, counts[date]) for date in sorted(admitted) if date in counts]
 

@@ -175,7 +175,7 @@ class Enqueuer:
             by_name = stored_checks.get(result.date, {})
             if result.processor in by_name:  # else the date was requeued meanwhile
                 by_name[result.processor] = result.applied_to(by_name[result.processor])
-        details = []
+        details, today = [], self._today()
         for date in request.dates:
             row = existing.get(date)
             if row is not None and row.state not in FINAL:
@@ -183,7 +183,7 @@ class Enqueuer:
             else:
                 known = date in counts_by_date
                 day = self._context.pipeline.seasons.day(date, counts_by_date[date]) if known else None
-                outcome = self._outcome(request, day, date, row, stored_checks.get(date, {}), warning)
+                outcome = self._outcome(request, day, date, row, stored_checks.get(date, {}), warning, today)
             text = _withdrawal(request, row, outcome, stored_checks.get(date, {}))
             if text:
                 outcome = replace(outcome, reason="; ".join(filter(None, (outcome.reason, text))))
@@ -198,6 +198,7 @@ class Enqueuer:
         row: DateRow | None,
         stored_checks: Mapping[str, CheckRow],
         warning: str,
+        today: dt.date,
     ) -> DateResult:
         if day is not None and not day.expected:
             if row is not None and row.state == FAILED:  # it is requeued, and then dismissed
@@ -207,7 +208,7 @@ class Enqueuer:
             return DateResult(date=date, outcome=EnqueueOutcome.NOT_EXPECTED, reason=day.reason)
         if row is not None and row.state == DONE and not request.force:
             return self._outcome_of_done(request, date, stored_checks, warning)
-        future = "lies in the future" if date > self._today() else ""
+        future = "lies in the future" if date > today else ""
         reason = "; ".join(filter(None, (warning if day is None else "", future)))
         return DateResult(date=date, outcome=EnqueueOutcome.ENQUEUED, reason=reason)
 

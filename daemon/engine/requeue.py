@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
@@ -39,7 +39,7 @@ def requeue(
     have ended. A cascade that failed goes on.
     """
     others = _other_owners(tx, ended)
-    chosen = _return_to_lead(tx, ended)
+    chosen = _return_to_lead(tx, ended, others)
     for date, backfill_id in others.items():
         interests.reopen_of(tx, backfill_id, [date], ())
     interests.reopen(tx, chosen)
@@ -86,12 +86,12 @@ def readmit(tx: Transaction, context: EngineContext, row: DateRow, reason: str) 
 
 def being_cancelled(tx: Transaction, ended: Sequence[DateRow]) -> dict[dt.date, int]:
     """The dates that cannot be requeued yet, with the backfill that is being cancelled."""
-    return {row.date: row.backfill_id for row in _orphans(tx, ended)[1]}
+    return {row.date: row.backfill_id for row in _orphans(tx, ended, _other_owners(tx, ended))[1]}
 
 
-def _return_to_lead(tx: Transaction, ended: Sequence[DateRow]) -> list[DateRow]:
+def _return_to_lead(tx: Transaction, ended: Sequence[DateRow], others: Collection[dt.date]) -> list[DateRow]:
     """The dates that can be requeued. Their cancelled leads become active where no other backfill is."""
-    orphans, cancelling = _orphans(tx, ended)
+    orphans, cancelling = _orphans(tx, ended, others)
     for lead in backfills.get_many(tx, sorted({row.backfill_id for row in orphans})).values():
         if lead.cancelled_at is not None:
             backfills.change(tx, lead.id, {"cancelled_at": None})
@@ -128,12 +128,14 @@ def _continue_ended(tx: Transaction, returned: Mapping[int, int]) -> None:
             backfills.change(tx, backfill.id, {**changes, "failures_baseline": baseline})
 
 
-def _orphans(tx: Transaction, ended: Sequence[DateRow]) -> tuple[list[DateRow], list[DateRow]]:
+def _orphans(
+    tx: Transaction, ended: Sequence[DateRow], others: Collection[dt.date]
+) -> tuple[list[DateRow], list[DateRow]]:
     """The dates whose owners were all cancelled: those whose lead can be active again, and the other ones.
 
-    Without those that return to another backfill.
+    Without `others`, which return to another backfill.
     """
-    wanted = {*interests.last_owners(tx, ended), *_other_owners(tx, ended)}
+    wanted = {*interests.last_owners(tx, ended), *others}
     orphans = [row for row in ended if row.date not in wanted]
     leads = backfills.get_many(tx, sorted({row.backfill_id for row in orphans})).values()
     cancelling = {lead.id for lead in leads if backfills.status(tx, lead) == "cancelling"}

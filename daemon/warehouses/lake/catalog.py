@@ -26,6 +26,7 @@ from backfilld.daemon.warehouses.lake.finished_files import uncounted_file, unre
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
 from backfilld.daemon.warehouses.lake.layout import (
+    PARTS,
     Layout,
     foreign_format,
     is_doubled,
@@ -121,7 +122,7 @@ def _time_columns(types: Mapping[str, str], keys: Sequence[str]) -> Mapping[str,
 
 def _are_parts(keys: Sequence[str]) -> bool:
     """Whether directories name the year, the month and the day of a date."""
-    return {"year", "month", "day"} <= {key.lower() for key in keys}
+    return set(PARTS) <= {key.lower() for key in keys}
 
 
 def _unread_files(scope: PreflightScope, *, root: Path) -> Iterator[Finding]:

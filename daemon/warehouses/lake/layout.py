@@ -23,7 +23,8 @@ from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
 from backfilld.daemon.warehouses.lake.table_files import TableFiles
 
-_PARTS = ("year", "month", "day")
+PARTS = ("year", "month", "day")
+"""Directories that name a date together."""
 _SETTLED = 2_000_000_000
 """Nanoseconds after which a directory's time of change shows every later change."""
 
@@ -107,10 +108,10 @@ def _scan(directory: str, column: str, parts: Mapping[str, int], layout: Layout)
             _record(layout, date_of(unquote(value)), entry.path)
         elif not entry.is_dir():
             layout.undated_files += [entry.path] if is_finished(entry) else []
-        elif key.lower() in _PARTS and value.isdigit():
+        elif key.lower() in PARTS and value.isdigit():
             known = {**parts, key.lower(): int(value)}
-            if len(known) == len(_PARTS):
-                _record(layout, date_or_none(*(known[part] for part in _PARTS)), entry.path)
+            if len(known) == len(PARTS):
+                _record(layout, date_or_none(*(known[part] for part in PARTS)), entry.path)
             else:
                 layout.is_flat = False
                 _scan(entry.path, column, known, layout)
