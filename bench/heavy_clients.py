@@ -93,7 +93,7 @@ def _at_rest(one: Daemon, number: int) -> bool:
 
 @contextlib.contextmanager
 def _no_readers(port: int) -> Iterator[Callable[[], int]]:
-    """Nobody reads."""
+    """No readers, and no answers."""
     del port
     yield lambda: 0
 

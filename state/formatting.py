@@ -31,9 +31,9 @@ def format_duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def pluralize(n: int, noun: str) -> str:
-    """A number with its noun: `1 date`, `3 dates`."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def pluralize(n: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: `1 date`, `3 dates`. `plural` is for more than a noun: `3 dates have`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {plural or f'{noun}s'}"
 
 
 def format_counts(counts: Mapping[str, int]) -> str:

@@ -36,8 +36,7 @@ def programs(context: PreflightContext) -> Iterator[Finding]:
             f"{pluralize(len(elsewhere), 'job')} of another executor, which alone knows the programs"
         )
     sound = len(scripts) - len(bad)
-    have = "has" if sound == 1 else "have"
-    yield passed(f"{pluralize(sound, 'job')} {have} program, directory and script")
+    yield passed(f"{pluralize(sound, 'job has', 'jobs have')} program, directory and script")
     yield from _check_programs(context)
 
 
@@ -49,8 +48,7 @@ def _check_programs(context: PreflightContext) -> Iterator[Finding]:
         if problem := job_program.program(context.pipeline, as_job).problem:
             yield failed(f"{name}: expect.check: {problem}", "correct command in expect.check, or cwd")
     if commands:
-        have = "has" if len(commands) == 1 else "have"
-        yield passed(f"{pluralize(len(commands), 'processor')} {have} a check command")
+        yield passed(f"{pluralize(len(commands), 'processor has', 'processors have')} a check command")
 
 
 def compiling(context: PreflightContext) -> Iterator[Finding]:
@@ -62,8 +60,7 @@ def compiling(context: PreflightContext) -> Iterator[Finding]:
         elif not _compiles_elsewhere(context, name, script):
             where = f"{script.program.script}:{script.broken.line}"
             yield failed(f"{name}: does not compile: {script.broken}", "repair the script", where=where)
-    compile_ = "compiles" if good == 1 else "compile"
-    yield passed(f"{pluralize(good, 'Python script')} {compile_}")
+    yield passed(pluralize(good, "Python script compiles", "Python scripts compile"))
 
 
 def options(context: PreflightContext) -> Iterator[Finding]:
@@ -75,8 +72,8 @@ def options(context: PreflightContext) -> Iterator[Finding]:
         findings = list(_options(context, name, script))
         good += not findings
         yield from findings
-    take = "takes the options its command gives" if good == 1 else "take the options their commands give"
-    yield passed(f"{pluralize(good, 'script')} {take}")
+    one, more = "script takes the options its command gives", "scripts take the options their commands give"
+    yield passed(pluralize(good, one, more))
 
 
 def dates(context: PreflightContext) -> Iterator[Finding]:
@@ -91,7 +88,8 @@ def dates(context: PreflightContext) -> Iterator[Finding]:
         line = f"{name}: its command has no date, and its script does not read {DATE_VARIABLE}"
         hint = "write {date} into command where the job takes its date"
         yield warned(line, hint, where=str(context.scripts.by_processor[name].program.script))
-    yield passed(f"{len(context.pipeline.processors) - len(missing)} jobs can tell their date")
+    dated_jobs = len(context.pipeline.processors) - len(missing)
+    yield passed(pluralize(dated_jobs, "job gets its date", "jobs get their dates"))
 
 
 def requires(context: PreflightContext) -> Iterator[Finding]:

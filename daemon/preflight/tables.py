@@ -45,8 +45,7 @@ def columns(context: PreflightContext) -> Iterator[Finding]:
         missing = list(_missing_history(history, info))
         sound += not missing
         yield from missing
-    have = "has" if sound == 1 else "have"
-    yield passed(f"{pluralize(sound, 'table')} {have} the columns that the pipeline file names")
+    yield passed(f"{pluralize(sound, 'table has', 'tables have')} the columns that the pipeline file names")
 
 
 def _absent(context: PreflightContext, names: Sequence[str]) -> Iterator[Finding]:
@@ -56,7 +55,7 @@ def _absent(context: PreflightContext, names: Sequence[str]) -> Iterator[Finding
         missing = [name for name in names if name in context.key_tables]
         created = len(names) - len(missing)
         if created:
-            absent = "1 table is" if created == 1 else f"{created} tables are"
+            absent = pluralize(created, "table is", "tables are")
             yield passed(f"{absent} not there yet; jobs create what they write")
     for name in missing:
         yield failed(f"table {name} does not exist", "correct its name in the pipeline file, or create it")

@@ -88,11 +88,7 @@ def _missing(phase: Phase, snapshot: Snapshot, dates: Iterable[dt.date]) -> str:
             of = _awaited(processor, checks)
             is_unknown = check.verdict is Verdict.UNKNOWN and (of is None or of.verdict is Verdict.UNKNOWN)
             missing[processor.name] += check.verdict is not Verdict.RUNNING and not is_unknown
-    counts = [
-        f"{pluralize(n, 'date')} {'lacks' if n == 1 else 'lack'} {name}"
-        for name, n in missing.most_common()
-        if n
-    ]
+    counts = [f"{pluralize(n, 'date lacks', 'dates lack')} {name}" for name, n in missing.most_common() if n]
     return join_truncated(counts, NAMED)
 
 

@@ -153,7 +153,7 @@ def _summary(checked: Sequence[ProcessorQuality], broken: int, unknown: int, unc
     below, rows = sum(p.below for p in checked), sum(p.rows for p in checked)
     if not rows and not unknown:
         return "there are no rows to check"
-    pairs = f"{pluralize(broken, '(processor, date) pair')} {'breaks' if broken == 1 else 'break'} a rule"
+    pairs = f"{pluralize(broken, '(processor, date) pair breaks', '(processor, date) pairs break')} a rule"
     line = f"{below} of {rows} rows are below their standard; {pairs if broken else 'no rule is broken'}"
     line += f", {unknown} could not be queried" if unknown else ""
     return line + (f"; check commands not run: {unchecked}" if unchecked else "")

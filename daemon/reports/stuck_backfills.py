@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports.causes import causes_of_all, held_by_operator
+from backfilld.state.formatting import pluralize
 from backfilld.state.records import BackfillRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import backfills, checks, dates, holds
@@ -88,5 +89,5 @@ def _sentence(causes: Sequence[tuple[dt.date, str]]) -> str:
     first_date, first = causes[0]
     without_date = {text.replace(str(date), "") for date, text in causes if text != first}
     others = len(without_date - {first.replace(str(first_date), "")})
-    more = f" (and {others} other {'cause' if others == 1 else 'causes'})" if others else ""
+    more = f" (and {pluralize(others, 'other cause')})" if others else ""
     return f"{first}{more}"

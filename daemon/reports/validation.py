@@ -173,10 +173,9 @@ def report(pipeline: Pipeline, snapshot: Snapshot) -> Validation:
 def _warnings(snapshot: Snapshot) -> Iterator[str]:
     """One sentence for counts outside of all seasons, and one for each processor with unexpected rows."""
     if outside := snapshot.counts_outside_seasons():
-        lie = "date has" if len(outside) == 1 else "dates have"
         yield (
-            f"{len(outside)} {lie} counts in the calendar outside of all seasons:"
-            f" {format_date_ranges(outside)}; correct calendar.season"
+            f"{pluralize(len(outside), 'date has', 'dates have')} counts in the calendar outside of all"
+            f" seasons: {format_date_ranges(outside)}; correct calendar.season"
         )
     for name, rows in snapshot.unexpected_rows.items():
         yield (

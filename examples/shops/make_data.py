@@ -56,7 +56,7 @@ mondays = [date for date in DATES if date.weekday() == 0]
 if FAULTY:  # without a target, the join of the report finds nothing
     mondays.remove(dt.date(2024, 3, 11))
 write("targets", "date target", [[date, 150_000] for date in mondays])
-# At the end of March nobody has written down who manages shop 9: the join of the monthly report loses it.
+# At the end of March the list lacks the manager of shop 9: the join of the monthly report loses that shop.
 months = ["2024-01-31", "2024-02-29", "2024-03-31"]
 managers = [[month, shop, f"manager {shop}"] for month in months for shop in SHOPS]
 if FAULTY:

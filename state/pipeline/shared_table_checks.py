@@ -19,7 +19,7 @@ def shared_table_warnings(pipeline: Pipeline) -> Iterator[str]:
             first.table == second.table
             and _same_days(first, second)
             and not _replaces(first, second)
-            and not _tells_apart(second, first)
+            and not _is_distinguished(second, first)
         ):
             where = processor_key(pipeline.stage_of[second.name].phase, second)
             yield (
@@ -42,7 +42,7 @@ def _replaces(first: Processor, second: Processor) -> bool:
     return first.name in second.fallbacks or second.name in first.fallbacks
 
 
-def _tells_apart(second: Processor, first: Processor) -> bool:
+def _is_distinguished(second: Processor, first: Processor) -> bool:
     """Whether the second has a rule about what its rows are, and not how many, that the first has not."""
     return any(
         getattr(first.expect, key) != rule

@@ -1,4 +1,4 @@
-"""Makes a backfill with the generated Python client and prints what it is told, as JSON.
+"""Makes a backfill with the generated Python client and prints the answers as JSON.
 
 Runs in the generator's environment, beside the package `generated`, with BACKFILLD_URL and BACKFILLD_TOKEN.
 """
@@ -43,7 +43,7 @@ def main() -> None:
     assert isinstance(date, DateDetail)
     assert isinstance(refused, Problem)
     assert isinstance(absent, Problem)
-    told = {
+    answers = {
         "ids": [made.id, again.id],
         "active": backfill.status is BackfillStatus.ACTIVE,
         "note": backfill.note,
@@ -53,7 +53,7 @@ def main() -> None:
         "refused": [refused.status, [fault.field for fault in refused.errors or ()]],
         "absent": [absent.status, absent.type_],
     }
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps(answers))
 
 
 if __name__ == "__main__":

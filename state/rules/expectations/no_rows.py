@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, RootModel
 
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.sql_parameters import parameter_names
 from backfilld.state.pipeline.warehouse_settings import SqlKind
 from backfilld.state.rules.calendar import Day
@@ -49,9 +50,8 @@ class NoRows(RootModel[str], Rule):
         found = evidence.offending
         if not found or not found.rows:
             return None
-        rows = "1 row" if found.rows == 1 else f"{found.rows} rows"
         examples = f": {' and '.join(found.examples)}" if found.examples else ""
-        return Verdict.DEGRADED, f"no_rows finds {rows}{examples}"
+        return Verdict.DEGRADED, f"no_rows finds {pluralize(found.rows, 'row')}{examples}"
 
     def check_empty(self, evidence: Evidence, day: Day) -> Finding | None:
         absent = self.uncounted(evidence)
