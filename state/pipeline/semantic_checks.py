@@ -101,13 +101,16 @@ def lookup(data: Any, loc: Location) -> Any:
 def _value_problems(pipeline: Pipeline) -> Iterator[str]:
     """Values that TOML can write and that no database, clock or process can use."""
     data = pipeline.model_dump(by_alias=True)
-    for loc, value in _leaves((), data):
-        if loc[4:] and lookup(data["jobs"], loc[4:]) == value:
-            continue  # inherited
+    for loc, value in _leaves(data):
         if isinstance(value, str) and "\0" in value:
-            yield f"{key_path(loc, data)}: holds a NUL character; remove it"
-        if isinstance(value, float) and not math.isfinite(value):
-            yield f"{key_path(loc, data)}: {value} is not a usable number; write a smaller one"
+            problem = "holds a NUL character; remove it"
+        elif isinstance(value, float) and not math.isfinite(value):
+            problem = f"{value} is not a usable number; write a smaller one"
+        else:
+            continue
+        inherited = loc[4:] and lookup(data["jobs"], loc[4:]) == value
+        if not inherited:
+            yield f"{key_path(loc, data)}: {problem}"
     yield from _duration_problems(pipeline)
     for key in ("query", "file"):
         if data["calendar"][key] == "":
@@ -127,17 +130,21 @@ def _duration_problems(pipeline: Pipeline) -> Iterator[str]:
         yield "warehouse.query_timeout: ends every query at once; write a longer time"
 
 
-def _leaves(loc: Location, value: Any) -> Iterator[tuple[Location, Any]]:
-    """Every key and every value, with its path."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield (*loc, key), key
-            yield from _leaves((*loc, key), item)
-    elif isinstance(value, tuple | list):
-        for index, item in enumerate(value):
-            yield from _leaves((*loc, index), item)
-    else:
-        yield loc, value
+def _leaves(data: Any) -> Iterator[tuple[Location, Any]]:
+    """Every key and every value, with its path, in the order of the file."""
+    left: list[tuple[Location, Any]] = [((), data)]
+    while left:
+        loc, value = left.pop()
+        if isinstance(value, dict):
+            left += [
+                one
+                for key, item in reversed(value.items())
+                for one in (((*loc, key), item), ((*loc, key), key))
+            ]
+        elif isinstance(value, tuple | list):
+            left += [((*loc, index), item) for index, item in reversed(list(enumerate(value)))]
+        else:
+            yield loc, value
 
 
 def _job_problems(pipeline: Pipeline) -> Iterator[str]:

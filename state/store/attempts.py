@@ -58,6 +58,12 @@ _COVERED = (
 )
 _DATE_COUNT = select(func.count()).where(attempt_dates.c.attempt_id == attempts.c.id).correlate(attempts)
 SECONDS_PER_DATE = (attempts.c.ended_at - attempts.c.started_at) / _DATE_COUNT.scalar_subquery()
+_LATEST_LENGTHS = (
+    select(SECONDS_PER_DATE.label("seconds"))
+    .where(attempts.c.processor == bindparam("_processor"), ENDED_WELL)
+    .order_by(attempts.c.ended_at.desc())
+    .limit(bindparam("_sample"))
+)
 """The duration of an ended attempt, divided by the number of its dates."""
 _WITH_ROW_COUNT = (Verdict.COMPLETE, Verdict.PARTIAL, Verdict.EXCESS)
 """Verdicts of rows whose reason begins with how many there are."""
@@ -234,6 +240,6 @@ def _left(number: int, verdict: str | None, reason: str) -> str:
 
 def typical_seconds(tx: Connection, processor: str, sample: int = 20) -> float | None:
     """Median seconds per date of the processor's latest attempts that exited with 0; None without any."""
-    query = select(SECONDS_PER_DATE).where(attempts.c.processor == processor, ENDED_WELL)
-    lengths = sorted(tx.execute(query.order_by(attempts.c.ended_at.desc()).limit(sample)).scalars())
+    rows = fetch(tx, _LATEST_LENGTHS, {"_processor": processor, "_sample": sample})
+    lengths = sorted(row.seconds for row in rows)
     return float(lengths[len(lengths) // 2]) if lengths else None

@@ -16,13 +16,19 @@ from backfilld.state.store import row_mappers
 from backfilld.state.store.date_scope import ALL_DATES, TAKEN, DateScope
 from backfilld.state.store.index_conditions import IS_RUNNING, IS_WANTED
 from backfilld.state.store.schema import attempts, backfill_dates, backfills, dates
-from backfilld.state.store.statements import execute, fetch
+from backfilld.state.store.statements import execute, fetch, fetch_one
 
+_ONE = select(backfills).where(backfills.c.id == bindparam("_id"))
 _SOME = select(backfills).where(backfills.c.id.in_(bindparam("_ids", expanding=True)))
 _DATES = (
-    select(func.count()).select_from(backfill_dates).where(backfill_dates.c.backfill_id == bindparam("_id"))
+    select(func.count().label("n"))
+    .select_from(backfill_dates)
+    .where(backfill_dates.c.backfill_id == bindparam("_id"))
 )
 _ADD_DATES = insert(backfill_dates)
+_RUNNING_ATTEMPTS = select(func.count().label("n")).where(
+    attempts.c.backfill_id == bindparam("_id"), IS_RUNNING
+)
 _LIVE_DATES = _DATES.where(IS_WANTED)
 
 
@@ -88,7 +94,7 @@ def add_dates(tx: Connection, number: int, answered: Sequence[BackfillDateRow]) 
 
 def get(tx: Connection, number: int) -> BackfillRow | None:
     """One backfill."""
-    row = tx.execute(select(backfills).where(backfills.c.id == number)).one_or_none()
+    row = fetch_one(tx, _ONE, {"_id": number})
     return row_mappers.backfill(row) if row else None
 
 
@@ -122,18 +128,17 @@ def change(tx: Connection, number: int, values: dict[str, object]) -> None:
 
 def live_dates(tx: Connection, number: int) -> int:
     """How many of the dates it wants have not ended."""
-    return int(tx.execute(_LIVE_DATES, {"_id": number}).scalar_one())
+    return int(fetch_one(tx, _LIVE_DATES, {"_id": number}).n)
 
 
 def failed_dates(tx: Connection, number: int) -> int:
     """How many of its dates have failed; those that were cancelled did not."""
-    return int(tx.execute(_FAILED_DATES, {"_id": number}).scalar_one())
+    return int(fetch_one(tx, _FAILED_DATES, {"_id": number}).n)
 
 
 def running_attempts(tx: Connection, number: int) -> int:
     """How many of its attempts run."""
-    here = (attempts.c.backfill_id == number, IS_RUNNING)
-    return tx.execute(select(func.count()).where(*here)).scalar_one()
+    return int(fetch_one(tx, _RUNNING_ATTEMPTS, {"_id": number}).n)
 
 
 def status(tx: Connection, row: BackfillRow) -> str:

@@ -16,7 +16,7 @@ from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.index_conditions import IS_REGRESSED, IS_STALE
 from backfilld.state.store.interests import wanted_dates
 from backfilld.state.store.schema import checks, dates
-from backfilld.state.store.statements import execute, fetch, select_by_dates
+from backfilld.state.store.statements import execute, fetch, fetch_one, select_by_dates
 
 IMMEDIATELY = 0.0
 """Due before all dates that merely wait for their turn: something has just happened to this one."""
@@ -56,6 +56,18 @@ _WAKE_BY = (
     .values(due_at=bindparam("_at"))
 )
 _WAKE_WAITING = update(dates).where(_LIVE, _WAITS).values(due_at=bindparam("_now"))
+_CHECKS = select(func.count()).select_from(checks).where(checks.c.date == dates.c.date).correlate(dates)
+_KNOWN = _CHECKS.where(checks.c.processor.in_(bindparam("_processors", expanding=True)))
+_SATISFIED = _CHECKS.where(
+    checks.c.processor.in_(bindparam("_before", expanding=True)), checks.c.satisfied == 1
+)
+_OUT_OF_PLACE = select(dates).where(
+    dates.c.state == bindparam("_state"),
+    or_(
+        _KNOWN.scalar_subquery() < bindparam("_known"),
+        _SATISFIED.scalar_subquery() < bindparam("_satisfied"),
+    ),
+)
 _WAKE_ADMITTED = (
     update(dates)
     .where(_LIVE, dates.c.state != PENDING, _LATER, dates.c.date <= bindparam("_until"))
@@ -65,7 +77,7 @@ _WAKE_ADMITTED = (
 
 def get(tx: Connection, date: dt.date) -> DateRow | None:
     """One date, or None if it was never enqueued."""
-    row = tx.execute(_GET, {"_date": date}).one_or_none()
+    row = fetch_one(tx, _GET, {"_date": date})
     return row_mappers.date(row) if row else None
 
 
@@ -248,7 +260,7 @@ def make_backfill_due(tx: Connection, backfill_id: int, now: float) -> int:
 
 def make_waiting_due(tx: Connection, waiting: str, now: float) -> None:
     """Make the dates due that wait for one thing."""
-    tx.execute(_WAKE_WAITING, {"_waiting": waiting, "_now": now})
+    execute(tx, _WAKE_WAITING, [{"_waiting": waiting, "_now": now}])
 
 
 def make_admitted_due(tx: Connection, now: float, *, after: dt.date, until: dt.date) -> None:
@@ -266,9 +278,6 @@ def out_of_place(
     tx: Connection, state: str, before: Collection[str], processors: Collection[str]
 ) -> list[DateRow]:
     """Dates in a state that lack a check of `processors`, or a satisfied one of those `before` it."""
-    here = select(func.count()).select_from(checks).where(checks.c.date == dates.c.date).correlate(dates)
-    known = here.where(checks.c.processor.in_(processors)).scalar_subquery()
-    satisfied = here.where(checks.c.processor.in_(before), checks.c.satisfied == 1).scalar_subquery()
-    misses = or_(known < len(processors), satisfied < len(before))
-    query = select(dates).where(dates.c.state == state, misses)
-    return [row_mappers.date(row) for row in tx.execute(query)]
+    names = {"_before": list(before), "_processors": list(processors)}
+    counts = {"_known": len(processors), "_satisfied": len(before)}
+    return [row_mappers.date(row) for row in fetch(tx, _OUT_OF_PLACE, {"_state": state, **names, **counts})]

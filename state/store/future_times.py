@@ -18,6 +18,7 @@ from backfilld.state.store.schema import (
     holds,
     stale_causes,
 )
+from backfilld.state.store.statements import fetch_one
 
 _TOLD = (
     *(dates.c[name] for name in ("entered_at", "ended_at", "swept_at")),
@@ -34,11 +35,19 @@ _COMPARED = (*_KNOWN, checks.c.query_due_at, checks.c.retry_at, *_OF_RUNS)
 """What is known of a check: which of it came first must stay so."""
 
 
+def _read_again(column: Column[float]) -> ColumnElement[bool]:
+    return IS_RUNNING if column.table is attempts else true()
+
+
+_LATEST = (
+    *(select(func.max(column)).where(_read_again(column)) for column in _TOLD),
+    select(*(func.max(column) for column in _KNOWN)),
+)
+
+
 def skew_seconds(tx: Connection, now: float) -> float:
     """How many seconds the latest stored moment lies in the future; 0 when it does not."""
-    queries = [select(func.max(column)).where(_read_again(column)) for column in _TOLD]
-    queries.append(select(*(func.max(column) for column in _KNOWN)))
-    latest = [at for query in queries for at in tx.execute(query).one()]
+    latest = [at for query in _LATEST for at in fetch_one(tx, query)]
     return max([0.0, *(float(at) - now for at in latest if at is not None)])
 
 
@@ -53,7 +62,3 @@ def shift_back(tx: Connection, now: float, ahead: float) -> None:
         tx.execute(update(column.table).where(column.is_not(None)).values({column: column - ahead}))
     relative = (holds.c.until.is_not(None), holds.c.absolute == 0)
     tx.execute(update(holds).where(*relative).values(until=holds.c.until - ahead))
-
-
-def _read_again(column: Column[float]) -> ColumnElement[bool]:
-    return IS_RUNNING if column.table is attempts else true()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    Date,
     Float,
+    Insert,
+    String,
     and_,
     bindparam,
     case,
@@ -32,7 +36,7 @@ from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.checks import REQUESTED
 from backfilld.state.store.schema import HAS_OUTPUT, checks, dates, stale_causes
-from backfilld.state.store.statements import execute, fetch, upsert
+from backfilld.state.store.statements import execute, fetch, fetch_one, upsert_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,8 @@ _MARK_DATES = (
 )
 _COLUMNS = ("date", "processor", "upstream_date", "upstream", "at", "was_stale")
 _KEY = _COLUMNS[:4]
-_OF_DATES = checks.c.date.in_(bindparam("_dates", expanding=True))
+_SOME_DATES: BindParameter[Sequence[dt.date]] = bindparam("_dates", expanding=True)
+_OF_DATES = checks.c.date.in_(_SOME_DATES)
 _OUTPUTS = (
     select(checks.c.date, checks.c.processor)
     .where(checks.c.date.between(bindparam("_first"), bindparam("_last")), _THEIRS)
@@ -145,19 +150,38 @@ _RERUN = (
 )
 
 
+_SETTLE = (
+    update(checks)
+    .where(_OF_DATES, _IS_MARKED, or_(~_THEIRS, _older(checks.c.stale_at).is_not(True)))
+    .values(stale_at=None),
+    delete(stale_causes).where(stale_causes.c.date.in_(_SOME_DATES), ~exists().where(_OF_OUTPUT, _IS_MARKED)),
+    update(dates)
+    .where(dates.c.date.in_(_SOME_DATES))
+    .values(
+        stale_at=select(func.max(checks.c.stale_at)).where(checks.c.date == dates.c.date).scalar_subquery()
+    ),
+)
+"""Take the mark from what was computed since or was removed; mark the dates of the others."""
+
+
 def mark_stale(tx: Connection, repaired: Pair, span: Span, at: float, processors: Collection[str]) -> None:
     """Mark what dates of the span have of `processors` from before `at`, when `repaired` was repaired."""
     here = {"_first": span.first, "_last": span.last, "_processors": list(processors), "_at": at}
     if not execute(tx, _MARK_CHECKS, [here]):
         return
-    tx.execute(_MARK_DATES, here)
+    execute(tx, _MARK_DATES, [here])
     date, upstream = repaired
-    cause = (literal(date).label("upstream_date"), literal(upstream), literal(at), literal(0))
+    execute(tx, _add_causes(tx.dialect.name), [{**here, "_date": date, "_upstream": upstream}])
+
+
+@cache
+def _add_causes(dialect: str) -> Insert:
+    """Note one repaired output as the cause of all that it makes stale."""
+    cause = (bindparam("_date", type_=Date()), bindparam("_upstream", type_=String()), _AT, literal(0))
     marked = select(checks.c.date, checks.c.processor, *cause).where(*_COMPUTED_BEFORE)
-    new = upsert(tx, stale_causes).from_select(_COLUMNS, marked)
+    new = upsert_in(dialect, stale_causes).from_select(_COLUMNS, marked)
     latest = case((stale_causes.c.at > new.excluded.at, stale_causes.c.at), else_=new.excluded.at)
-    changes = {"at": latest, "was_stale": 0}
-    tx.execute(new.on_conflict_do_update(index_elements=_KEY, set_=changes), here)
+    return new.on_conflict_do_update(index_elements=_KEY, set_={"at": latest, "was_stale": 0})
 
 
 def mark_computed_from_stale(tx: Connection, causes: Mapping[Pair, Collection[StaleCause]]) -> None:
@@ -170,7 +194,7 @@ def mark_computed_from_stale(tx: Connection, causes: Mapping[Pair, Collection[St
     ]
     if not rows:
         return
-    added = upsert(tx, stale_causes)
+    added = upsert_in(tx.dialect.name, stale_causes)
     # An output that has run again from the same stale input names it again.
     newer = {"at": added.excluded.at, "was_stale": added.excluded.was_stale}
     tx.execute(
@@ -202,7 +226,7 @@ def join_cascade(tx: Connection, date: dt.date, names: Collection[str]) -> None:
 
 def first_marked(tx: Connection) -> dt.date | None:
     """The first date with a marked output; None without any."""
-    row = next(iter(fetch(tx, _FIRST_MARKED, {})), None)
+    row = fetch_one(tx, _FIRST_MARKED)
     return row.date if row else None
 
 
@@ -256,10 +280,6 @@ def settle(tx: Connection, ended: Collection[dt.date], processors: Iterable[str]
 
     Processors that the pipeline file no longer has leave no mark.
     """
-    of_dates = checks.c.date.in_(ended)
-    removed, computed = checks.c.processor.not_in(processors), _older(checks.c.stale_at).is_not(True)
-    tx.execute(update(checks).where(of_dates, _IS_MARKED, or_(removed, computed)).values(stale_at=None))
-    left = exists().where(_OF_OUTPUT, _IS_MARKED)
-    tx.execute(delete(stale_causes).where(stale_causes.c.date.in_(ended), ~left))
-    latest = select(func.max(checks.c.stale_at)).where(checks.c.date == dates.c.date).scalar_subquery()
-    tx.execute(update(dates).where(dates.c.date.in_(ended)).values(stale_at=latest))
+    here = {"_dates": list(ended), "_processors": list(processors)}
+    for change in _SETTLE:
+        execute(tx, change, [here])

@@ -41,6 +41,11 @@ def fetch(
     return [statement.row(row) for row in cursor.fetchall()]
 
 
+def fetch_one(tx: Connection, query: Select[*tuple[Any, ...]], values: _Values = _NONE) -> Any:
+    """The first row of a query that is built once, as a named tuple; None without any."""
+    return next(iter(fetch(tx, query, values)), None)
+
+
 def execute(tx: Connection, change: UpdateBase, values: Sequence[_Values]) -> int:
     """Run a change that is built once, with each of some parameters, if there are any.
 

@@ -6,6 +6,8 @@ Everything that happens is written down beforehand, so that a story can be told 
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -124,6 +126,13 @@ class PipelineFile:
         return replace(self, phases=tuple(phases))
 
 
+@functools.lru_cache(maxsize=64)
+def _parsed(content: bytes) -> Pipeline:
+    """A world starts its daemon several times with each of its files; they are parsed once."""
+    phases, keys = pickle.loads(content)
+    return pipeline(*phases, **keys)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """One world."""
@@ -176,4 +185,4 @@ class Scenario:
         file = self.files[version]
         season = {"name": "2021-22", "opens": file.opens, "closes": max([file.opens, *self.games])}
         calendar = {"file": "calendar.csv", "bootstrap_days": file.bootstrap_days, "season": [season]}
-        return pipeline(*file.phases, calendar=calendar, **file.settings)
+        return _parsed(pickle.dumps((file.phases, {"calendar": calendar, **file.settings})))
