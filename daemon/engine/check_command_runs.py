@@ -1,9 +1,9 @@
 """Check commands (`expect.check`): requests their runs, starts them, and stores what they say.
 
-A run is a query, not an attempt. The warehouse worker requests one where all other rules hold and no result
-about that very output is known. The engine worker starts it outside of any transaction, at most
-`engine.check_slots` at a time, and has the output judged again when it ends. Runs of a daemon that was killed
-start again: a request stays until its run has ended.
+A run is a query, not an attempt. One is requested where all other rules hold and no result about that very
+output is known. The engine worker starts it outside of any transaction, at most `engine.check_slots` at a
+time, and has the output judged again when it ends. Runs of a daemon that was killed start again: a request
+stays until its run has ended.
 """
 
 from __future__ import annotations
@@ -83,7 +83,12 @@ def _subject(pipeline: Pipeline, check: CheckRow, evidence: Evidence) -> str:
     return command.subject(evidence, surroundings=surroundings, written_at=check.last_attempt_ended_at)
 
 
-def request(context: EngineContext, judged: Iterable[tuple[CheckRow, CheckResult]], answers: Answers) -> None:
+def request(
+    tx: Transaction,
+    context: EngineContext,
+    judged: Iterable[tuple[CheckRow, CheckResult]],
+    answers: Answers,
+) -> None:
     """Request a run for each output that lacks a result, and drop the requests of outputs that need none."""
     wanted: dict[Pair, str] = {}
     unneeded: list[Pair] = []
@@ -98,9 +103,8 @@ def request(context: EngineContext, judged: Iterable[tuple[CheckRow, CheckResult
         elif check.check_run is not None and check.check_run.ended_at is None:
             unneeded.append((check.date, check.processor))
     if wanted or unneeded:
-        with context.db.write() as tx:
-            check_command_runs.request(tx, wanted, context.now())
-            check_command_runs.withdraw(tx, unneeded)
+        check_command_runs.request(tx, wanted, context.now())
+        check_command_runs.withdraw(tx, unneeded)
 
 
 class CheckRuns:
@@ -116,48 +120,47 @@ class CheckRuns:
         """The pairs whose check commands run."""
         return self._executor.running if self._commands else ()
 
-    def run(self) -> None:
-        """Store the runs that ended and start others."""
-        if not self._commands:
-            return
-        ended = self._executor.poll()
-        if ended:
-            self._store(ended)
-        for command in self._claim():
-            self._executor.start(command)
+    def poll(self) -> Sequence[CheckEnd]:
+        """The runs that ended since the last call."""
+        return self._executor.poll() if self._commands else ()
 
-    def _store(self, ended: Sequence[CheckEnd]) -> None:
+    def can_start(self, tx: Transaction) -> bool:
+        """Whether a requested run may start now."""
+        return bool(self._startable(tx))
+
+    def close(self, tx: Transaction, ended: Sequence[CheckEnd]) -> None:
         """Store results that are still wanted, and have their outputs judged again."""
         now = self._context.now()
-        with self._context.db.write() as tx:
-            stored = [
-                end.pair
-                for end in ended
-                if check_command_runs.end(
-                    tx, end.pair, end.subject, exit_code=end.exit_code, detail=end.detail, now=now
-                )
-            ]
-            known = checks.for_dates(tx, {date for date, _ in stored})
-            written = {(d, n) for d, n in stored if (c := known[d].get(n)) and c.attempt_id is not None}
-            checks.request_check(tx, [pair for pair in stored if pair not in written], now)
+        stored = [
+            end.pair
+            for end in ended
+            if check_command_runs.end(
+                tx, end.pair, end.subject, exit_code=end.exit_code, detail=end.detail, now=now
+            )
+        ]
+        known = checks.for_dates(tx, {date for date, _ in stored})
+        written = {(d, n) for d, n in stored if (c := known[d].get(n)) and c.attempt_id is not None}
+        checks.request_check(tx, [pair for pair in stored if pair not in written], now)
 
-    def _claim(self) -> list[CheckCommand]:
-        """Record which runs start now, where any may. Returns their commands."""
-        with self._context.db.read() as tx:
-            if not self._startable(tx):
-                return []
-        with self._context.db.write() as tx:
-            runs, now = self._startable(tx), self._context.now()
-            commands = [self._command(pair, run.subject) for pair, run in runs.items()]
-            started = {
-                (date, name): self._commands[name].judge_run(replace(run, started_at=now), date)
-                for (date, name), run in runs.items()
-            }
-            check_command_runs.start(tx, {pair: found[1] for pair, found in started.items() if found}, now)
-        return commands
+    def claim(self, tx: Transaction) -> list[CheckCommand]:
+        """Record which runs start now. Returns their commands, for `start` after the commit."""
+        runs, now = self._startable(tx), self._context.now()
+        started = {
+            (date, name): self._commands[name].judge_run(replace(run, started_at=now), date)
+            for (date, name), run in runs.items()
+        }
+        check_command_runs.start(tx, {pair: found[1] for pair, found in started.items() if found}, now)
+        return [self._command(pair, run.subject) for pair, run in runs.items()]
+
+    def start(self, commands: Sequence[CheckCommand]) -> None:
+        """Start runs that were claimed."""
+        for command in commands:
+            self._executor.start(command)
 
     def _startable(self, tx: Transaction) -> Mapping[Pair, CheckRun]:
         """The requests that may start: within `check_slots` and pools, while the warehouse is not on hold."""
+        if not self._commands:
+            return {}
         pipeline, running = self._context.pipeline, self._executor.running
         slots = pipeline.engine.check_slots - len(running)
         if slots <= 0 or holds.in_force(tx, holds.WAREHOUSE, self._context.now()):

@@ -1,34 +1,30 @@
 """Queries the warehouse and turns its evidence into verdicts, on the warehouse worker.
 
-No transaction is open while a query runs. A verdict is stored only if its check did not change since the
-query was sent; otherwise the check is queried again.
+No transaction is open while a query runs. The engine worker stores the verdicts (`store_verdicts`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from backfilld.daemon.engine import (
     calendar_changes,
     check_command_runs,
-    circuit_breaker,
     comparison_dates,
-    comparison_references,
     foreign_writes,
-    regressed_dates,
     requeue_failed_dates,
-    stale_dates,
+    store_verdicts,
     upstream,
     vanished_outputs,
 )
 from backfilld.daemon.engine.comparison_references import new_reference, stored_reference
 from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.store_verdicts import Judged
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
-from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import CountsByDate, Day
 from backfilld.state.rules.dates_between import dates_between
@@ -39,7 +35,6 @@ from backfilld.state.rules.judge import Judgement, judge
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import UNCERTAIN
 from backfilld.state.store import (
-    attempt_verdicts,
     calendar_days,
     checks,
     dates,
@@ -64,13 +59,19 @@ class Validator:
         self._context = context
         self._warehouse = warehouse
         self._pause = FIRST_PAUSE
+        self.judged: deque[Judged] = deque()
+        """Verdicts that are not stored yet, by the chunk that one transaction stores."""
 
     def run(self) -> int:
         """Query what is due. Returns how many checks were judged; 1 if only the calendar was read or failed.
 
+        The verdicts wait in `judged` for the engine, whose next turn stores them and acts on them in one
+        transaction. Until it has done so, they are not queried again.
         Admission comes first: while dates are being admitted, a later query covers more of them, until they
         fill one query.
         """
+        if self.judged:
+            return 0
         now, limit = self._context.now(), self._context.questions
         with self._context.db.read() as tx:
             todo = wakeup_schedule.due_queries(tx, now)
@@ -82,7 +83,8 @@ class Validator:
             until = now + self._context.pipeline.engine.batch_window
             due = checks.due_checks(tx, until, limit) if may_query else []
         try:
-            judged_count = self._query(due) if due else 0
+            self.judged.extend(self._query(due) if due else ())
+            judged_count = len(due)
             if without_calendar:
                 self.refresh_calendar(*without_calendar)
                 judged_count = 1
@@ -152,7 +154,11 @@ class Validator:
             WarehouseError: the warehouse could not be queried.
         """
         current = [check for check in stored if check.processor in self._context.pipeline.processors]
-        return self._query(current, purpose, certain) if current else 0
+        for judged in self._query(current, purpose, certain) if current else ():
+            with self._context.db.write() as tx:
+                events = store_verdicts.store(tx, self._context, judged)
+            self._context.emit_all(events)
+        return len(current)
 
     def preview(self, stored: Sequence[CheckRow], counts: CountsByDate) -> list[CheckResult]:
         """What a query of checks would store, with newer counts of the calendar. Stores nothing.
@@ -163,18 +169,14 @@ class Validator:
         known = [check for check in stored if check.processor in self._context.pipeline.processors]
         return self._ask(known, "gate", counts, any_age=True)[2]
 
-    def _query(self, due: Sequence[CheckRow], purpose: Purpose = "gate", certain: bool | None = None) -> int:
-        due, answers, judged = self._ask(due, purpose, {}, any_age=certain is False)
-        if not judged:
-            return len(due)
-        check_command_runs.request(self._context, zip(due, judged, strict=True), answers)
-        for first in range(0, len(judged), CHUNK):
-            chunk = due[first : first + CHUNK]
-            results = zip(chunk, judged[first : first + CHUNK], strict=True)
-            kept = [(c, r) for c, r in results if not certain or r.judgement.verdict not in UNCERTAIN]
-            self._save(kept, answers, purpose)
-        self._request_outdated_references(due, answers)
-        return len(due)
+    def _query(
+        self, due: Sequence[CheckRow], purpose: Purpose = "gate", certain: bool | None = None
+    ) -> Iterator[Judged]:
+        """The verdicts of some checks, by the chunk that one transaction stores."""
+        due, answers, results = self._ask(due, purpose, {}, any_age=certain is False)
+        for first in range(0, len(results), CHUNK):
+            chunk = zip(due[first : first + CHUNK], results[first : first + CHUNK], strict=True)
+            yield Judged(results=list(chunk), answers=answers, purpose=purpose, certain=bool(certain))
 
     def _ask(
         self, due: Sequence[CheckRow], purpose: Purpose, counts: CountsByDate, *, any_age: bool
@@ -199,39 +201,6 @@ class Validator:
         with self._context.db.read() as tx:
             counts = {**calendar_days.for_dates(tx, judged_dates), **newer}
         return {date: self._context.pipeline.seasons.day(date, counts.get(date)) for date in judged_dates}
-
-    def _save(
-        self, results: Sequence[tuple[CheckRow, CheckResult]], answers: Answers, purpose: Purpose
-    ) -> None:
-        with self._context.db.write() as tx:
-            saved_pairs = checks.save(tx, [result for _, result in results])
-            saved = [
-                (check, result) for check, result in results if (result.date, result.processor) in saved_pairs
-            ]
-            incidents = circuit_breaker.count(tx, self._context, saved)
-            if purpose == "gate":
-                attempt_verdicts.record(tx, saved)
-            judged_dates = sorted({date for date, _ in saved_pairs})
-            satisfied = [
-                (r.date, r.processor)
-                for c, r in saved
-                if not c.satisfied and (r.judgement.verdict.satisfied or c.accepted_reason)
-            ]
-            rows = dates.get_many(tx, judged_dates)
-            moves = stale_dates.mark_stale(tx, self._context, saved, rows)
-            moves += requeue_failed_dates.update(tx, self._context, saved, rows)
-            done = [date for date, row in rows.items() if row.state == DONE]
-            incidents += regressed_dates.update(tx, self._context, done)
-            dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
-            upstream.wake_unblocked(tx, self._context, satisfied)
-            changed = {
-                (r.date, r.processor)
-                for c, r in saved
-                if r.judgement.verdict.satisfied or r.judgement.verdict is not c.verdict
-            }
-            pipeline = self._context.pipeline
-            comparison_references.request_waiting(tx, pipeline, changed, saved_pairs, self._context.now())
-        self._context.emit_all([*moves, *incidents, *foreign_writes.events(saved, answers)])
 
     def _judge(
         self,
@@ -313,15 +282,6 @@ class Validator:
             return comparison_dates.CompleteDates()
         with self._context.db.read() as tx:
             return comparison_dates.stored(tx, processors, pairs)
-
-    def _request_outdated_references(self, due: Sequence[CheckRow], answers: Answers) -> None:
-        """Query a reference again whose stored verdict rests on another row count than it has now."""
-        stored = self._stored_references(due)
-        queried = {(check.date, check.processor) for check in due}
-        pairs = comparison_references.outdated(self._context.pipeline, queried, stored, answers)
-        if pairs:
-            with self._context.db.write() as tx:
-                checks.request_check(tx, pairs, self._context.now())
 
     def pause_queries(self, error: WarehouseError) -> None:
         """Hold all queries for a while. Dates that wait for a verdict show the reason."""

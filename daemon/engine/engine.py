@@ -6,7 +6,13 @@ from collections.abc import Mapping
 
 from backfilld import __version__
 from backfilld.daemon.clock_steps import STEP_SECONDS, ClockStepDetector
-from backfilld.daemon.engine import periods, requeue_failed_dates, scheduled_refreshes, upstream
+from backfilld.daemon.engine import (
+    periods,
+    requeue_failed_dates,
+    scheduled_refreshes,
+    store_verdicts,
+    upstream,
+)
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
@@ -60,6 +66,7 @@ class Engine:
     def recover(self) -> None:
         """At start: adopt running attempts, and re-evaluate live dates if the pipeline file has changed."""
         self._shift_deadlines_back()
+        self.validator.judged.clear()
         self.launcher.restart_evidence()
         self._apply_pipeline_changes()
         self.attempt_monitor.recover()
@@ -72,47 +79,59 @@ class Engine:
         they are on hold.
 
         1. If the clock was set: restart job limits and shift deadlines.
-        2. Store what check commands said that ended, and start those that were requested.
-        3. Poll the running attempts; stop those over their limits.
-        4. Close attempts that ended.
+        2. Poll the running attempts and check commands; stop those over their limits.
+        3. Close attempts and check commands that ended.
+        4. Store the verdicts of the latest query.
         5. Release holds that have expired.
         6. Advance due dates through satisfied gates, at most one batch.
-        7. Claim attempts of runnable checks within slots, writers, holds and budgets.
+        7. Claim check commands that were requested, and attempts of runnable checks, within slots, writers,
+           holds and budgets.
         8. Launch their jobs.
 
-        Steps 4 to 7 are one transaction, and none while there is nothing for them: a kill loses nothing, and
+        Steps 3 to 7 are one transaction, and none while there is nothing for them: a kill loses nothing, and
         an attempt that ended is closed with all that follows from it. Queries to the warehouse are not part
         of a tick (`validate`).
         """
         if clock_step := self._clock_steps.poll():
             self.attempt_monitor.restart_limits()
             self.launcher.restart_evidence()
+            self.validator.judged.clear()  # by the clock as it was; they are queried again
             self._shift_deadlines_back(-clock_step)
-        self.check_runs.run()
         with self.context.db.read() as tx:
             now = self.context.now()
             schedule = wakeup_schedule.engine_schedule(tx, now)
             running = {row.id: row for row in attempts.running(tx)}
+            may_check = self.check_runs.can_start(tx)
         # Even with none running: a job whose attempt another leader closed may still run here.
         ended = self.attempt_monitor.poll(running)
-        is_due = bool(ended) or schedule.is_over(now) or schedule.is_due(now)
-        if not (is_due or schedule.runnable):
+        judged = self.validator.judged[0] if self.validator.judged else None
+        check_ends = self.check_runs.poll()
+        is_due = bool(ended or judged or check_ends) or schedule.is_over(now) or schedule.is_due(now)
+        if not (is_due or may_check or schedule.runnable):
             return self._next_pass_at(schedule)
         with self.context.db.write() as tx:
             ends = self.attempt_monitor.close(tx, ended)
+            self.check_runs.close(tx, check_ends)
+            verdict_events = store_verdicts.store(tx, self.context, judged) if judged else []
             if schedule.is_over(now):
                 self._release_expired_holds(tx)
             active_holds = holds.all_holds(tx)
+            check_commands = self.check_runs.claim(tx)
             moves = self.advancer.advance(tx, active_holds) if is_due else []
             ended_ids = {attempt.row.id for attempt in ended}
             others = [row for number, row in running.items() if number not in ended_ids]
-            claims, incidents = self.launcher.claim(tx, others, active_holds, self.check_runs.running)
+            checking = {*self.check_runs.running, *(command.pair for command in check_commands)}
+            claims, incidents = self.launcher.claim(tx, others, active_holds, checking)
             schedule = wakeup_schedule.engine_schedule(tx, self.context.now())
+        if judged:
+            self.validator.judged.popleft()  # only now: until they are stored they are not queried again
+        self.check_runs.start(check_commands)
         self.attempt_monitor.finish(ends)
-        self.context.emit_all([*moves, *incidents])
+        self.context.emit_all([*verdict_events, *moves, *incidents])
         closed = self.launcher.launch(claims)
         may_claim_more = bool(claims) and self.launcher.has_free_slots
-        return self.context.now() if closed or may_claim_more else self._next_pass_at(schedule)
+        is_next_due = closed or may_claim_more or self.validator.judged
+        return self.context.now() if is_next_due else self._next_pass_at(schedule)
 
     def _next_pass_at(self, schedule: EngineSchedule) -> float | None:
         times = (schedule.wakeup_at, self.launcher.retry_at)
@@ -125,7 +144,10 @@ class Engine:
         self.attempt_monitor.supervise_standby()
 
     def validate(self) -> bool:
-        """Send the queries that are due to the warehouse. Returns whether any check was judged."""
+        """Send the queries that are due to the warehouse. Returns whether any check was judged.
+
+        The next tick stores the verdicts.
+        """
         return bool(self.validator.run())
 
     def has_due_query(self) -> bool:
