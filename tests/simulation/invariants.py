@@ -231,7 +231,7 @@ class Invariants:
             if self.dates[date]["outcome"] == "complete":
                 self.rewrites.completed(date)
             if target not in FINAL:
-                self._entered(date, self._sim.pipeline.stage[target], before)
+                self.needs.entered(date, self._sim.pipeline.stage[target], before)
 
     def _target(self, move: Row, trigger: Trigger) -> str:
         """Where the one table of moves leads, or the way out of a state that the file no longer has."""
@@ -293,22 +293,6 @@ class Invariants:
                 raise Violation("gates in order", f"{told}, but no fallback is complete")
         elif processor.priority == "critical":
             raise Violation("gates in order", f"{told}, and it is critical")
-
-    def _entered(self, date: str, stage: Stage, before: set[tuple[str, str]]) -> None:
-        """A state is entered only where nothing that all of its processors need is missing.
-
-        A processor whose gap is accepted needs nothing, and a state without a selected one is passed.
-        """
-        selection = self.requests[self.dates[date]["backfill_id"]]["selection"]
-        if selection and not {p.name for p in stage.processors} & set(json.loads(selection)):
-            return
-        blocked = [
-            None if self.checks[date, p.name]["accepted_reason"] else next(self.needs.missing(date, p), None)
-            for p in stage.processors
-            if self.asks(date, p)
-        ]
-        if blocked and all(pair and pair not in before for pair in blocked):
-            raise Violation("no holes in the lookback", f"{date} entered {stage.name} before {blocked}")
 
     def in_pool(self, pool: str | None, besides: int | None = None) -> int:
         """How many running attempts and check commands take a slot of a pool, `besides` one attempt."""

@@ -6,10 +6,12 @@ The windows are enumerated date by date here, without the product's graph.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from backfilld.state.pipeline.need_settings import NeedSettings
+from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Processor
 from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
@@ -47,6 +49,35 @@ class NeedsInvariants:
                         f"{processor.name} of {date} started while {missing[1]} of {missing[0]} was not there"
                     )
                     raise Violation("no attempt starts before what it needs", told)
+
+    def entered(self, date: str, stage: Stage, before: set[tuple[str, str]]) -> None:
+        """A state is entered only where nothing that all of its processors need is missing.
+
+        A processor whose gap is accepted needs nothing, and a state is passed that has no selected one with
+        output. `before` was satisfied before the commit, which may have stored the very verdict that let the
+        date in, and claimed the rewrite of what it needs.
+
+        Raises:
+            Violation: each of its processors needs something that was not there.
+        """
+        checks, asked = (
+            self._invariants.checks,
+            [p for p in stage.processors if self._invariants.asks(date, p)],
+        )
+        selection = self._invariants.requests[self._invariants.dates[date]["backfill_id"]]["selection"]
+        if selection and not {p.name for p in asked} & set(json.loads(selection)):
+            return
+        begun = self._invariants.running.keys() - self._claimed
+        rewritten = {
+            pair for pair, c in checks.items() if c["attempt_id"] in begun and c["verdict"] == "complete"
+        }
+        blocked = [
+            None if checks[date, p.name]["accepted_reason"] else next(self.missing(date, p), None)
+            for p in asked
+        ]
+        satisfied = before | self._invariants.satisfied | rewritten
+        if blocked and all(pair and pair not in satisfied for pair in blocked):
+            raise Violation("no holes in the lookback", f"{date} entered {stage.name} before {blocked}")
 
     def missing(self, date: str, processor: Processor) -> Iterator[tuple[str, str]]:
         """The needed (date, processor) pairs of earlier dates that are not there or under way.
