@@ -2,6 +2,7 @@
 
 - A date that lost its counts is put back to `pending`, which dismisses it, unless it had attempts.
 - A done date that was not expected and now is, is marked as regressed.
+- Outputs that are missing and that the file no longer expects are queried, as later dates may need them.
 - Outputs that the file newly expects of done dates are queried, and those that regressed dates are missing.
 - Done dates whose stored row counts mean something else by the changed rules get another verdict.
 - Checks that rest on the old expectation are queried again, and the checks that live dates need are created
@@ -64,6 +65,7 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
     dismissed = [day.date for day in live if not day.expected]
     events = _readmit(tx, context, dates.get_many(tx, dismissed), checks.for_dates(tx, dismissed))
     _query_newly_expected(tx, context)
+    _query_no_longer_expected(tx, context)
     marked = dates.not_expected_or_regressed(tx)
     changed_rules.query_regressed(tx, context, marked)
     marked = sorted({*marked, *changed_rules.judge_done_dates(tx, context)})
@@ -90,6 +92,18 @@ def _query_newly_expected(tx: Transaction, context: EngineContext) -> None:
     check_resets.expect_anew(tx, pairs, context.now())
     returned = _expected_now(pipeline, upstream_checks.unsatisfied_of_done_dates(tx))
     checks.request_check(tx, returned, context.now(), evaluated=True)
+
+
+def _query_no_longer_expected(tx: Transaction, context: EngineContext) -> None:
+    """Query what the file no longer expects, of any date: what is requested later would wait for it."""
+    pipeline = context.pipeline
+    pairs = [
+        (date, name)
+        for date, counts, name in upstream_checks.unsatisfied(tx)
+        if name in pipeline.processors
+        and not pipeline.expects(pipeline.processors[name], pipeline.seasons.day(date, counts))
+    ]
+    checks.request_check(tx, pairs, context.now())
 
 
 def _expected_now(pipeline: Pipeline, outputs: Iterable[tuple[dt.date, Counts | None, str]]) -> list[Pair]:

@@ -61,6 +61,13 @@ _UNSATISFIED_OF_DONE = (
     .order_by(checks.c.date)
 )
 
+_UNSATISFIED = (
+    select(checks.c.date, checks.c.processor, calendar_days.c.counts)
+    .join(calendar_days, calendar_days.c.date == checks.c.date)
+    .where(IS_UNSATISFIED, checks.c.attempt_id.is_(None))
+    .order_by(checks.c.date)
+)
+
 
 def create(tx: Connection, expected: Iterable[dt.date], processors: Collection[str], now: float) -> None:
     """Create checks of earlier dates that are not enqueued but that later dates need."""
@@ -123,6 +130,12 @@ def unsatisfied_of_done_dates(tx: Connection) -> list[tuple[dt.date, Counts | No
     """
     rows = tx.execute(_UNSATISFIED_OF_DONE)
     return [(row.date, load_counts(row.counts), row.processor) for row in rows]
+
+
+def unsatisfied(tx: Connection) -> Iterator[tuple[dt.date, Counts | None, str]]:
+    """All unsatisfied outputs that no attempt is filling, with what the calendar counts on their dates."""
+    for row in fetch(tx, _UNSATISFIED):
+        yield row.date, load_counts(row.counts), row.processor
 
 
 def earliest_unsatisfied(

@@ -334,16 +334,21 @@ def test_a_date_waits_by_name_for_a_job_of_an_earlier_date_that_left_the_season(
     assert {row.outcome for row in world.dates().values()} == {"not_expected", "complete"}
 
 
-def test_a_pending_date_waits_for_none_that_has_failed_and_left_the_season(tmp_path):
-    # Given dates that failed without their sources, and the last of them requested again
+@pytest.mark.parametrize("first", [DATES[0], DATES[2]], ids=["failed", "never enqueued"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_date_waits_for_none_that_has_left_the_season(tmp_path, first, moment):
+    # Given a date that has failed, as have the earlier ones that it needs, or these were never enqueued
     world = World(opening(DATES[0]), dict.fromkeys(DATES, 2), tmp_path)
-    world.enqueue(DATES[0], DATES[-1], sources=Sources.NONE)
+    world.enqueue(first, DATES[-1], sources=Sources.NONE)
     world.run(limit=100)
-    world.enqueue(DATES[2], DATES[2])
-    # When the season is corrected to open on it before it is admitted
+    if moment == "before":
+        world.enqueue(DATES[2], DATES[2])
+    # When the season is corrected to open on it, and it is requested before or after that
     world.pipeline = opening(DATES[2])
     world.start()
     requested = world.time
+    if moment == "after":
+        world.enqueue(DATES[2], DATES[2])
     world.run(limit=100)
     # Then it is done before anything is queried again by the interval
     assert world.dates()[DATES[2]].outcome == "complete"
