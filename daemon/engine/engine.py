@@ -118,8 +118,7 @@ class Engine:
             active_holds = holds.all_holds(tx)
             check_commands = self.check_runs.claim(tx)
             moves = self.advancer.advance(tx, active_holds) if is_due else []
-            ended_ids = {attempt.row.id for attempt in ended}
-            others = [row for number, row in running.items() if number not in ended_ids]
+            others = [running[number] for number in running.keys() - {one.row.id for one in ended}]
             checking = {*self.check_runs.running, *(command.pair for command in check_commands)}
             claims, incidents = self.launcher.claim(tx, others, active_holds, checking)
             schedule = wakeup_schedule.engine_schedule(tx, self.context.now())

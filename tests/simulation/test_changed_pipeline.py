@@ -2,12 +2,11 @@
 
 import datetime as dt
 import itertools
-from dataclasses import replace
 
 import pytest
 
 from backfilld.daemon.reports.waiting_on import waiting_on
-from backfilld.state.records import Mark, Sources
+from backfilld.state.records import Mark
 from backfilld.state.store import checks, dates
 from tests.factories import phase, pipeline, pipeline_data, processor
 from tests.simulation.external_events import retry_marked
@@ -303,53 +302,3 @@ def test_a_date_ends_only_after_the_attempt_of_a_processor_that_the_file_has_los
         assert waiting_on(tx, world.context, [row])[DATES[0]].startswith("attempt 5 of cache")
     world.run(limit=500)
     assert world.dates()[DATES[0]].outcome == "complete"
-
-
-def opening(day: dt.date):
-    """Rows of three dates, and a summary of the two dates before, in a season that opens on `day`."""
-    return pipeline(
-        phase("phase2", processor("box", writers=3)),
-        phase("phase3", processor("team"), lookback=2),
-        calendar={"query": "SELECT 1", "season": [{"name": "s", "opens": day, "closes": DATES[-1]}]},
-    )
-
-
-def test_a_date_waits_by_name_for_a_job_of_an_earlier_date_that_left_the_season(tmp_path):
-    # Given jobs of the first two dates that run, when the season is corrected to open on the third
-    world = World(opening(DATES[0]), dict.fromkeys(DATES, 2), tmp_path)
-    seconds = {str(DATES[0]): 30.0, str(DATES[1]): 900.0, str(DATES[2]): 10.0}
-    world.script = lambda job: replace(world.well(job), seconds=seconds[job.env["BACKFILLD_DATE"]])
-    world.enqueue(DATES[0], DATES[-1])
-    world.settle()
-    world.pipeline = opening(DATES[2])
-    world.start()
-    told = []
-    for _ in itertools.takewhile(lambda _: world.live(), itertools.count()):
-        world.step()
-        with world.db.read() as tx:
-            told += waiting_on(tx, world.context, [world.dates()[DATES[2]]]).values()
-    # Then the last date names the one whose job still writes, and never one that has ended
-    blocked = dict.fromkeys(text for text in told if text.startswith("blocked by"))
-    assert list(blocked)[-1] == f"blocked by {DATES[1]} in phase2: attempt 2 of box is running"
-    assert {row.outcome for row in world.dates().values()} == {"not_expected", "complete"}
-
-
-@pytest.mark.parametrize("first", [DATES[0], DATES[2]], ids=["failed", "never enqueued"])
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_date_waits_for_none_that_has_left_the_season(tmp_path, first, moment):
-    # Given a date that has failed, as have the earlier ones that it needs, or these were never enqueued
-    world = World(opening(DATES[0]), dict.fromkeys(DATES, 2), tmp_path)
-    world.enqueue(first, DATES[-1], sources=Sources.NONE)
-    world.run(limit=100)
-    if moment == "before":
-        world.enqueue(DATES[2], DATES[2])
-    # When the season is corrected to open on it, and it is requested before or after that
-    world.pipeline = opening(DATES[2])
-    world.start()
-    requested = world.time
-    if moment == "after":
-        world.enqueue(DATES[2], DATES[2])
-    world.run(limit=100)
-    # Then it is done before anything is queried again by the interval
-    assert world.dates()[DATES[2]].outcome == "complete"
-    assert world.time - requested < world.pipeline.engine.recheck_interval
