@@ -8,17 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from backfilld.state.pipeline.phase import Phase
-from backfilld.state.pipeline.processor import Processor
 from tests.simulation.fakes import Launch
+from tests.simulation.output_dates import has_output
 from tests.simulation.quiescence_invariants import day_of
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
-
-
-def has_output(processor: Processor, date: dt.date) -> bool:
-    """Whether the file lets a processor have output on a date, by `since` and `until`."""
-    return (processor.since or date) <= date <= (processor.until or date)
 
 
 class Facts:
@@ -53,13 +48,17 @@ class Facts:
         }
         for at in sorted(moments):
             rows, *reference = (warehouse.rows.at(pair, at) for pair in pairs)
-            known = self.games(date, since)
-            compared = [ratio.of] if ratio and self._is_compared_with(ratio.of, date) else []
-            passes = all(self._passes(one, date, at) for one in (name, *compared))
             yield [
-                self._is_right(name, date, rows, reference, games)
-                and (passes or not self._is_asked(name, date, games))
-                for games in known
+                not self._is_asked(name, date, games)
+                or (
+                    self._is_right(name, date, rows, reference if compared else [], games)
+                    and all(
+                        self._passes(one, date, at)
+                        for one in (name, *([ratio.of] if ratio and compared else []))
+                    )
+                )
+                for games in self.games(date, since)
+                for compared in self._comparisons(name, date)
             ]
 
     def _passes(self, name: str, date: dt.date, at: float) -> bool:
@@ -69,10 +68,9 @@ class Facts:
         return not self._sim.platform.rejects((name, date), writes)
 
     def _is_right(self, name: str, date: dt.date, rows: int, reference: list[int], games: int) -> bool:
+        """Whether rows are right; `reference` are those that they are compared with, if they are."""
         expect = self._sim.pipeline.processors[name].expect
-        if not self._is_asked(name, date, games):
-            return True
-        if expect.ratio and not self._is_compared_with(expect.ratio.of, date):
+        if expect.ratio and not reference:
             return rows > 0
         if expect.ratio:
             compared = self._is_right(expect.ratio.of, date, reference[0], [0], games)
@@ -83,12 +81,19 @@ class Facts:
             least, most = games * each_least, None if each_most is None else games * each_most
         return max(least, 1) <= rows <= (math.inf if most is None else most)
 
-    def _is_compared_with(self, of: str, date: dt.date) -> bool:
-        """Whether other outputs are compared with one: not where it is waived, or has no output."""
-        return not self._is_waived(str(date), of) and has_output(self._sim.pipeline.processors[of], date)
+    def _comparisons(self, name: str, date: dt.date) -> list[bool]:
+        """Whether an output is compared with its reference: not where that has none on the date.
+
+        One with a waiver may be complete by now, and is compared with then.
+        """
+        ratio = self._sim.pipeline.processors[name].expect.ratio
+        if ratio is None or not has_output(self._sim, self._sim.pipeline.processors[ratio.of], date):
+            return [False]
+        return [False, True] if self._is_waived(str(date), ratio.of) else [True]
 
     def _is_asked(self, name: str, date: dt.date, games: int) -> bool:
-        return self.expected(date, games) and has_output(self._sim.pipeline.processors[name], date)
+        processor = self._sim.pipeline.processors[name]
+        return self.expected(date, games) and has_output(self._sim, processor, date)
 
     def games(self, date: dt.date, since: float) -> list[int]:
         """What the calendar counted since then, and what the daemon may still know of it."""
@@ -102,7 +107,7 @@ class Facts:
     def expected(self, date: dt.date, games: int) -> bool:
         file = self._sim.scenario.files[self._sim.version]
         closes = max([file.opens, *self._sim.scenario.games])
-        return file.opens <= date <= closes and games > 0
+        return file.opens <= date <= closes and (games > 0 or not self._sim.scenario.counted)
 
     def phases(self, date: dt.date) -> list[Phase]:
         """The phases that a date goes through."""

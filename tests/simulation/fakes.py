@@ -196,6 +196,8 @@ class Launch:
     version: int
     """Of the pipeline file."""
     started: float
+    named: list[dt.date]
+    """The dates that its command names."""
     ended: float | None = None
     code: int | None = None
 

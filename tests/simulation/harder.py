@@ -16,6 +16,7 @@ from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import Table
 from tests.simulation import generators, rerun_events
 from tests.simulation.output_span_generator import with_output_spans
+from tests.simulation.period_end_generator import with_period_ends
 from tests.simulation.period_generator import with_periods
 from tests.simulation.scenario import AT_REST, OPENER, POINTS, ExternalEvent, JobFault, PipelineFile, Scenario
 from tests.simulation.steering_events import steering_events
@@ -67,13 +68,14 @@ class _Draw:
         lies = tuple(self._lies()) if random.Random(f"lies {self._base.seed}").random() < 0.2 else ()
         told = {(lie.processor, lie.date, lie.nth) for lie in lies}
         faults = [one for one in self._base.job_faults if (one.processor, one.date, one.nth) not in told]
-        return replace(
+        drawn = replace(
             self._base,
             files=files,
             job_faults=(*faults, *lies),
             games=dict(sorted(games.items())),
             external_events=tuple(sorted(events, key=lambda one: one.at)),
         )
+        return with_period_ends(drawn)
 
     # The pipeline file
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from backfilld.state.pipeline.phase import DONE
 from tests.simulation.fakes import Pair
+from tests.simulation.output_dates import runs_by_period
 from tests.simulation.quiescence_invariants import day_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ class Help:
         """Live dates whose request leaves out the source of a period, for which other dates of it wait."""
         processors, days = self._sim.pipeline.processors, []
         for (date, name), check in self._known.checks.items():
-            row, is_periodic = self._known.dates.get(date), name in processors and processors[name].period
+            row, is_periodic = (
+                self._known.dates.get(date),
+                name in processors and runs_by_period(processors[name]),
+            )
             if row is not None and is_periodic and not check["satisfied"] and row["ended_at"] is None:
                 days += [day_of(date)] * (self._known.requests[row["backfill_id"]]["sources"] != "all")
         return days

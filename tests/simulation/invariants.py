@@ -17,10 +17,10 @@ from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.machine import FINAL, IllegalMove, Trigger
 from tests.simulation.budget_invariants import BudgetInvariants
 from tests.simulation.claim_invariants import ClaimInvariants
-from tests.simulation.facts import has_output
 from tests.simulation.fakes import Pair
 from tests.simulation.needs_invariants import NeedsInvariants
 from tests.simulation.no_data_invariants import NoDataInvariants
+from tests.simulation.output_dates import has_output
 from tests.simulation.period_invariants import PeriodInvariants
 from tests.simulation.quiescence_invariants import QuiescenceInvariants, Row, Violation, day_of
 from tests.simulation.revalidation_invariants import RevalidationInvariants
@@ -303,7 +303,7 @@ class Invariants:
     def day(self, date: dt.date) -> Day:
         """What the calendar expects, as far as the daemon knows it."""
         games = self._known_games.get(date, self._sim.games.get(date, 0))
-        return self._sim.pipeline.seasons.day(date, {"games": games})
+        return self._sim.pipeline.seasons.day(date, {"games": games} if self._sim.scenario.counted else None)
 
     def expected(self, date: dt.date) -> bool:
         """Whether the calendar expects anything."""
@@ -311,8 +311,9 @@ class Invariants:
 
     def asks(self, date: str, processor: Processor) -> bool:
         """Whether anything is expected of a processor on a date."""
-        day, first_days = self.day(day_of(date)), self._sim.pipeline.bootstrap_days(processor)
-        return day.expected and not day.in_bootstrap(first_days) and has_output(processor, day.date)
+        day = self.day(day_of(date))
+        early = day.in_bootstrap(self._sim.pipeline.bootstrap_days(processor))
+        return day.expected and not early and has_output(self._sim, processor, day.date)
 
     def is_complete(self, check: Row, evidence: Evidence, *, compared: bool = True) -> bool:
         """Whether an answer shows what is right by the calendar as far as the daemon knows it."""

@@ -14,10 +14,21 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence, HistoryRun
 from tests.simulation.check_fakes import CheckResult, SimChecks
 from tests.simulation.fakes import Pair, SimWarehouse, Work
+from tests.simulation.output_dates import closes_period
 from tests.simulation.scenario import Scenario
 
 LATE_SECONDS = 90.0
 """How long rows stay unseen that a job wrote, or its run open that has ended."""
+
+
+def named_dates(job: Job) -> list[dt.date]:
+    """The dates that a job's command names."""
+    return [dt.date.fromisoformat(text) for text in job.env["BACKFILLD_DATES"].split(",")]
+
+
+def written_dates(job: Job, processor: Processor) -> list[dt.date]:
+    """The dates whose output a job writes: where it is one for a period, the last date alone."""
+    return named_dates(job)[-1:] if closes_period(processor) else named_dates(job)
 
 
 class Platform:
@@ -134,7 +145,7 @@ class Platform:
     def work(self, job: Job) -> Work:
         """What a job does."""
         name = job.env["BACKFILLD_PROCESSOR"]
-        covered = [dt.date.fromisoformat(text) for text in job.env["BACKFILLD_DATES"].split(",")]
+        covered = written_dates(job, self._processors[name])
         kinds = {date: self._kind(name, date) for date in covered}
         rng = random.Random(f"{self._seed} {name} {covered[0]} {self._runs[name, covered[0]]}")
         work = Work(seconds=round(rng.uniform(1, 50), 1), talks=math.inf)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from backfilld.daemon.executors.adapter import Job
 from tests.simulation.fakes import Launch, Process
+from tests.simulation.jobs import named_dates, written_dates
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -57,7 +57,8 @@ def _abandoned(sim: Simulation) -> Iterator[float]:
 
 def record_launch(sim: Simulation, job: Job) -> Launch:
     """Keep that a job begins, with the table that it writes."""
-    name = job.env["BACKFILLD_PROCESSOR"]
-    covered = [dt.date.fromisoformat(text) for text in job.env["BACKFILLD_DATES"].split(",")]
-    sim.launches.append(Launch(name, covered, sim.warehouse.table(name), sim.version, sim.time))
+    name, named = job.env["BACKFILLD_PROCESSOR"], named_dates(job)
+    covered = written_dates(job, sim.scenario.processors(sim.version)[name])
+    table = sim.warehouse.table(name)
+    sim.launches.append(Launch(name, covered, table, sim.version, sim.time, named))
     return sim.launches[-1]

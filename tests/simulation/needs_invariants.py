@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Processor
+from tests.simulation.output_dates import closes_period, period_dates
 from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
 if TYPE_CHECKING:
@@ -144,6 +145,13 @@ class NeedsInvariants:
             if need.of:
                 yield own, need.of
 
+    def _of_each_date(self, own: dt.date, processor: Processor) -> Iterator[str]:
+        """What a date of its own needs, by name: the state before, and the phase before without `needs`."""
+        yield from (name for _, name in self._same_date(own, processor))
+        place = self._sim.pipeline.phase.index(self._sim.pipeline.stage_of[processor.name].phase)
+        if processor.needs is None and place:
+            yield from (p.name for p in self._sim.pipeline.phase[place - 1].processor)
+
     def _earlier(self, own: dt.date, processor: Processor) -> Iterator[tuple[dt.date, str]]:
         """The earlier dates of processors that the file makes it need."""
         if processor.depends_on_past:
@@ -153,6 +161,10 @@ class NeedsInvariants:
         for need in processor.needs or ():
             name = need.of or processor.name
             yield from ((day, name) for day in self._window(own, need))
+        if closes_period(processor):
+            names = dict.fromkeys(self._of_each_date(own, processor))
+            days = [day for day in period_dates(processor, own) if day < own]
+            yield from ((day, name) for day in days for name in names)
 
     def _by_lookback(self, own: dt.date, processor: Processor) -> Iterator[tuple[dt.date, str]]:
         pipeline = self._sim.pipeline

@@ -6,11 +6,11 @@ command can name them.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from backfilld.state.pipeline.processor import Processor
+from tests.simulation.output_dates import period_dates, runs_by_period
 from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
 if TYPE_CHECKING:
@@ -34,9 +34,11 @@ class PeriodInvariants:
         """
         for number, attempt in self._invariants.running.items():
             processor = self._sim.pipeline.processors.get(attempt["processor"])
-            if number in self._claimed or processor is None or processor.period is None:
+            if number in self._claimed:
                 continue
-            self._claimed.add(number)
+            self._claimed.add(number)  # once, by the file that it was claimed by
+            if processor is None or not runs_by_period(processor):
+                continue
             covered = self._invariants.covered[number]
             if unready := [d for d in self._unready(processor, covered[0], tried=False) if d not in covered]:
                 told = f"{processor.name} of {covered} started while {unready} were not ready"
@@ -50,7 +52,7 @@ class PeriodInvariants:
 
     def ready_together(self, processor: Processor, covered: Sequence[str]) -> set[str]:
         """The dates of an attempt, and those of its period that are ready: all come where the first does."""
-        if processor.period is None:
+        if not runs_by_period(processor):
             return set(covered)
         ready = [c["date"] for c in self._of_period(processor, covered[0]) if c["runnable"] == 1]
         return {*covered, *ready}
@@ -60,13 +62,13 @@ class PeriodInvariants:
         stage = self._sim.pipeline.stage.get(row["state"])
         for processor in stage.processors if stage else ():
             check = self._invariants.checks.get((row["date"], processor.name))
-            if processor.period and check and check["runnable"] == 2:
+            if runs_by_period(processor) and check and check["runnable"] == 2:
                 return any(date != row["date"] for date in self._unready(processor, row["date"], tried=True))
         return False
 
     def _unready(self, processor: Processor, date: str, *, tried: bool) -> Iterator[str]:
         """The expected dates of a period without output that cannot run; also those `tried` before."""
-        for other in _period(processor, day_of(date)):
+        for other in period_dates(processor, day_of(date)):
             if not (self._invariants.expected(other) and self._invariants.asks(str(other), processor)):
                 continue
             check = self._invariants.checks.get((str(other), processor.name))
@@ -75,7 +77,7 @@ class PeriodInvariants:
                 yield str(other)
 
     def _of_period(self, processor: Processor, date: str) -> Iterator[Row]:
-        for other in _period(processor, day_of(date)):
+        for other in period_dates(processor, day_of(date)):
             if check := self._invariants.checks.get((str(other), processor.name)):
                 yield check
 
@@ -83,12 +85,3 @@ class PeriodInvariants:
 def _passes(check: Row) -> bool:
     """Whether an output that may become stale in a cascade is complete: no job is needed as it is."""
     return check["mode"] == "cascade" and check["verdict"] in ("complete", "not_expected")
-
-
-def _period(processor: Processor, date: dt.date) -> Iterator[dt.date]:
-    """The dates of the week or month of a date, day by day."""
-    label = "%Y %m" if processor.period == "month" else "%G %V"
-    for days in range(-31, 32):
-        other = date + dt.timedelta(days=days)
-        if other.strftime(label) == date.strftime(label):
-            yield other

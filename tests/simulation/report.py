@@ -19,7 +19,8 @@ def describe_scenario(scenario: Scenario) -> Iterator[str]:
         known = lines
     yield f"a query takes {scenario.query_seconds} s"
     yield f"begins {dt.datetime.fromtimestamp(scenario.start, dt.UTC)}"
-    yield "games " + ", ".join(f"{date} {games}" for date, games in scenario.games.items())
+    counts = "games " if scenario.counted else "not counted: games "
+    yield counts + ", ".join(f"{date} {games}" for date, games in scenario.games.items())
     yield from (f"found {f.processor} {f.date}: {f.share} of what is right" for f in scenario.initial_rows)
     yield from (f"job {m.nth + 1} of {m.processor} {m.date} {m.kind}" for m in scenario.job_faults)
 
@@ -32,6 +33,7 @@ def _describe_file(file: PipelineFile) -> Iterator[str]:
             yield f"  {one['name']} { ({k: v for k, v in one.items() if k != 'name'}) }"
     keys = [file.settings[name] for name in ("jobs", "engine", "warehouse", "quota_timezone")]
     yield f"{' '.join(map(str, keys))}, bootstrap {file.bootstrap_days}"
+    yield from (f"days {days}" for days in file.days)
 
 
 def report(sim: Simulation) -> Iterator[str]:

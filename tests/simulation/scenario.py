@@ -109,6 +109,8 @@ class PipelineFile:
     settings: Table
     bootstrap_days: int
     opens: dt.date = OPENER
+    days: tuple[Table, ...] = ()
+    """Its `[[calendar.days]]`."""
 
     @property
     def processors(self) -> list[Table]:
@@ -142,6 +144,7 @@ class Scenario:
     files: tuple[PipelineFile, ...]
     """The pipeline file as it is at first, and as each edit leaves it for the next start of the daemon."""
     games: Mapping[dt.date, int]
+    """What the calendar counts; where it counts nothing, 1 on each date."""
     query_seconds: float
     """Seconds that the warehouse takes for an answer, half before and half after it looks at its tables."""
     initial_rows: tuple[InitialRows, ...]
@@ -149,6 +152,8 @@ class Scenario:
     job_faults: tuple[JobFault, ...]
     aftermath: tuple[ExternalEvent, ...]
     """What happens once all is done and nothing goes wrong any more; its times count from there."""
+    counted: bool = True
+    """Whether the calendar counts games; else every date of the season is expected."""
 
     @property
     def sets_clock(self) -> bool:
@@ -184,5 +189,11 @@ class Scenario:
         """What the pipeline file says after so many edits. Raises PipelineError when it cannot be."""
         file = self.files[version]
         season = {"name": "2021-22", "opens": file.opens, "closes": max([file.opens, *self.games])}
-        calendar = {"file": "calendar.csv", "bootstrap_days": file.bootstrap_days, "season": [season]}
+        counts = {"file": "calendar.csv"} if self.counted else {}
+        calendar = {
+            **counts,
+            "bootstrap_days": file.bootstrap_days,
+            "season": [season],
+            "days": list(file.days),
+        }
         return _parsed(pickle.dumps((file.phases, {"calendar": calendar, **file.settings})))

@@ -22,8 +22,11 @@ from backfilld.daemon.engine import (
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.launch import Launcher
 from backfilld.daemon.engine.revalidation import Sweeper
+from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules import gates, judge
+from backfilld.state.rules.needs_graph import Need
+from backfilld.state.rules.period_ends import PeriodEnds
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import (
     check_resets,
@@ -114,6 +117,26 @@ def move_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(future_times, "shift_back", shift_back)
 
 
+def judge_a_period_on_its_first_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exclusion(self: PeriodEnds, day: Any) -> str:
+        return "" if self.dates(day.date)[:1] == (day.date,) else "not the first date of its period"
+
+    monkeypatch.setattr(PeriodEnds, "exclusion", exclusion)
+
+
+def sum_a_period_up_before_all_of_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def needs_of(self: Pipeline, stage: Any, processor: Any) -> list[Need]:
+        needs = original(self, stage, processor)
+        return [replace(need, lookback=0) if processor.output_period else need for need in needs]
+
+    original = Pipeline._needs_of
+    monkeypatch.setattr(Pipeline, "_needs_of", needs_of)
+
+
+def name_only_the_last_date_of_a_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pipeline, "command_dates", lambda _, processor, dates: dates)
+
+
 def count_attempts_of_another_table(monkeypatch: pytest.MonkeyPatch) -> None:
     def last_attempt_on(self: CheckRow, table: str) -> Any:
         return original(self, self.output)
@@ -188,6 +211,9 @@ FOUND = [
     (start_on_old_answers, 0, "validation first"),
     (wait_for_a_lost_executor, 3093, "what cannot go on says so"),
     (move_midnight, 37, "absolute deadlines stay"),
+    (judge_a_period_on_its_first_date, 9, "an error is never an answer"),
+    (sum_a_period_up_before_all_of_it_is_there, 225, "no attempt starts before what it needs"),
+    (name_only_the_last_date_of_a_period, 9, "a period's output is for all of it"),
 ]
 """Each bug with the seed of a world that shows it, and the rule that it breaks there."""
 DIRECTED = [

@@ -10,8 +10,9 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.facts import Facts, has_output
+from tests.simulation.facts import Facts
 from tests.simulation.fakes import Launch
+from tests.simulation.output_dates import closes_period, covered_by_output, has_output
 from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Truth:
         self._facts = Facts(sim, self._is_waived)
         self._judged = 0
         """How many launches were judged."""
+        self._claimed: set[int] = set()
         self._requested: dict[str, float] = {}
         self._forced: dict[str, tuple[float, dict[str, int], int | None]] = {}
         """Dates to rewrite: when that was asked for, and how often each table had been written by then.
@@ -95,6 +97,11 @@ class Truth:
                 known = self._deadlines.setdefault((hold["kind"], hold["key"], hold["since"]), hold["until"])
                 if known and (hold["until"] or 0.0) < known:
                     raise Violation("absolute deadlines stay", f"{hold} was until {known}")
+        calm = self._sim.platform.calm or self._sim.scenario.sets_clock
+        for number in self._invariants.running.keys() - self._claimed:
+            self._claimed.add(number)
+            for claimed in self._invariants.covered[number] if not calm else ():
+                self._has_its_inputs(self._invariants.running[number]["processor"], day_of(claimed))
         launches = self._sim.launches
         for launch in launches[self._judged :]:
             if not self._sim.scenario.sets_clock and launch.version == self._sim.version:
@@ -152,13 +159,17 @@ class Truth:
     def _upstream_was_right(self, date: str) -> None:
         """What a sequential phase is computed from: the phase before, on earlier dates.
 
-        A phase of which every output is waived, or not selected, is computed from nothing.
+        A phase of which every output is waived, not selected or of another date is computed from nothing.
         """
         selected = self._invariants.sharing.selected_at_end(date)
         day = day_of(date)
         for before, phase in zip(self._sim.pipeline.phase, self._sim.pipeline.phase[1:], strict=False):
             stated = all(p.needs is not None for p in phase.processor)  # in place of the lookback
-            computed = [p.name for p in phase.processor if selected is None or p.name in selected]
+            computed = [
+                p.name
+                for p in phase.processor
+                if has_output(self._sim, p, day) and (selected is None or p.name in selected)
+            ]
             waived = all(self._is_waived(date, name) for name in computed)
             if not phase.sequential or stated or waived or phase not in self._facts.phases(day):
                 continue
@@ -186,7 +197,9 @@ class Truth:
             no_source = phase is self._sim.pipeline.phase[0] and request["sources"] != "all"
             for processor in phase.processor:
                 name, table = processor.name, processor.table
-                unselected = no_source or name not in wanted or not has_output(processor, day_of(date))
+                unselected = (
+                    no_source or name not in wanted or not has_output(self._sim, processor, day_of(date))
+                )
                 if unselected or table not in writes or self._is_waived(date, name):
                     continue
                 jobs = [job for job in self._facts.jobs(name, date) if job.started >= since]
@@ -224,6 +237,7 @@ class Truth:
         row = self._invariants.dates[str(date)]
         if row["cascades"] and self._is_run_for_nothing(launch, date):
             self._invariants.stale_truth.rerun(str(date), launch.processor)
+        self._names_its_period(launch, date, told)
         if self._sim.platform.calm or str(date) not in self._invariants.admitted:
             return
         for phase in self._facts.phases(date):
@@ -240,6 +254,23 @@ class Truth:
                     )
         if not row["cascades"] and self._is_run_for_nothing(launch, date):
             raise Violation("satisfied work is never run again", f"{told}, complete before")
+
+    def _names_its_period(self, launch: Launch, date: dt.date, told: str) -> None:
+        processor = self._sim.pipeline.processors[launch.processor]
+        covered = covered_by_output(self._sim, processor, date)
+        if closes_period(processor) and launch.named != covered:
+            raise Violation("a period's output is for all of it", f"{told} for {launch.named}, not {covered}")
+
+    def _has_its_inputs(self, name: str, date: dt.date) -> None:
+        """The output of a period is computed from inputs that were right on each of its dates."""
+        processor = self._sim.pipeline.processors[name]
+        inputs = self._invariants.needs.inputs(date, processor) if closes_period(processor) else ()
+        for day, other in inputs:
+            passed = self._sim.pipeline.stage_of[other].phase not in self._facts.phases(day)
+            known = passed or self._is_waived(str(day), other) or self._facts.was_right(other, day, 0.0)
+            if not known:
+                told = f"{name} of {date} starts, {other} of {day} was not right"
+                raise Violation("no output of a period before its inputs", told)
 
     def _is_run_for_nothing(self, launch: Launch, date: dt.date) -> bool:
         """Whether a job starts that no request forces, for an output that is known to be right."""
