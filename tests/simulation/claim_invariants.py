@@ -117,7 +117,8 @@ class ClaimInvariants:
 
     def _has_no_rival(self, date: str, stage: Stage, told: str) -> None:
         """Nobody else was seen at work on the same state of the date."""
-        for check in (self._invariants.checks[date, p.name] for p in stage.processors):
+        expected = (p.name for p in stage.processors if self._invariants.asks(date, p))
+        for check in (self._invariants.checks[date, name] for name in expected):
             evidence = self._invariants.evidence(check)
             run = evidence.open if evidence and check["last_attempt_started_at"] is None else None
             since = check["asked_at"] + self._sim.scenario.query_seconds - run.started_at if run else 0.0
