@@ -21,7 +21,7 @@ from backfilld.daemon.events import Event
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.rules.calendar import Counts, Day
+from backfilld.state.rules.calendar import Counts, CountsByDate, Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Pair
@@ -30,6 +30,16 @@ from backfilld.state.store.database import Transaction
 
 CHUNK = 5000
 """How many dates one statement names at most."""
+
+
+def save_counts(tx: Transaction, context: EngineContext, counts: CountsByDate) -> list[Event]:
+    """Store what the calendar counts on some dates. Returns the events to emit after the commit."""
+    now, known = context.now(), calendar_days.between(tx, min(counts), max(counts))
+    calendar_days.save(tx, counts, now)
+    dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
+    periods.create_checks_beside(tx, context, counts.keys() - known.keys())
+    changed = [date for date in counts if date in known and known[date] != counts[date]]
+    return apply_calendar_changes(tx, context, changed)
 
 
 def apply_calendar_changes(

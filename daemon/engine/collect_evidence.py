@@ -114,13 +114,9 @@ class Validator:
         Raises:
             WarehouseError: the calendar could not be read.
         """
-        counts, now = self.read_calendar(start, end), self._context.now()
+        counts = self.read_calendar(start, end)
         with self._context.db.write() as tx:
-            known = calendar_days.between(tx, min(counts), max(counts))
-            calendar_days.save(tx, counts, now)
-            dates.make_waiting_due(tx, WaitReason.CALENDAR, now)
-            changed = [date for date in counts if date in known and known[date] != counts[date]]
-            events = calendar_changes.apply_calendar_changes(tx, self._context, changed)
+            events = calendar_changes.save_counts(tx, self._context, counts)
         self._context.emit_all(events)
 
     def recheck_calendar(self) -> None:

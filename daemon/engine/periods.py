@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from backfilld.daemon.engine.comparison_references import with_references
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.state.pipeline.phase import FAILED
+from backfilld.state.pipeline.phase import FAILED, PENDING
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, RunMode, Runnable
@@ -281,6 +281,18 @@ def create_checks(tx: Transaction, context: EngineContext, admitted: Iterable[dt
             unchecked = upstream_checks.without_checks(tx, names, first, last)
             expected, _ = expected_dates(pipeline, key, _days(tx, pipeline, key), now)
             upstream_checks.create(tx, [date for date in expected if date in unchecked], names, now)
+
+
+def create_checks_beside(tx: Transaction, context: EngineContext, new: Collection[dt.date]) -> None:
+    """Create checks of dates that the calendar did not know, for the admitted dates of the same periods.
+
+    A processor may have its period since a change of the pipeline file, after these dates were admitted.
+    """
+    if not new or not with_period(context.pipeline):
+        return
+    first, last = (calendar_bounds(context.pipeline, date) for date in (min(new), max(new)))
+    live = (row.date for row in dates.live(tx) if first[0] <= row.date <= last[1] and row.state != PENDING)
+    create_checks(tx, context, live)
 
 
 def orphaned(tx: Transaction, context: EngineContext) -> list[Pair]:

@@ -160,7 +160,7 @@ class Simulation:
                 self.enqueuer = Enqueuer(self.context, self.engine.validator)
                 self.commands = Commands(self.context)
                 self.engine.recover()
-                if self.scenario.changes_calendar:
+                if self.scenario.changes_calendar or not self.scenario.counted:
                     self.engine.recheck_calendar()
             except Killed as killed:
                 self._die(killed)

@@ -102,3 +102,28 @@ def test_edits_of_period_output_while_the_month_is_under_way(world):
     assert reports(world) == [("2021-11-01", "2021-11-30", "2021-11-30")]
     assert world.status(receipt) == "finished"
     assert {row.regressed for row in world.dates().values()} == {""}
+
+
+@pytest.mark.parametrize("before", [{"period": None, "period_output": "each"}, {"period_output": "last"}])
+def test_an_edit_that_gives_each_date_of_a_month_its_output_names_those_that_nobody_enqueued(world, before):
+    # Given the last date of a month of which nothing else is known, and a report of that date or of the month
+    last = FIRST + 29 * DAY
+    world.pipeline = reporting_alone(**before)
+    world.start()
+    world.script = lambda job: Work(code=1)
+    receipt = world.enqueue(last, last)
+    world.settle()
+    # When the file gives each date of the month its own report
+    world.pipeline = reporting_alone(period_output="each")
+    world.start()
+    world.engine.recheck_calendar()
+    world.run()
+    # Then the backfill is stuck on the dates that no backfill has, and names the command that enqueues them
+    missing = f"{FIRST}..{last - DAY}; backfilld enqueue {FIRST} {last - DAY}"
+    text = f"the other dates of November 2021 for report: no backfill fills {missing}"
+    assert status(world, receipt) == ("stuck", text)
+
+
+def reporting_alone(**keys):
+    report = processor("report", **{"period": "month", "command": ["true", "{dates}"], **keys})
+    return pipeline(phase("reports", report), jobs={"breaker_threshold": 0}, calendar={})

@@ -159,19 +159,21 @@ class Truth:
     def _upstream_was_right(self, date: str) -> None:
         """What a sequential phase is computed from: the phase before, on earlier dates.
 
-        A phase of which every output is waived, not selected or of another date is computed from nothing.
+        What states its `needs` has no lookback. A phase of which every other output is waived, not selected
+        or of another date is computed from nothing.
         """
         selected = self._invariants.sharing.selected_at_end(date)
         day = day_of(date)
         for before, phase in zip(self._sim.pipeline.phase, self._sim.pipeline.phase[1:], strict=False):
-            stated = all(p.needs is not None for p in phase.processor)  # in place of the lookback
             computed = [
                 p.name
                 for p in phase.processor
-                if has_output(self._sim, p, day) and (selected is None or p.name in selected)
+                if p.needs is None
+                and has_output(self._sim, p, day)
+                and (selected is None or p.name in selected)
             ]
             waived = all(self._is_waived(date, name) for name in computed)
-            if not phase.sequential or stated or waived or phase not in self._facts.phases(day):
+            if not phase.sequential or waived or phase not in self._facts.phases(day):
                 continue
             for earlier in self._facts.window(day, self._sim.pipeline.lookback(phase)):
                 if not all(
