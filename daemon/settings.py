@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backfilld.daemon import database_url
 from backfilld.state.errors import UserError
 from backfilld.state.pipeline.durations import parse_duration
 from backfilld.state.spelling_suggestions import did_you_mean
@@ -42,8 +43,6 @@ _TOKENS, _WEBHOOK, _DATABASE = "tokens", "webhook", "database"
 """The systemd credentials that hold the file of tokens, and the URLs of webhook and database."""
 DATABASE = "state.db"
 """The state database in the state directory."""
-_SERVER = re.compile(r"postgres(ql)?://([^\s@]*@)?(\[[^\s@\]]*\]|[^\s@:/?]*)(:\d+)?([/?][^\s@]*)?")
-"""A URL that SQLAlchemy parses as intended: one @, before the host, and a numeric port."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -177,11 +176,8 @@ def _file_url(state_dir: Path) -> str:
 def _postgresql_url(environment: Mapping[str, str]) -> str:
     """The URL of a PostgreSQL database; empty without one."""
     url, source = _secret("BACKFILLD_DATABASE", _DATABASE, environment)
-    if url and not _SERVER.fullmatch(url):
-        raise SettingsError(
-            f"{source} is not a URL of PostgreSQL; write it like postgresql://USER@HOST/NAME,"
-            " and @ : / in a password as %40 %3A %2F"
-        )
+    if url and (wrong := database_url.mistake(url)):
+        raise SettingsError(f"{source}: {wrong}")
     return url.replace("postgres://", "postgresql://", 1)
 
 

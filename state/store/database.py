@@ -18,6 +18,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backfilld.state.store import postgresql, sqlite
 from backfilld.state.store.errors import DatabaseUnavailable, translate
@@ -224,7 +225,7 @@ class Database:
         """Raise DatabaseUnavailable for an error of the database as a whole; other errors pass unchanged."""
         try:
             yield
-        except (DBAPIError, sqlite3.Error, UnicodeDecodeError) as error:
+        except (DBAPIError, PoolTimeout, sqlite3.Error, UnicodeDecodeError) as error:
             translated = translate(self.name, self.path if self.sqlite else None, error)
             if translated is None:
                 raise

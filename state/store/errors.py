@@ -8,14 +8,16 @@ import sqlite3
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backfilld.state.errors import UserError
 
 LOCKS = Path("/proc/locks")
 """Where Linux lists file locks with the process that holds each."""
 
+_WAITS = "a running daemon continues by itself once that is fixed"
 _REMEDIES = {
-    sqlite3.SQLITE_FULL: "the disk is full; make room: nothing is lost, and work continues by itself",
+    sqlite3.SQLITE_FULL: f"the disk is full; make room: nothing is lost, and {_WAITS}",
     sqlite3.SQLITE_READONLY: "it cannot be written; check the directory's owner, its rights and its mount",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the directory's owner, its rights and its disk",
     sqlite3.SQLITE_PERM: "it cannot be opened; check the directory's owner and rights",
@@ -31,7 +33,6 @@ _SCHEMA_DAMAGE = re.compile(
 """What SQLite says of a damaged header or schema, with the code of a wrong statement. The statements of the
 store are fixed, so one that its own schema refuses shows damage. Limits of a statement do not match."""
 _UNDECODABLE = "Could not decode to UTF-8"
-_WAITS = "work continues by itself once that is fixed"
 _SERVER_REMEDIES = {
     "08": f"the connection was lost; {_WAITS}",
     "25006": "it is read-only, a replica perhaps; name the primary server",
@@ -43,10 +44,6 @@ _SERVER_REMEDIES = {
     "XX": "it may be damaged; check the server log",
 }
 """Remedies by SQLSTATE or its first characters."""
-
-
-_WRONG_OPTION = "invalid connection option"
-"""How libpq refuses an option of a URL that it does not know."""
 
 
 class DatabaseUnavailable(UserError):
@@ -87,12 +84,13 @@ def _server_error(where: str, error: Exception, cause: BaseException | None) -> 
     """The same for PostgreSQL, by SQLSTATE."""
     state = getattr(cause, "sqlstate", None) or ""
     remedies = [words for prefix, words in _SERVER_REMEDIES.items() if state.startswith(prefix)]
+    if isinstance(error, PoolTimeout):
+        remedies = [f"it does not answer, and no more sessions are opened; check the server; {_WAITS}"]
     if not remedies and isinstance(error, OperationalError) and not state:
         # A refused connection has a localized message and no SQLSTATE.
-        remedies = [f"no session: check the server, and database, user and password of the URL; {_WAITS}"]
+        what = "the server, and database, user, password and options of the URL"
+        remedies = [f"no session: check {what}; {_WAITS}"]
     message = " ".join(str(cause).split())
-    if not state and _WRONG_OPTION in message:
-        remedies = ["correct the options of the URL, such as ?sslmode=require"]
     return DatabaseUnavailable(f"{where}: {remedies[0]} ({message})") if remedies else None
 
 

@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError
-
-from backfilld.state.store.errors import DatabaseUnavailable
 
 WRITER, LEADER = (0x6266, 1), (0x6266, 2)
 """The two advisory locks: of whoever writes now, until its transaction ends; of the daemon that leads."""
@@ -34,20 +31,13 @@ _CONNECT_SECONDS = 10
 def engine(url: URL, lock_wait: float) -> Engine:
     """Connections to the database at a URL that any driver's name may begin; lost ones are replaced.
 
-    Raises:
-        DatabaseUnavailable: the driver is not installed.
+    Options of the URL win over those that are set here.
     """
-    given: dict[str, Any] = {"application_name": NAME, "connect_timeout": _CONNECT_SECONDS}
-    given |= {name.removeprefix("tcp_") if "keep" in name else name: n for name, n in _ALIVE.items()}
+    options: dict[str, Any] = {"application_name": NAME, "connect_timeout": _CONNECT_SECONDS}
+    options |= {name.removeprefix("tcp_") if "keep" in name else name: n for name, n in _ALIVE.items()}
+    options = {name: value for name, value in options.items() if name not in url.query}
     settings = {"lock_timeout": round(lock_wait * 1000), "idle_session_timeout": 0, **_ALIVE}
-    try:
-        made = create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=given)
-    except ModuleNotFoundError as error:
-        raise DatabaseUnavailable("PostgreSQL needs its driver: pip install 'backfilld[postgres]'") from error
-    except ArgumentError as error:
-        raise DatabaseUnavailable(
-            f"{url.render_as_string()}: correct the options of the URL ({error})"
-        ) from error
+    made = create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=options)
 
     @event.listens_for(made, "connect")
     def connected(connection: Any, _record: Any) -> None:

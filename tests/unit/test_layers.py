@@ -41,7 +41,7 @@ FENCES = {
         "demo/bigquery_publisher.py",
     ),
     "prometheus_client": ("api/*",),
-    "psycopg": ("daemon/warehouses/postgresql/*",),
+    "psycopg": ("daemon/warehouses/postgresql/*", "daemon/database_url.py"),
     "pydantic": ("state/*", "api/*", "daemon/*/settings.py"),
     "pydantic_core": ("state/*", "api/*"),
     "pyiceberg": ("daemon/warehouses/lake/iceberg/*",),

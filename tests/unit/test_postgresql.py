@@ -186,7 +186,7 @@ def test_a_crash_of_the_server_is_told_and_gone_on_after_with_all_that_was_commi
         own.stop("immediate")
         with pytest.raises(DatabaseUnavailable, match="no session: check the server"):
             one.lock.held()
-        with pytest.raises(DatabaseUnavailable, match="work continues by itself"):
+        with pytest.raises(DatabaseUnavailable, match="a running daemon continues by itself"):
             write(one.db, "meanwhile")
         own.start()
         assert not one.lock.held(), "another daemon may have led meanwhile"
@@ -219,6 +219,18 @@ def test_a_user_without_rights_is_told(server):
         strange.upgrade()
 
 
+def test_options_of_the_url_win_over_our_own(url):
+    own = f"{url}&connect_timeout=3&application_name=night&keepalives_idle=60"
+    with contextlib.closing(Database(own)) as database, database.read() as tx:
+        used = tx.connection.dbapi_connection.info.get_parameters()
+    assert (used["connect_timeout"], used["application_name"], used["keepalives_idle"]) == (
+        "3",
+        "night",
+        "60",
+    )
+    assert used["keepalives_interval"] == "2", "those that it does not have stay"
+
+
 def test_a_reader_sees_one_moment_and_can_change_nothing(db):
     with db.read() as tx:
         assert tx.execute(sa.text("SELECT count(*) FROM holds")).scalar_one() == 0
@@ -238,7 +250,7 @@ def test_the_url_is_a_setting_that_nothing_repeats():
     chosen = settings(**given, environment={"BACKFILLD_DATABASE": "postgres://me:hunter2@there/state"})
     assert chosen.database_url == "postgresql://me:hunter2@there/state"
     assert "hunter2" not in repr(chosen)
-    with pytest.raises(SettingsError, match="BACKFILLD_DATABASE is not a URL of PostgreSQL") as told:
+    with pytest.raises(SettingsError, match="BACKFILLD_DATABASE: it is not a URL of PostgreSQL") as told:
         settings(**given, environment={"BACKFILLD_DATABASE": "mysql://me:hunter2@there/state"})
     assert "hunter2" not in str(told.value)
 
