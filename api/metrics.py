@@ -207,7 +207,9 @@ class _StateCollector:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """The current gauges; none, and one counted error, while the database is unavailable."""
+        """The current gauges. While the database is unavailable: health alone, and one counted error."""
+        healthy = {check: float(not wrong) for check, wrong in self._service.health().items()}
+        yield _by_label("healthy", "1 while a health check of the daemon passes.", "check", healthy)
         try:
             with self._service.context.db.read() as tx:
                 report = progress(tx, self._service.context)
@@ -221,8 +223,6 @@ class _StateCollector:
         yield _by_label("backfills", "Backfills by status.", "status", _all(BackfillStatus, statuses))
         yield from self._work(report, derived)
         yield from self._timestamps(report)
-        healthy = {check: float(not wrong) for check, wrong in self._service.health().items()}
-        yield _by_label("healthy", "1 while a health check of the daemon passes.", "check", healthy)
 
     def _dates(self, report: Progress) -> Iterator[Metric]:
         states = _all(self._service.context.machine.states, report.states)

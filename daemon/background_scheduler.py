@@ -5,13 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import logging
 
-from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from backfilld.state.store.errors import DatabaseUnavailable
-
-log = logging.getLogger(__name__)
 
 
 def new_scheduler() -> BackgroundScheduler:
@@ -21,10 +18,12 @@ def new_scheduler() -> BackgroundScheduler:
         executors={"default": ThreadPoolExecutor(2)},
         job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
     )
-    scheduler.add_listener(_report, EVENT_JOB_ERROR)
+    # Each second it would warn that a job still runs, such as one that waits for the database.
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
+    logging.getLogger("apscheduler.executors.default").addFilter(_is_not_of_the_database)
     return scheduler
 
 
-def _report(event: JobExecutionEvent) -> None:
-    if not isinstance(event.exception, DatabaseUnavailable):  # the workers log that
-        log.error("the periodic job %s failed: %s", event.job_id, event.exception)
+def _is_not_of_the_database(record: logging.LogRecord) -> bool:
+    """Whether to log the error of a job. The workers log those of the state database, in a sentence."""
+    return not (record.exc_info and isinstance(record.exc_info[1], DatabaseUnavailable))

@@ -9,7 +9,8 @@ from backfilld.state.store.leader_election import DaemonLock
 
 log = logging.getLogger(__name__)
 
-_UNKNOWN = "no leader is known yet"
+UNKNOWN = "no leader is known yet"
+"""Instead of the daemon that leads: none was looked for yet, or the database does not answer."""
 
 
 class Leadership:
@@ -21,7 +22,7 @@ class Leadership:
     def __init__(self, lock: DaemonLock, open_state: Callable[[], None]) -> None:
         self._lock = lock
         self._open_state = open_state
-        self.standby = _UNKNOWN
+        self.standby = UNKNOWN
         """The daemon that leads instead; empty while this one leads."""
         self.term = 0
 
@@ -36,7 +37,7 @@ class Leadership:
             if self._lock.held():
                 return True
             log.warning("leadership is lost: nothing moves until it is acquired again")
-            self.standby = _UNKNOWN
+            self.standby = UNKNOWN
         if leader := self._lock.acquire():
             if leader != self.standby:
                 log.info("standing by: %s", leader)

@@ -19,8 +19,9 @@ from backfilld.api.auth.rate_limit import TokenBuckets
 from backfilld.api.auth.redaction import redacted
 from backfilld.api.auth.sessions import LIFETIME_SECONDS, Sessions
 from backfilld.api.auth.tokens import ANONYMOUS, Scope, Token, Tokens
-from backfilld.api.http.lanes import Lane, lane_of
+from backfilld.api.http.lanes import UNLIMITED, lane_of
 from backfilld.daemon.engine.commands import Conflict
+from backfilld.daemon.leadership import UNKNOWN
 from backfilld.daemon.settings import Settings, SettingsError
 from backfilld.state.records import Actor
 from backfilld.state.store.errors import NotLeader
@@ -123,7 +124,8 @@ class RequestGuard:
         self._check_rate(needed)
         if needed is not None:
             _authorize(g.principal, needed)
-        if needed is Scope.OPERATE and (leader := self._standby()):
+        # Without a known leader the state database decides, or says why it cannot.
+        if needed is Scope.OPERATE and (leader := self._standby()) not in ("", UNKNOWN):
             raise NotLeader(
                 f"this daemon is on standby and makes no changes: {leader}; send the request there"
             )
@@ -162,8 +164,7 @@ class RequestGuard:
     def _check_rate(self, needed: Scope | None) -> None:
         """Limit the changes and the reads of a client. Health and metrics have no limit, but a lane."""
         operator = needed is Scope.OPERATE
-        lane = lane_of(request.method, request.path, operator=operator)
-        if lane is Lane.PROBE:
+        if lane_of(request.method, request.path, operator=operator) in UNLIMITED:
             return
         wait = self._buckets.take((request.remote_addr, g.principal and g.principal.name, operator))
         if wait:

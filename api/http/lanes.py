@@ -23,8 +23,10 @@ LONGEST_REST = 0.5
 class Lane(StrEnum):
     """A kind of request."""
 
+    LIVENESS = "liveness"
+    """Whether the daemon lives, which it says whatever its state database does."""
     PROBE = "probe"
-    """Health and metrics."""
+    """Readiness and metrics, which read the state database."""
     STEER = "steer"
     """Changes by operators."""
     ENQUEUE = "enqueue"
@@ -44,6 +46,7 @@ class Limits:
 
 
 LIMITS: Mapping[Lane, Limits] = {
+    Lane.LIVENESS: Limits(threads=1, share=0.1),
     Lane.PROBE: Limits(threads=2, share=0.1),
     Lane.STEER: Limits(threads=2),
     Lane.ENQUEUE: Limits(threads=1, share=0.3),
@@ -52,7 +55,10 @@ LIMITS: Mapping[Lane, Limits] = {
 }
 
 _READ_METHODS = ("GET", "HEAD")
-_PROBES = ("/livez", "/readyz", "/healthz", "/metrics")
+_LIVENESS = ("/livez", "/healthz")
+_PROBES = ("/readyz", "/metrics")
+UNLIMITED = (Lane.LIVENESS, Lane.PROBE)
+"""The lanes whose requests have no limit per client."""
 _BULK = ("/v1/backfills", "/v1/dates/retry", "/v1/dates/accept", "/grid", "/dates")
 _REPORTS = re.compile(
     r"/v1/(validation|plan|plan/comparison|quality|expectations/.*|attempts/[^/]*/log)|/(enqueue|validation)"
@@ -61,6 +67,8 @@ _REPORTS = re.compile(
 
 def lane_of(method: str, path: str, *, operator: bool) -> Lane:
     """The lane of a request. `operator`: its client has the scope `operate`."""
+    if path in _LIVENESS:
+        return Lane.LIVENESS
     if path in _PROBES:
         return Lane.PROBE
     if method not in _READ_METHODS and operator:

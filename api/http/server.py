@@ -17,7 +17,7 @@ from waitress.adjustments import Adjustments
 from backfilld.api.auth.request_guard import EVERYONE, LARGEST_BODY, Principal
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.http.connections import CHECK_SECONDS, Channel, ConnectionServer
-from backfilld.api.http.lanes import Lane, lane_of
+from backfilld.api.http.lanes import UNLIMITED, Lane, lane_of
 from backfilld.api.http.listening_socket import bind
 from backfilld.api.http.threads import Lanes
 
@@ -96,7 +96,7 @@ class Server:
         channel.operator = client is not None and client.scope is Scope.OPERATE
         lane = lane_of(request.command.upper(), request.path, operator=channel.operator)
         name = client.name if client is not None else ""
-        return lane, (address, name, request.path if lane is Lane.PROBE else "")
+        return lane, (address, name, request.path if lane in UNLIMITED else "")
 
     def close(self, grace: float = CLOSE_SECONDS, *, keep_listening: bool = False) -> None:
         """Accept no more requests, finish those in flight within `grace` seconds, and stop.

@@ -12,6 +12,7 @@ from backfilld.api.metrics import OPENMETRICS
 from backfilld.api.schemas import requests
 from backfilld.state.records import HoldRow
 from backfilld.state.store import holds
+from backfilld.state.store.errors import DatabaseUnavailable
 
 section = Router("probes", "Health, metrics and this document")
 PLAIN = "text/plain"
@@ -38,14 +39,19 @@ def readyz(service: DaemonService, *, query: requests.Verbose) -> Response:
 
     Holds, and executors that wait for their cluster, are listed but do not make it unready.
     """
-    with service.context.db.read() as tx:
-        rows = holds.all_holds(tx)
-    notes = {_title(hold): hold.text for hold in rows}
+    checks, notes = dict(service.health()), {}
+    # Where the engine waits for the database, a question to it may take as long as a connection.
+    if not checks["engine"]:
+        try:
+            with service.context.db.read() as tx:
+                notes = {_title(hold): hold.text for hold in holds.all_holds(tx)}
+        except DatabaseUnavailable as error:
+            checks["database"] = str(error)
     for name, executor in service.executors.items():
         if reason := executor.unavailable_reason:
             notes[f"executor {name}"] = f"waits for {reason}"
     notes.update(current_app.extensions[HEALTH_NOTES]())
-    return _health(service.health(), notes, verbose=query.verbose)
+    return _health(checks, notes, verbose=query.verbose)
 
 
 @section.get("/metrics", (PLAIN, OPENMETRICS))

@@ -172,6 +172,39 @@ def test_steering_and_probes_do_not_wait_for_a_burst_of_requests_for_dates(
     assert statuses == [201] * 20
 
 
+def test_a_state_database_that_does_not_answer_keeps_no_liveness_probe_waiting(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a database that hangs, with probes of readiness and metrics that wait for it in all their threads
+    hangs, release = threading.Barrier(LIMITS[Lane.PROBE].threads + 1), threading.Event()
+    read = api.behind.context.db.read
+
+    def hang() -> contextlib.AbstractContextManager[object]:
+        hangs.wait(PATIENCE)
+        assert release.wait(PATIENCE)
+        return read()
+
+    statuses: list[int] = []
+
+    def probe(address: str) -> None:
+        statuses.append(requests.get(address, timeout=PATIENCE).status_code)
+
+    with listening(api.app) as url, monkeypatch.context() as meanwhile:
+        meanwhile.setattr(api.behind.context.db, "read", hang)
+        probes = [threading.Thread(target=probe, args=(url + path,)) for path in ("/readyz", "/metrics")]
+        for thread in probes:
+            thread.start()
+        hangs.wait(PATIENCE)
+        # Then the daemon still says that it lives, under both names
+        assert requests.get(f"{url}/livez", timeout=PATIENCE).text == "ok\n"
+        assert requests.get(f"{url}/healthz", timeout=PATIENCE).text == "ok\n"
+        assert statuses == []
+        release.set()
+        for thread in probes:
+            thread.join(PATIENCE)
+    assert statuses == [200, 200]
+
+
 def test_readers_that_have_used_their_share_wait_and_nobody_else_does(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.executors.attempt_files import FileLog
+from backfilld.daemon.leadership import UNKNOWN
+from backfilld.state.store.errors import DatabaseUnavailable
 from tests.factories import nba
-from tests.integration.api_world import Api, make_api
+from tests.integration.api_world import Api, make_api, refused
 
 
 def test_progress_of_nothing_is_whole_and_says_why_there_is_no_eta(api: Api) -> None:
@@ -109,6 +111,36 @@ def test_a_daemon_with_something_wrong_is_not_ready_but_alive(api: Api) -> None:
     response = api.client.get("/readyz")
     assert (response.status_code, response.text) == (503, "engine: ZeroDivisionError: oh\n")
     assert api.client.get("/livez").status_code == 200
+
+
+def test_a_state_database_that_is_away_makes_it_unready_in_plain_text(api, monkeypatch):
+    def away():
+        raise DatabaseUnavailable("postgresql://db/nba: no session")
+
+    monkeypatch.setattr(api.behind.context.db, "read", away)
+    # Given that the engine has not noticed yet
+    response = api.client.get("/readyz")
+    assert (response.status_code, response.text) == (503, "database: postgresql://db/nba: no session\n")
+    assert response.content_type == "text/plain; charset=utf-8"
+    # And once it has
+    api.behind.wrong["engine"] = "postgresql://db/nba: the connection was lost"
+    assert api.client.get("/readyz").text == "engine: postgresql://db/nba: the connection was lost\n"
+    # Then metrics still tell monitoring so
+    assert api.scrape()['backfilld_healthy{check="engine"}'] == 0
+
+
+def test_a_daemon_that_knows_no_leader_tells_why_the_state_database_refuses(api, monkeypatch):
+    api.behind.standby = UNKNOWN
+    assert api.post("/v1/pause")["paused"] is True, "the database decides"
+
+    def away():
+        raise DatabaseUnavailable("postgresql://db/nba: no session")
+
+    monkeypatch.setattr(api.behind.context.db, "write", away)
+    assert refused(api.client.post("/v1/resume", json={}), 503) == ("", "postgresql://db/nba: no session")
+    # But one that knows the leader names it
+    api.behind.standby = "leader is night:4711"
+    assert "standby and makes no changes: leader is night:4711" in api.client.post("/v1/resume").text
 
 
 def test_what_is_held_is_shown_and_does_not_make_it_unready(api: Api) -> None:

@@ -12,7 +12,8 @@ from backfilld.api.http.lanes import BURST_SECONDS, LIMITS, LONGEST_REST, FairQu
 @pytest.mark.parametrize(
     ("method", "path", "lane"),
     [
-        ("GET", "/livez", Lane.PROBE),
+        ("GET", "/livez", Lane.LIVENESS),
+        ("GET", "/healthz", Lane.LIVENESS),
         ("HEAD", "/readyz", Lane.PROBE),
         ("GET", "/metrics", Lane.PROBE),
         ("POST", "/v1/pause", Lane.STEER),
