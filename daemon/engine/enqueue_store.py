@@ -17,7 +17,7 @@ from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.records import Action, DateRow, EnqueueOutcome, RunMode
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.store import audit, backfills, dates, forced_checks, interests, transitions
+from backfilld.state.store import audit, backfills, dates, forced_checks, interests, new_dates, transitions
 from backfilld.state.store.backfills import BackfillDateRow
 from backfilld.state.store.database import Transaction
 
@@ -104,23 +104,16 @@ def _store_dates(
             for d in details
         ],
     )
-    new = [d for d in details if d.date not in existing]
-    dates.create(
-        tx,
-        [
-            _new_row(context, backfill_id, request, d.date)
-            for d in new
-            if d.outcome is EnqueueOutcome.ENQUEUED
-        ],
-    )
-    not_expected = [d for d in new if d.outcome is EnqueueOutcome.NOT_EXPECTED]
-    created = [_new_row(context, backfill_id, request, d.date) for d in not_expected]
-    transitions.dismiss(tx, created, [d.reason for d in not_expected], context.now())
+    new = [detail for detail in details if detail.date not in existing]
+    season_of = context.pipeline.seasons.season
+    seasons = ((d.date, season.name if (season := season_of(d.date)) else "") for d in new)
+    new_dates.create(tx, backfill_id, seasons, actor=ACTOR, now=context.now())
     wanted = [existing[d.date] for d in details if d.date in existing and d.outcome in _WANTED]
     _share(tx, context, backfill_id, request, widened, [row for row in wanted if row.state not in FINAL])
     ended = [row for row in wanted if row.state in FINAL]
     taken_over = _take_over(tx, context, backfill_id, request, ended, _MODES)
-    return [*map(_dismissed, not_expected), *taken_over]
+    dismissed = [_dismissed(d) for d in new if d.outcome is EnqueueOutcome.NOT_EXPECTED]
+    return [*dismissed, *taken_over]
 
 
 def _share(
@@ -157,24 +150,6 @@ def _record(
     after = {**range_facts, **options, "outcomes": dict(outcomes)}
     target, now = f"backfill {backfill_id}", context.now()
     audit.record(tx, request.by, Action.ENQUEUE, target, before=None, after=after, now=now)
-
-
-def _new_row(
-    context: EngineContext, backfill_id: int, request: EnqueueRequest, date: dt.date
-) -> dict[str, object]:
-    now = context.now()
-    season = context.pipeline.seasons.season(date)
-    return {
-        "date": date,
-        "state": PENDING,
-        "waiting": WaitReason.ENGINE.value,
-        "due_at": now,
-        "entered_at": now,
-        "backfill_id": backfill_id,
-        "priority": request.priority,
-        "mode": RunMode.NORMAL.value,
-        "season": season.name if season else "",
-    }
 
 
 def _take_over(

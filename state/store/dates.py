@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
 
 from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
@@ -45,7 +45,6 @@ _PARK = (
     .where(*_AS_READ)
     .values(waiting=bindparam("_waiting"), waiting_text=bindparam("_text"), due_at=bindparam("_due_at"))
 )
-_INSERT = insert(dates)
 _ALL_LIVE = select(dates).where(_LIVE)
 _LIVE_SPAN = select(func.min(dates.c.date), func.max(dates.c.date)).where(_LIVE)
 _SET_SEASON = update(dates).where(_THIS).values(season=bindparam("_season"))
@@ -120,11 +119,6 @@ def matching(
         yield dates.c.state.in_(states)
     if mark is not None:
         yield _MARKED[mark]
-
-
-def create(tx: Connection, values: Sequence[dict[str, object]]) -> None:
-    """Put new dates into the database."""
-    execute(tx, _INSERT, values)
 
 
 def due(tx: Connection, now: float, limit: int) -> list[DateRow]:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from backfilld.state.errors import BackfilldError
-from backfilld.state.pipeline.phase import DONE, PENDING
+from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.records import DateRow, RunMode, TransitionRow
-from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.machine import FINAL, Trigger
 from backfilld.state.store import interests, row_mappers
 from backfilld.state.store.schema import dates, transitions
@@ -158,23 +157,6 @@ def restart(
         {"date": row.date, "version": row.version + 1, "source": row.state, **step} for row in ended
     ]
     tx.execute(insert(transitions), rows_of_history)
-
-
-def dismiss(tx: Connection, created: Sequence[dict[str, object]], reasons: Sequence[str], now: float) -> None:
-    """Insert new dates on which nothing is expected: done, each with one transition."""
-    if not created:
-        return
-    ended = {"state": DONE, "outcome": Outcome.NOT_EXPECTED.value, "waiting": "", "due_at": None}
-    done = {**ended, "ended_at": now, "version": 1}
-    tx.execute(
-        insert(dates), [{**one, **done, "reason": why} for one, why in zip(created, reasons, strict=True)]
-    )
-    step = {"version": 1, "source": PENDING, "target": DONE, "trigger": Trigger.DISMISS.value}
-    history_of = [
-        {"date": one["date"], **step, "reason": why, "actor": "engine", "at": now}
-        for one, why in zip(created, reasons, strict=True)
-    ]
-    tx.execute(insert(transitions), history_of)
 
 
 def readmitted(tx: Connection, pending: Sequence[DateRow]) -> set[dt.date]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from backfilld.daemon.executors.adapter import Job
 from backfilld.state.pipeline.phase import PENDING
-from backfilld.state.store import backfills, dates
+from backfilld.state.store import backfills, schema
 from tests.integration.api_world import OPENER, Api, make_api, refused
 from tests.simulation.fakes import Work
 
@@ -245,7 +245,9 @@ def _fill(api: Api, n: int) -> None:
     span = {"start": first, "end": first, "dates": n, "sources": "all", "created_at": now}
     with api.world.db.write() as tx:
         number = backfills.create(tx, span)
-        dates.create(tx, [_row(first + dt.timedelta(days=i), number, now, i) for i in range(n)])
+        tx.execute(
+            sa.insert(schema.dates), [_row(first + dt.timedelta(days=i), number, now, i) for i in range(n)]
+        )
 
 
 def _row(date: dt.date, number: int, now: float, i: int) -> dict[str, object]:

@@ -3,10 +3,11 @@
 import datetime as dt
 
 import pytest
+import sqlalchemy as sa
 
 from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import backfills, checks, dates, upstream_checks
+from backfilld.state.store import backfills, checks, dates, schema, upstream_checks
 from backfilld.state.store.database import Database
 
 DATE = dt.date(2021, 10, 26)
@@ -23,7 +24,7 @@ def db(state_url):
         request = {"start": DATE, "end": OTHER, "dates": 2, "sources": "all", "created_at": 0.0}
         number = backfills.create(tx, request)
         row = {"state": "phase2", "backfill_id": number, "entered_at": 0.0}
-        dates.create(tx, [{**row, "date": date} for date in (DATE, OTHER)])
+        tx.execute(sa.insert(schema.dates), [{**row, "date": date} for date in (DATE, OTHER)])
         upstream_checks.create(tx, [DATE], ["box", "play"], 0.0)
         checks.save(tx, [result(asked_at=10.0), result(asked_at=10.0, processor="play")])
         checks.set_runnable(tx, [PAIR, (DATE, "play")])

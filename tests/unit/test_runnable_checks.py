@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 
-from backfilld.state.store import backfills, checks, dates, runnable_checks, schema, upstream_checks
+from backfilld.state.store import backfills, checks, runnable_checks, schema, upstream_checks
 from backfilld.state.store.database import Database
 
 DATE, NEXT = dt.date(2021, 10, 26), dt.date(2021, 10, 27)
@@ -23,7 +23,7 @@ def database(state_url):
     with database.write() as tx:
         request = {"start": DATE, "end": NEXT, "dates": 2, "sources": "all", "created_at": 0.0}
         row = {"state": "phase2", "backfill_id": backfills.create(tx, request), "entered_at": 0.0}
-        dates.create(tx, [{**row, "date": date} for date in (DATE, NEXT)])
+        tx.execute(sa.insert(schema.dates), [{**row, "date": date} for date in (DATE, NEXT)])
         upstream_checks.create(tx, [DATE, NEXT], NAMES, 0.0)
     yield database
     database.close()
