@@ -110,6 +110,8 @@ class Service:
         self.commands = Commands(self.context)
         self.enqueuer = Enqueuer(self.context, self.engine.validator)
         self.ready = False
+        self._is_intact = True
+        """Whether the database was intact at the start, and at each backup since."""
         self._stopping = self._ended = False
         self._timers_checked_at = time.monotonic()
         self._scheduler = new_scheduler()
@@ -134,13 +136,12 @@ class Service:
             undo.pop_all()
 
     def _open_state(self) -> None:
-        """As the new leader: check that the database is intact and not lost, and migrate it."""
+        """As the new leader: check that the database is intact and not lost, and migrate it.
+
+        What is damaged while a daemon runs is found before its next backup, so a checksum says enough.
+        """
         refuse_empty_database(self.db, self.settings.state_dir)
-        new = self.db.empty
-        self.db.verify()
-        self.db.upgrade()
-        if not new:
-            self.db.verify_content()
+        self.db.open(trusting_checksum=self.settings.backup_every > 0)
         self._refuse_other_pipeline()
 
     def _refuse_other_pipeline(self) -> None:
@@ -205,8 +206,11 @@ class Service:
             executor.close()
         self._check_processes.close()
         self.warehouse.close()
+        is_intact = self._is_intact and not self.db.lost_file()
         self.db.close()
         if self._ended:
+            if is_intact:
+                self.db.record_checksum()
             self._lock.release()
 
     def wake(self) -> None:
@@ -321,6 +325,9 @@ class Service:
         if self.backups is None or not self.backups.is_due(self.settings.backup_every):
             return
         try:
+            self._is_intact = False  # also while a stop interrupts the check
+            self.db.verify()
+            self._is_intact = True
             log.info("backup: %s", self.backups.create())
             self.backups.prune(self.settings.backup_keep)
         except (DatabaseUnavailable, OSError) as error:

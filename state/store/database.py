@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from backfilld.state.store import postgresql, sqlite
+from backfilld.state.store import file_checksum, postgresql, sqlite
 from backfilld.state.store.errors import DatabaseUnavailable, translate
 from backfilld.state.store.integrity import damaged_schema, damaged_values
 from backfilld.state.store.schema_creation import create_schema
@@ -171,27 +171,46 @@ class Database:
                 )
         return ""
 
+    def open(self, *, trusting_checksum: bool = False) -> None:
+        """Check an SQLite file for damage, and bring the schema to the newest version.
+
+        The check takes some seconds for each 100 MB. With `trusting_checksum` it is left out where the file
+        is bit for bit as `record_checksum` found it.
+
+        Raises:
+            DatabaseUnavailable: it is damaged, or `upgrade` raised it.
+        """
+        intact = not self.sqlite or (trusting_checksum and file_checksum.matches(self.path)) or self.empty
+        if not intact:
+            self._verify_structure()
+        self.upgrade()
+        if not intact:
+            self._verify_content()
+
     def verify(self) -> None:
-        """Check an SQLite database for damage, which takes some seconds per GB.
+        """Check an SQLite database of the newest version for damage, while it is in use.
 
         Raises:
             DatabaseUnavailable: it is damaged.
         """
-        if not self.sqlite:
-            return
+        if self.sqlite:
+            self._verify_structure()
+            self._verify_content()
+
+    def record_checksum(self) -> None:
+        """Record that an SQLite database is intact as it is. Call it after `close`, as its only user."""
+        if self.sqlite:
+            file_checksum.record(self.path)
+
+    def _verify_structure(self) -> None:
+        """Compare every table with its indexes and constraints."""
         with self._failed_statements_as_damage(), self.read() as tx:
             result = tx.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
         if result != "ok":
             raise self._damaged(result)
 
-    def verify_content(self) -> None:
-        """Check schema and values of an SQLite database of the newest version, which `verify` does not.
-
-        Raises:
-            DatabaseUnavailable: it is damaged.
-        """
-        if not self.sqlite:
-            return
+    def _verify_content(self) -> None:
+        """Check schema and values, of which the structure says nothing."""
         with self._failed_statements_as_damage(), self.read() as tx:
             damage = damaged_schema(tx) or damaged_values(tx)
         if damage:

@@ -195,6 +195,19 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+@pytest.fixture(scope="module")
+def closed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same database after an orderly stop: without a log, with a checksum."""
+    folder = tmp_path_factory.mktemp("closed") / "state"
+    shutil.copytree(template, folder)
+    db = Database(f"sqlite:///{folder / 'state.db'}")
+    db.open()
+    db.close()
+    db.record_checksum()
+    assert not (folder / "state.db-wal").exists()
+    return folder
+
+
 def served(folder: Path) -> str:
     """Open the database as a daemon does, move dates, and read everything. Returns why it was refused."""
     db = Database(f"sqlite:///{folder / 'state.db'}")
@@ -202,9 +215,7 @@ def served(folder: Path) -> str:
     (folder / "attempts" / "1.log").touch()
     try:
         refuse_empty_database(db, folder)
-        db.verify()
-        db.upgrade()
-        db.verify_content()
+        db.open(trusting_checksum=True)
     except DatabaseUnavailable as error:
         return str(error)
     finally:
@@ -236,6 +247,49 @@ def test_a_damaged_database_is_refused_with_a_remedy_or_served_whole(
     refusal = served(folder)
     if refusal:
         assert "restore the latest" in refusal or "start afresh" in refusal, (kind, refusal)
+
+
+@pytest.mark.parametrize("number", range(DAMAGES))
+def test_damage_after_an_orderly_stop_is_refused_as_without_a_checksum(
+    closed: Path, tmp_path: Path, number: int
+) -> None:
+    kinds = [kind for name, kind in KINDS.items() if "log" not in name]
+    refusals = []
+    for name in ("with", "without"):
+        folder = tmp_path / name
+        shutil.copytree(closed, folder)
+        kinds[number % len(kinds)](random.Random(number), folder / "state.db")
+        if name == "without":
+            (folder / "state.db.sha256").unlink()
+        refusals.append(served(folder).replace(str(folder), ""))
+    assert refusals[0] == refusals[1]
+
+
+def test_only_a_file_with_its_checksum_and_without_a_log_is_not_checked_again(
+    closed: Path, template: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "state.db"
+    shutil.copy(closed / file.name, file)
+    # Given damage that the checksum includes, as of a file that was damaged while a daemon ran
+    forget("TRIGGER dates_recounted")(random.Random(0), file)
+    db = Database(f"sqlite:///{file}")
+    db.record_checksum()
+    # Then only a start that does not trust the checksum sees it
+    db.open(trusting_checksum=True)
+    db.close()
+    with pytest.raises(DatabaseUnavailable, match="dates_recounted is not as it was made"):
+        db.open()
+    db.close()
+    # And so does every start once there is a log, or another file
+    (tmp_path / "state.db-wal").touch()
+    with pytest.raises(DatabaseUnavailable, match="dates_recounted is not as it was made"):
+        db.open(trusting_checksum=True)
+    db.close()
+    with file.open("ab") as end:
+        end.write(b"\0")
+    with pytest.raises(DatabaseUnavailable, match="dates_recounted is not as it was made"):
+        db.open(trusting_checksum=True)
+    db.close()
 
 
 @pytest.mark.parametrize(("damage", "refusal"), REFUSALS.items())

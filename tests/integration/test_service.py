@@ -2,12 +2,15 @@
 
 import datetime as dt
 import threading
+from dataclasses import replace
 
 import pytest
 
 from backfilld.daemon.service import LATE_TIMERS_SECONDS, Service
 from backfilld.daemon.settings import Settings
 from backfilld.state.records import Actor
+from backfilld.state.store import file_checksum
+from backfilld.state.store.errors import DatabaseUnavailable
 from backfilld.state.store.leader_election import FILE, AlreadyRunning, FileLock, Holder
 
 PIPELINE = """
@@ -24,6 +27,46 @@ def service(tmp_path):
     file = tmp_path / "pipeline.toml"
     file.write_text(PIPELINE)
     return Service(Settings(pipeline=file, state_dir=tmp_path / "state", host="127.0.0.1", port=0))
+
+
+def test_the_database_of_a_daemon_that_was_stopped_in_order_has_a_checksum(service):
+    file = service.settings.state_dir / "state.db"
+    service.start()
+    assert service.stop()
+    assert file_checksum.matches(file)
+    # And it goes with the file, not with its name
+    file.write_bytes(file.read_bytes() + b"\0")
+    assert not file_checksum.matches(file)
+
+
+def test_a_database_that_was_replaced_while_it_was_open_gets_no_checksum(service):
+    service.start()
+    service.health()
+    file = service.settings.state_dir / "state.db"
+    copy = file.with_name("copy")
+    copy.write_bytes(file.read_bytes())
+    copy.replace(file)
+    service.stop()
+    assert not file_checksum.matches(file)
+
+
+def test_a_database_that_was_damaged_while_a_daemon_ran_is_not_backed_up_and_refused_by_the_next_one(service):
+    incidents = []
+    service.subscribe(incidents.append)
+    service.start()
+    # Given damage that does not keep the daemon from running
+    with service.db.write() as tx:
+        tx.exec_driver_sql("DROP TRIGGER dates_recounted")
+    # When its next backup is due
+    service.settings = replace(service.settings, backup_every=1e-9)
+    service._back_up()
+    # Then it says so, and makes no copy
+    assert ["dates_recounted is not as it was made" in incident.text for incident in incidents] == [True]
+    assert not list((service.settings.state_dir / "backups").glob("state-2*.db"))
+    # And it is refused at the next start, although it was closed in order
+    assert service.stop()
+    with pytest.raises(DatabaseUnavailable, match="dates_recounted is not as it was made"):
+        Service(service.settings)
 
 
 def test_a_periodic_job_that_may_still_write_keeps_the_lock(service):
