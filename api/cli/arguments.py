@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from backfilld.api.cli.client import ApiError, Client, Json
 from backfilld.state.pipeline.durations import parse_duration
+
+if TYPE_CHECKING:
+    from backfilld.api.cli.client import Client, Json
 
 COMPLETION_SECONDS = 2.0
 """How long a shell waits for the daemon's answer."""
@@ -138,6 +140,8 @@ class DateOrNumber(click.ParamType[str | int]):
 
 def _query(ctx: click.Context, items: Callable[[Client], Iterable[CompletionItem]]) -> list[CompletionItem]:
     """Completions from the daemon; none if it does not answer, since a shell cannot show an error."""
+    from backfilld.api.cli.client import ApiError, Client  # noqa: PLC0415  reports have no client
+
     try:
         return list(items(Client(ctx.params.get("url"), timeout=COMPLETION_SECONDS)))
     except ApiError:

@@ -23,7 +23,7 @@ class Verb(NamedTuple):
 
 GROUPS: Mapping[str, Mapping[str, Verb]] = {
     "Run": {
-        "preflight": Verb("report:preflight", "Check that a range of dates can start."),
+        "preflight": Verb("preflight:preflight", "Check that a range of dates can start."),
         "serve": Verb("serve:serve", "Run the daemon until SIGTERM."),
         "demo": Verb("demo:demo", "Run a small NBA platform, with three faults."),
     },
