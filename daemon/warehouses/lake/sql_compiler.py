@@ -5,19 +5,18 @@ SQL of the pipeline file stays as it was written, but for its parameters, or is 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import duckdb
 from sqlglot import exp
 
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake.from_bigquery.queries import to_duckdb
 from backfilld.daemon.warehouses.lake.settings import Dialect
+from backfilld.daemon.warehouses.sql import duckdb_parser
 from backfilld.daemon.warehouses.sql.fragment_embedding import (
     named_parameters,
     user_texts,
@@ -82,12 +81,10 @@ def tables_in(text: str) -> frozenset[tuple[str, str]]:
     query = (
         text if re.match(r"\s*(SELECT|WITH|FROM)\b", text, re.IGNORECASE) else f"SELECT 1 WHERE ({text}\n)"
     )
-    with duckdb.connect() as connection:
-        (answer,) = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [query]).fetchall()[0]
-    parsed = json.loads(answer)
-    if parsed["error"]:
-        raise QueryError(str(parsed.get("error_message") or "it is not SQL"))
-    return frozenset(_named(parsed))
+    tree, error = duckdb_parser.parse(query)
+    if error:
+        raise QueryError(error)
+    return frozenset(_named(tree))
 
 
 def _named(node: Any) -> Iterator[tuple[str, str]]:

@@ -6,10 +6,10 @@ What only the warehouse can know is taken: functions of its users, and which tab
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 
-import duckdb
 from sqlglot import exp
+
+from backfilld.daemon.warehouses.sql import duckdb_parser
 
 _POSTGRESQL = frozenset(
     (
@@ -89,18 +89,8 @@ def _is_aggregate(node: exp.Expr, dialect: str) -> bool:
 def _other_aggregates(dialect: str) -> frozenset[str]:
     """Names of aggregates of a dialect that sqlglot may not know."""
     if dialect == "duckdb":
-        return _of_duckdb()
+        return duckdb_parser.aggregates()
     return _POSTGRESQL if dialect == "postgres" else frozenset()
-
-
-@cache
-def _of_duckdb() -> frozenset[str]:
-    with duckdb.connect() as connection:
-        rows = connection.execute(
-            "SELECT function_name FROM duckdb_functions()"
-            " GROUP BY 1 HAVING BOOL_AND(function_type = 'aggregate')"
-        ).fetchall()
-    return frozenset(name for (name,) in rows)
 
 
 def _shown(node: exp.Expr, dialect: str) -> str:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 
-import duckdb
 import sqlglot
 from sqlglot import TokenType, exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, TokenError
 
+from backfilld.daemon.warehouses.sql import duckdb_parser
 from backfilld.daemon.warehouses.sql.aggregate_validation import condition_problem, measure_problem
 from backfilld.daemon.warehouses.sql.fragment_embedding import is_date_parameter, strip_colors
 from backfilld.state.pipeline.sql_parameters import parameter_names
@@ -135,11 +134,10 @@ def _parsed(query: str, dialect: str) -> exp.Expr | str:
 
 def _duckdb_error(query: str) -> str:
     """What DuckDB's own parser says against a query."""
-    (answer,) = _duckdb().execute("SELECT json_serialize_sql($1::VARCHAR)", [query]).fetchall()[0]
-    parsed = json.loads(answer)
-    if parsed["error"]:
-        return str(parsed.get("error_message") or "it is no SQL")
-    return "a parameter such as ? or $1 has no value here" if _has_parameter(parsed) else ""
+    tree, error = duckdb_parser.parse(query)
+    if error:
+        return error
+    return "a parameter such as ? or $1 has no value here" if _has_parameter(tree) else ""
 
 
 def _has_parameter(node: object) -> bool:
@@ -147,13 +145,3 @@ def _has_parameter(node: object) -> bool:
     if isinstance(node, dict):
         return node.get("class") == "PARAMETER" or any(map(_has_parameter, node.values()))
     return isinstance(node, list) and any(map(_has_parameter, node))
-
-
-def _duckdb() -> duckdb.DuckDBPyConnection:
-    """A connection of the caller's own to a database in memory, which is opened once."""
-    return _duckdb_database().cursor()
-
-
-@cache
-def _duckdb_database() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
