@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from backfilld.daemon.events import ForeignWrites
 from backfilld.state.records import Mark
 from tests.acceptance import dbt
 from tests.acceptance.example_platform import ExamplePlatform, faults
+from tests.scratch_duckdb import scratch
 
 QUARTER = ("2024-01-01", "2024-03-31")
 
@@ -78,7 +78,7 @@ def test_the_events_show_each_of_their_faults(example: ExamplePlatform) -> None:
 def users(example: ExamplePlatform) -> set[int]:
     """The users of the sessions that end on 2024-03-12."""
     file = example.folder / "lake/derived/sessions/date=2024-03-12/part-0.parquet"
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         return {user for (user,) in connection.read_parquet(str(file)).project("user_id").fetchall()}
 
 

@@ -22,6 +22,7 @@ from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
 
 from tests.integration.warehouses import DAY, DUCKDB_DATES, LakeHouse, Row, insert, typed
+from tests.scratch_duckdb import scratch
 
 
 class IcebergHouse(LakeHouse):
@@ -44,12 +45,12 @@ class IcebergHouse(LakeHouse):
     def put(
         self, table: str, rows: Sequence[Row], *, by: str | None = "game_date", types: Row | None = None
     ) -> None:
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             insert(connection, "t", rows, typed(rows, types))
             self.append(table, arrow(connection, "t"), by=by)
 
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             connection.execute(f"CREATE TABLE t AS {select.format(dates=DUCKDB_DATES, double='DOUBLE')}")
             self.append(table, arrow(connection, "t"), by=by)
 
@@ -83,7 +84,7 @@ class IcebergHouse(LakeHouse):
         )
 
     def empty_partition(self) -> None:
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             self.make(
                 "nba.box", arrow(connection, f"(SELECT DATE '{DAY}' AS game_date)").schema, by="game_date"
             )
@@ -106,7 +107,7 @@ class IcebergHouse(LakeHouse):
         """Delete the first row of each file of 2024-03-01 by a file of deletes, as Trino and Flink do."""
         table, path = self.table(), self.root / "nba" / "box" / "data" / f"{uuid.uuid4()}-deletes.parquet"
         files = [task.file for task in table.scan("date = '2024-03-01'").plan_files()]
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             names = [file.file_path for file in files]
             connection.execute(
                 "CREATE TABLE t AS SELECT unnest($1::VARCHAR[]) AS file_path, 0::BIGINT AS pos", [names]
@@ -126,7 +127,7 @@ class IcebergHouse(LakeHouse):
         path = Path(old[0].file_path.removeprefix("file://")).with_name(f"{uuid.uuid4()}.parquet")
         paths = ", ".join(f"'{file.file_path.removeprefix('file://')}'" for file in old)
         ids = ", ".join(f"{field.name}: {field.field_id}" for field in table.schema().fields)
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             rows = f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false)"
             connection.execute(f"COPY ({rows}) TO '{path}' (FORMAT parquet, FIELD_IDS {{{ids}}})")
         with table.transaction() as transaction:

@@ -3,11 +3,11 @@
 import datetime as dt
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from tests.integration.api_world import OPENER, make_api
 from tests.integration.command_line import CommandLine
+from tests.scratch_duckdb import scratch
 
 FILE = """
 name = "shop"
@@ -39,7 +39,7 @@ def command(
     (tmp_path / "calendar.csv").write_text("\n".join(["date,shops", *lines]))
     table = tmp_path / "lake" / "shop" / "orders"
     table.mkdir(parents=True)
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         for date, count in shops.items():
             (table / f"date={date}").mkdir()
             rows = f"SELECT n FROM range({20 * count + date.day % 2}) AS r (n)"

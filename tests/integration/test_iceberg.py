@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import pytest
 from pyiceberg.transforms import DayTransform, MonthTransform
 
@@ -26,6 +25,7 @@ from tests.integration.iceberg_tables import (
     rows,
     stamps,
 )
+from tests.scratch_duckdb import scratch
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_days_of_a_time_are_partitions_and_queries_read_the_files_around_them(
 ) -> None:
     # Given a row an hour before each midnight and one at it
     kind = "TIMESTAMPTZ" if instant else "TIMESTAMP"
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         moments = "range(TIMESTAMP '2024-03-01', TIMESTAMP '2024-03-03', INTERVAL 1 HOUR) AS t (m)"
         select = f"SELECT m::{kind} AS at, row_number() OVER ()::BIGINT AS id FROM {moments}"

@@ -7,7 +7,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
@@ -16,6 +15,7 @@ from backfilld.daemon.warehouses.lake.backend import Lake
 from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, LakeHouse
+from tests.scratch_duckdb import scratch
 
 BOX = phase(
     "raw",
@@ -104,7 +104,7 @@ def test_a_partition_that_was_replaced_is_read_anew(house: LakeHouse) -> None:
     before = old.stat()
 
     # When another takes its name and its time
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         connection.execute(f"COPY (SELECT 'c' AS game_id) TO '{partition(house)}/new' (FORMAT parquet)")
     os.replace(partition(house) / "new", old)
     os.utime(old, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -160,7 +160,7 @@ def test_the_partitions_name_says_the_date_whatever_the_file_says(house: LakeHou
     # Given a file whose own date column is a text of another date
     wrong = partition(house, DAY + dt.timedelta(days=1))
     wrong.mkdir()
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         rows = "SELECT '1999-01-01' AS game_date, 'x' AS game_id"
         connection.execute(f"COPY ({rows}) TO '{wrong}/part-0.parquet' (FORMAT parquet)")
 

@@ -17,6 +17,7 @@ from backfilld.state.rules.judge import judge
 from tests.factories import Table as Keys
 from tests.factories import about, day, expectation, phase, pipeline, processor
 from tests.integration.warehouses import LakeHouse
+from tests.scratch_duckdb import scratch
 
 DAY, NEXT, LAST = (dt.date(2024, 3, day) for day in (1, 2, 3))
 PLAIN = phase("raw", processor("box", date_column="date"))
@@ -45,7 +46,7 @@ def write(lake_house: LakeHouse) -> Callable[..., Path]:
     def written(name: str, select: str = "n AS id", rows: int = 2) -> Path:
         path = lake_house.root / "nba" / "box" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             connection.execute(
                 f"COPY (SELECT {select} FROM range({rows}) AS r (n)) TO '{path}' (FORMAT parquet)"
             )

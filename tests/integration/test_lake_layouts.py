@@ -20,6 +20,7 @@ from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
 from tests.factories import Table as Keys
 from tests.factories import phase, processor
 from tests.integration.warehouses import LakeHouse
+from tests.scratch_duckdb import scratch
 
 DAY, NEXT = dt.date(2024, 3, 1), dt.date(2024, 3, 2)
 BOX = phase(
@@ -39,7 +40,7 @@ def write(lake_house: LakeHouse) -> Callable[..., Path]:
     def written(name: str, rows: int = 1, select: str = "n + 1 AS id, 'x' AS s") -> Path:
         path = lake_house.root / "nba" / "box" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             query = f"SELECT {select} FROM range({rows}) AS r (n)"
             connection.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
         return path

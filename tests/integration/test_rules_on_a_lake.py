@@ -2,7 +2,6 @@
 
 import datetime as dt
 
-import duckdb
 import pytest
 
 from backfilld.daemon.preflight.context import PreflightContext
@@ -12,6 +11,7 @@ from backfilld.daemon.warehouses.sql import offending_queries
 from tests.conformance.builders import NEXT, box, rows
 from tests.factories import NOW
 from tests.integration.warehouses import DAY, LakeHouse
+from tests.scratch_duckdb import scratch
 
 KEYS = {"columns": ["game_id"], "from": "nba.ref"}
 
@@ -53,7 +53,7 @@ def test_one_drifted_file_of_keys_makes_its_own_date_unknown_and_is_named(lake_h
     lake_house.put("nba.box", [row for date in dates for row in rows(2, date=date)])
     lake_house.put("nba.ref", [row for date in dates for row in rows(2, date=date, open=1)])
     (file,) = (lake_house.root / "nba" / "ref" / f"game_date={NEXT}").iterdir()
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         connection.execute(f"COPY (SELECT 'g0' AS game_id, 'yes' AS open) TO '{file}' (FORMAT parquet)")
 
     # When

@@ -19,6 +19,7 @@ from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests import factories
+from tests.scratch_duckdb import scratch
 from tests.timeouts import PATIENCE
 
 DAY = dt.date(2021, 10, 26)
@@ -107,7 +108,7 @@ class LakeHouse(Recorded):
     ) -> None:
         known = typed(rows, types)
         known.setdefault("loaded_by", "STRING")  # a file needs a column beside the partition's
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             insert(connection, "t", rows, known)
             self._write(connection, "t", table, by)
 
@@ -118,7 +119,7 @@ class LakeHouse(Recorded):
             written.replace(file)
 
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             connection.execute(f"CREATE TABLE t AS {select.format(dates=DUCKDB_DATES, double='DOUBLE')}")
             self._write(connection, "t", table, by)
 
@@ -136,7 +137,7 @@ class LakeHouse(Recorded):
     def empty_partition(self) -> None:
         directory = self.root / "nba" / "box" / f"game_date={DAY}"
         directory.mkdir(parents=True)
-        with duckdb.connect() as connection:
+        with scratch() as connection:
             connection.execute(
                 f"COPY (SELECT 1 AS x LIMIT 0) TO '{directory}/part-0.parquet' (FORMAT parquet)"
             )

@@ -6,8 +6,6 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable
 
-import duckdb
-
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import Preflight, preflight
 from backfilld.daemon.reports.validation import ProcessorReport, Validation, validation
@@ -16,6 +14,7 @@ from backfilld.state.rules.judge import Judgement, judge
 from tests.checkout import END, NBA, START, Checkout, Tables
 from tests.factories import NOW, about, run, seen
 from tests.fake_warehouse import FakeWarehouse
+from tests.scratch_duckdb import scratch
 from tests.simulation.world import Work, World
 
 PIPELINE = load_pipeline(NBA)
@@ -54,7 +53,7 @@ def players(*groups: tuple[int, str, str]) -> Evidence:
         f"SELECT FALSE AS is_dnp, {minutes} AS minutes_played, {usage} AS usage_rate FROM range({count})"
         for count, minutes, usage in groups
     )
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         query = f"SELECT count(*), count(*) FILTER (WHERE {quality.where}) FROM ({table})"
         ((rows, passing),) = connection.execute(query).fetchall()
     return seen(rows=rows, distinct={"game_id": 8}, passing_rows=passing, closed=run())
