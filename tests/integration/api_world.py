@@ -23,6 +23,7 @@ from backfilld.daemon.warehouses.adapter import Wanted
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor
 from tests.integration.compiled_rules import share_compiled_rules
+from tests.integration.compiled_templates import COMPILED_TEMPLATES
 from tests.simulation.fakes import SimWarehouse
 from tests.simulation.world import World
 
@@ -100,6 +101,7 @@ class Api:
         self.metrics = Metrics()
         share_compiled_rules()
         self.app: Flask = create_app(self.behind, self.metrics)
+        self.app.jinja_env.bytecode_cache = COMPILED_TEMPLATES
         self.client: FlaskClient = self.app.test_client()
 
     def get(self, path: str, **keys: Any) -> Any:
