@@ -1,4 +1,4 @@
-"""The page's templates, compiled once for all apps of a process: it takes most of the time of a first page."""
+"""The templates of the page, compiled once for all apps of a process: it takes most of the time of a page."""
 
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
