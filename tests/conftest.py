@@ -17,10 +17,10 @@ PACKAGED = frozenset({"chromium", "postgresql_server"})
 """Fixtures whose servers come from Debian packages."""
 COSTLY = frozenset({"cluster", "every_case", "filled", "opened", "sizes", "wheel"})
 """Fixtures of a module that take seconds: tests that share one run in the same worker."""
-SHARED = {"calm": "dask", "chromium": "chromium"}
+SHARED = {"bigquery_endpoint": "bigquery", "calm": "dask", "chromium": "chromium"}
 """Fixtures of more than a module, and the group of tests that share one: each worker would start its own."""
 BIGQUERY_FOLDERS = frozenset({"acceptance", "conformance", "integration"})
-"""Their tests of BigQuery share one emulator in one worker: each takes seconds to start and to fill."""
+"""Their tests with BigQuery in the name ask for its emulator by a parameter: they share one in one worker."""
 BETWEEN = 25
 """How many other tests come between two of the long ones, so that the long ones begin before the unit tests.
 

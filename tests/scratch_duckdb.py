@@ -1,9 +1,10 @@
-"""DuckDB for a test's own statements: to open a database takes longer than most of them."""
+"""DuckDB for a test's own statements: to start one takes longer than most of them."""
 
 import functools
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import duckdb
 
@@ -11,11 +12,11 @@ _numbers = itertools.count()
 
 
 @contextmanager
-def scratch() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to an empty database in memory, which is gone afterwards."""
-    name = f"scratch_{next(_numbers)}"
+def scratch(file: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a file under its own name, or to an empty database in memory; closed afterwards."""
+    name = file.stem if file else f"scratch_{next(_numbers)}"
     with _instance().cursor() as connection:
-        connection.execute(f"ATTACH ':memory:' AS {name}; USE {name}")
+        connection.execute(f"ATTACH '{file or ':memory:'}' AS {name}; USE {name}")
         try:
             yield connection
         finally:

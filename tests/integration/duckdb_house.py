@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests import factories
 from tests.integration.warehouses import DAY, DUCKDB_DATES, Recorded, Row, insert, typed
+from tests.scratch_duckdb import scratch
 
 
 class DuckDBHouse(Recorded):
@@ -25,7 +24,7 @@ class DuckDBHouse(Recorded):
     def put(
         self, table: str, rows: Sequence[Row], *, by: str | None = "game_date", types: Row | None = None
     ) -> None:
-        with duckdb.connect(str(self.file)) as connection:
+        with scratch(self.file) as connection:
             insert(connection, table, rows, typed(rows, types))
 
     def fill(self, table: str, select: str, *, by: str = "game_date") -> None:
@@ -51,5 +50,5 @@ class DuckDBHouse(Recorded):
 
     def run(self, statement: str) -> list[tuple[Any, ...]]:
         """The answer of a statement of a writer that opens the file and closes it."""
-        with duckdb.connect(str(self.file)) as connection:
+        with scratch(self.file) as connection:
             return connection.execute(statement).fetchall()
