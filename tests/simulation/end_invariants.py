@@ -118,5 +118,6 @@ def _force_stale_without_job(sim: Simulation) -> int:
     )
     chosen = sorted({day_of(row["date"]) for row in stale if row["processor"] in first})
     for date in chosen:
+        sim.invariants.truth.asking("enqueue", {"force": True})
         enqueue(sim, date, date, force=True)
     return len(chosen)
