@@ -7,44 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.escapes import ESCAPES, STAYS, script
 from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.local_jobs import local_driver
 from tests.integration.real_jobs import lives, until
-
-STAYS = """echo $$ >"$D/child.new"; mv "$D/child.new" "$D/child"; exec sleep 300"""
-DAEMON = """
-import os, sys
-if os.fork():
-    os._exit(0)
-os.setsid()
-if os.fork():
-    os._exit(0)
-os.chdir("/")
-os.closerange(0, 1024)
-for _ in range(3):
-    os.open("/dev/null", os.O_RDWR)
-"""
-NOT_DUMPABLE = """
-import ctypes
-ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
-"""
-ESCAPES = {
-    "another session": "setsid sh -c '{stays}' &",
-    "no environment": "env -i D=$D PATH=$PATH sh -c '{stays}' &",
-    "another session and no environment": "setsid env -i D=$D PATH=$PATH sh -c '{stays}' &",
-    "a double fork": "(setsid env -i D=$D PATH=$PATH sh -c '{stays}' &) &",
-    "closed files": "setsid env -i D=$D PATH=$PATH sh -c '{stays}' </dev/null >/dev/null 2>&1 &",
-    "a daemon": "env -i D=$D PATH=$PATH {python} -c '{daemon}{stay_python}' &",
-    "no signal but KILL": "nohup setsid env -i D=$D PATH=$PATH sh -c 'trap \"\" HUP INT TERM; {stays}' &",
-    "hidden from /proc": "env -i D=$D PATH=$PATH {python} -c '{not_dumpable}{daemon}{stay_python}' &",
-}
-STAY_PYTHON = """
-import time
-with open(os.environ["D"] + "/child.new", "w") as file:
-    print(os.getpid(), file=file)
-os.rename(os.environ["D"] + "/child.new", os.environ["D"] + "/child")
-time.sleep(300)
-"""
 
 
 @pytest.fixture
@@ -52,11 +18,6 @@ def driver(tmp_path: Path) -> Iterator[ExecutorDriver]:
     driver = local_driver(tmp_path / "attempts", tmp_path)
     yield driver
     driver.stop_all()
-
-
-def script(escape: str) -> str:
-    quoted = {"stays": STAYS, "daemon": DAEMON, "stay_python": STAY_PYTHON, "not_dumpable": NOT_DUMPABLE}
-    return f"D=$PWD; export D; {ESCAPES[escape].format(python=sys.executable, **quoted)}"
 
 
 @pytest.mark.parametrize("escape", ESCAPES)
