@@ -155,6 +155,17 @@ def stale_input_of_a_new_date() -> Scenario:
     return replace(world, games={OPENER: 1, OPENER + DAY: 1})
 
 
+def two_ranges_of_a_week_and_one_attempt_a_day() -> Scenario:
+    """A date within a week is complete, so that two attempts take the others; one of them may start a day."""
+    weekly = processor("totals", period="week", command=["true", "{start}", "{end}"], writers=2)
+    world = _world(
+        _file(phase("raw", processor("box")), phase("weeks", {**weekly, "daily_attempts": 1})),
+        events=(_event(1.0, "enqueue", start=OPENER, end=OPENER + 2 * DAY),),
+        initial_rows=(InitialRows(processor="totals", date=OPENER + DAY, share=1.0),),
+    )
+    return replace(world, games={OPENER + n * DAY: 1 for n in range(3)})
+
+
 def stale_dates_are_retried() -> Scenario:
     """What is stale of two dates is computed again, beside sources that are complete."""
     world = stale_input_of_a_new_date()

@@ -73,8 +73,24 @@ class PeriodInvariants:
                 continue
             check = self._invariants.checks.get((str(other), processor.name))
             settled = check is not None and (check["satisfied"] or check["runnable"] or _passes(check))
-            if not settled and (tried or check is None or not check["attempt_count"]):
+            if settled or self._was_held_just_now(str(other), processor):
+                continue
+            if tried or check is None or not check["attempt_count"]:
                 yield str(other)
+
+    def _was_held_just_now(self, date: str, processor: Processor) -> bool:
+        """Whether this commit held a processor or its table, and nothing else keeps a date of it back.
+
+        The attempt of one range of a period may be the last of its quota day: another range waits for the
+        next one.
+        """
+        row = self._invariants.dates.get(date)
+        before = [(hold["kind"], hold["key"]) for hold in self._invariants.held]
+        new = [h for h in self._invariants.placed if (h["kind"], h["key"]) not in before]
+        if row is None or not any(hold["key"] in (processor.name, processor.table) for hold in new):
+            return False
+        in_state = row["state"] == self._sim.pipeline.stage_of[processor.name].name
+        return in_state and next(self._invariants.needs.missing(date, processor), None) is None
 
     def _of_period(self, processor: Processor, date: str) -> Iterator[Row]:
         for other in period_dates(processor, day_of(date)):

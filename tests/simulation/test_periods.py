@@ -11,7 +11,7 @@ from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.records import Sources
 from backfilld.state.store import backfills
 from tests.factories import phase, pipeline, processor
-from tests.simulation import harder
+from tests.simulation import directed, harder
 from tests.simulation.fakes import Work
 from tests.simulation.quiescence_invariants import Violation
 from tests.simulation.run import Simulator
@@ -320,5 +320,21 @@ def test_an_attempt_that_starts_before_its_period_is_ready_is_found_in_a_random_
     rule = periods.period_status
     monkeypatch.setattr(periods, "period_status", lambda *args: replace(rule(*args), waits_for=()))
     error = simulator.simulate(scenario)[1]
+    assert isinstance(error, Violation)
+    assert error.rule == "a period is whole"
+
+
+def test_the_second_range_of_a_week_waits_for_the_next_quota_day():
+    sim, error = Simulator().simulate(directed.two_ranges_of_a_week_and_one_attempt_a_day())
+    assert error is None
+    first, second, *_ = (job for job in sim.launches if job.processor == "totals")
+    assert (first.dates, second.dates) == ([directed.OPENER], [directed.OPENER + 2 * DAY])
+    assert second.started - first.started > 3600
+
+
+def test_a_range_that_starts_before_the_rest_of_its_week_is_ready_is_found(monkeypatch):
+    rule = periods.period_status
+    monkeypatch.setattr(periods, "period_status", lambda *args: replace(rule(*args), waits_for=()))
+    _, error = Simulator().simulate(directed.two_ranges_of_a_week_and_one_attempt_a_day())
     assert isinstance(error, Violation)
     assert error.rule == "a period is whole"
