@@ -13,7 +13,6 @@ from backfilld.daemon.engine.periods import (
     key_title,
     period_key,
     read_status,
-    with_period,
     without_live_date,
 )
 from backfilld.state.formatting import format_date_ranges
@@ -33,7 +32,7 @@ def with_cut_periods(
 
     `newer_counts` is what the calendar counts now, where that is not stored.
     """
-    processors = [p for p in with_period(context.pipeline) if selection is None or p.name in selection]
+    processors = [p for p in context.pipeline.with_period if selection is None or p.name in selection]
     requested = {detail.date for detail in details}
     reasons: dict[PeriodKey, str] = {}
 

@@ -41,11 +41,6 @@ PeriodKey = tuple[str, dt.date, dt.date]
 _STORED_ONLY: CountsByDate = MappingProxyType({})
 
 
-def with_period(pipeline: Pipeline) -> list[Processor]:
-    """The processors of which one attempt takes a whole period."""
-    return [processor for processor in pipeline.processors.values() if processor.attempt_period]
-
-
 def period_key(processor: Processor, date: dt.date) -> PeriodKey:
     """The period of a date; the date alone for a processor without periods."""
     bounds = period_bounds(processor.attempt_period, date) if processor.attempt_period else (date, date)
@@ -155,7 +150,7 @@ def settle_pass(
     start with their period.
     """
     pipeline = context.pipeline
-    if not with_period(pipeline):
+    if not pipeline.with_period:
         return
     checks.set_runnable(tx, ready, Runnable.WITH_PERIOD)
     here = [
@@ -259,14 +254,14 @@ def wake(tx: Transaction, context: EngineContext, satisfied: Iterable[Pair]) -> 
 
 def wake_all(tx: Transaction, context: EngineContext) -> None:
     """Make all dates due that wait for the rest of a period: the calendar may expect other dates now."""
-    for processor in with_period(context.pipeline):
+    for processor in context.pipeline.with_period:
         found = period_checks.awaiting(tx, processor.name, dt.date.min, dt.date.max)
         dates.make_dates_due(tx, found, dates.IMMEDIATELY)
 
 
 def calendar_bounds(pipeline: Pipeline, date: dt.date) -> tuple[dt.date, dt.date]:
     """The first and the last date whose calendar says which dates belong to the periods of a date."""
-    keys = [period_key(processor, date) for processor in with_period(pipeline)]
+    keys = [period_key(processor, date) for processor in pipeline.with_period]
     return min([date, *(first for _, first, _ in keys)]), max([date, *(last for _, _, last in keys)])
 
 
@@ -274,7 +269,7 @@ def create_checks(tx: Transaction, context: EngineContext, admitted: Iterable[dt
     """Create checks for the other dates of the periods of admitted dates, where they were never enqueued."""
     now, pipeline = context.now(), context.pipeline
     admitted_dates = list(admitted)
-    for processor in with_period(pipeline):
+    for processor in pipeline.with_period:
         for key in dict.fromkeys(period_key(processor, date) for date in admitted_dates):
             name, first, last = key
             names = with_references(pipeline, [name])
@@ -307,7 +302,7 @@ def orphaned(tx: Transaction, context: EngineContext) -> list[Pair]:
 
 
 def _waiting_periods(tx: Transaction, pipeline: Pipeline) -> Iterator[PeriodKey]:
-    for processor in with_period(pipeline):
+    for processor in pipeline.with_period:
         after = dt.date.min
         while date := period_checks.first_awaiting(tx, processor.name, after):
             key = period_key(processor, date)

@@ -6,7 +6,7 @@ That of everything comes from kept counts and the latest ends: its cost does not
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -244,13 +244,16 @@ def _processors(
     pipeline: Pipeline, counts: Sequence[CheckCount], without: Mapping[str, int]
 ) -> tuple[ProcessorProgress, ...]:
     """A date has checks since its admission; each pending date without one counts as one more."""
+    by_name: dict[str, list[CheckCount]] = defaultdict(list)
+    for count in counts:
+        by_name[count.processor].append(count)
     return tuple(
         ProcessorProgress(
             name=name,
             phase=pipeline.stage_of[name].phase.name,
-            satisfied=sum(c.n for c in counts if c.processor == name and c.satisfied),
-            total=sum(c.n for c in counts if c.processor == name) + without[name],
-            verdicts=_sums((c.verdict, c.n) for c in counts if c.processor == name),
+            satisfied=sum(c.n for c in by_name[name] if c.satisfied),
+            total=sum(c.n for c in by_name[name]) + without[name],
+            verdicts=_sums((c.verdict, c.n) for c in by_name[name]),
         )
         for name in pipeline.processors
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.date_owners import read_owners
-from backfilld.daemon.engine.periods import period_key, with_period
+from backfilld.daemon.engine.periods import period_key
 from backfilld.daemon.engine.selected_processors import selected_now
 from backfilld.state.records import DateRow
 from backfilld.state.rules.dates_between import dates_between
@@ -64,7 +64,7 @@ class UnselectedCauses:
         periods = [
             {
                 period_key(p, date)
-                for p in with_period(pipeline)
+                for p in pipeline.with_period
                 if p.name in of_one.names
                 for date in of_one.rows
             }

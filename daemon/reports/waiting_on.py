@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import checks_in_pool, in_pool
 from backfilld.daemon.reports.causes import CauseReader
-from backfilld.state.formatting import format_utc
+from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow, Runnable
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.store import attempts, check_command_runs, checks, holds
+from backfilld.state.store import attempts, check_command_runs, holds, runnable_checks
 from backfilld.state.store.database import Transaction
 
+_NAMED = 10
+"""How many processors a sentence names before it counts the rest."""
 _STOPPED_BY_PAUSE = (
     WaitReason.SLOT,
     WaitReason.PAUSED,
@@ -39,6 +41,7 @@ class WaitContext:
     running: Sequence[AttemptRow]
     holds: Sequence[HoldRow]
     checks: Mapping[dt.date, Mapping[str, CheckRow]]
+    """Those that are under way: no sentence is about the others."""
     check_runs: Collection[Pair]
     """The check commands that run."""
     causes: CauseReader
@@ -59,7 +62,7 @@ def waiting_on(tx: Transaction, context: EngineContext, rows: Sequence[DateRow])
         running=attempts.running(tx),
         holds=active_holds,
         causes=CauseReader(tx, context, active_holds, live),
-        checks=checks.for_dates(tx, [row.date for row in live]),
+        checks=runnable_checks.under_way(tx, [row.date for row in live]),
         check_runs=check_command_runs.running(tx, context.pipeline.check_commands),
     )
     return {row.date: _sentence(wait_context, row) for row in live}
@@ -101,7 +104,8 @@ def _query(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) 
     stage = context.engine.pipeline.stage.get(row.state)
     names = [p.name for p in stage.processors] if stage else []
     queried = [name for name in names if name in by_name and by_name[name].query_due_at]
-    return f"the warehouse's answer about {', '.join(queried)}" if queried else "the warehouse's answer"
+    about = f" about {join_truncated(queried, _NAMED)}" if queried else ""
+    return f"the warehouse's answer{about}"
 
 
 def _warehouse_hold(context: WaitContext) -> str:
@@ -141,7 +145,8 @@ def _slot(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -
     writer = next((a for a in context.running if a.output == first.table), None)
     if writer is not None:
         return f"a writer of {first.table}{_runs(writer)}"
-    return f"a slot for {', '.join(runnable)}: {len(context.running)} of {pipeline.jobs.slots} are taken"
+    names = join_truncated(runnable, _NAMED)
+    return f"a slot for {names}: {len(context.running)} of {pipeline.jobs.slots} are taken"
 
 
 def _pool_slot(context: WaitContext, processor: Processor) -> str:

@@ -130,6 +130,11 @@ class Pipeline(StrictModel):
         return {p.name: p for phase in self.phase for p in phase.processor}
 
     @cached_property
+    def with_period(self) -> tuple[Processor, ...]:
+        """The processors of which one attempt takes a whole period."""
+        return tuple(p for p in self.processors.values() if p.attempt_period)
+
+    @cached_property
     def references(self) -> Mapping[str, str]:
         """The processor that each processor with a ratio, or keys of another one, is compared with."""
         return {name: of for name, p in self.processors.items() if (of := p.expect.reference)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator
 
 from backfilld.state.pipeline.name_checks import processor_key
@@ -14,20 +15,23 @@ from backfilld.state.rules.expectations.rule import RowBound
 
 def shared_table_warnings(pipeline: Pipeline) -> Iterator[str]:
     """One line for each processor that is complete by the rows of one before it."""
-    for first, second in itertools.combinations(pipeline.processors.values(), 2):
-        if (
-            first.table == second.table
-            and _same_days(first, second)
-            and not _replaces(first, second)
-            and not _is_distinguished(second, first)
-        ):
-            where = processor_key(pipeline.stage_of[second.name].phase, second)
-            yield (
-                f"{where}.table: {second.table} is also the output of '{first.name}', and no rule"
-                f" distinguishes their rows: '{second.name}' is complete, and its job does not run, where"
-                f" those of '{first.name}' suffice; name its own table, or state a rule that only its own"
-                " rows satisfy, such as expect.filled"
-            )
+    by_table: dict[str, list[Processor]] = defaultdict(list)
+    for processor in pipeline.processors.values():
+        by_table[processor.table].append(processor)
+    for sharing in by_table.values():
+        for first, second in itertools.combinations(sharing, 2):
+            if (
+                _same_days(first, second)
+                and not _replaces(first, second)
+                and not _is_distinguished(second, first)
+            ):
+                where = processor_key(pipeline.stage_of[second.name].phase, second)
+                yield (
+                    f"{where}.table: {second.table} is also the output of '{first.name}', and no rule"
+                    f" distinguishes their rows: '{second.name}' is complete, and its job does not run, where"
+                    f" those of '{first.name}' suffice; name its own table, or state a rule that only its own"
+                    " rows satisfy, such as expect.filled"
+                )
 
 
 def _same_days(first: Processor, second: Processor) -> bool:

@@ -7,12 +7,14 @@ from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import CompoundSelect, Connection, bindparam, func, select, union_all
+from sqlalchemy import CompoundSelect, Connection, bindparam, func, or_, select, union_all
 
+from backfilld.state.records import CheckRow
 from backfilld.state.rules.verdict import Verdict
+from backfilld.state.store import row_mappers
 from backfilld.state.store.index_conditions import IS_RUNNABLE
 from backfilld.state.store.schema import checks, dates
-from backfilld.state.store.statements import chunked, fetch
+from backfilld.state.store.statements import chunked, fetch, select_by_dates
 
 
 class RunnableCheck(NamedTuple):
@@ -29,6 +31,7 @@ class RunnableCheck(NamedTuple):
 _FIRST = select(func.min(checks.c.processor).label("name")).where(IS_RUNNABLE).cte(recursive=True)
 _NEXT = select(func.min(checks.c.processor)).where(IS_RUNNABLE, checks.c.processor > _FIRST.c.name)
 _NAMES = _FIRST.union_all(select(_NEXT.scalar_subquery()).where(_FIRST.c.name.is_not(None)))
+_IS_UNDER_WAY = or_(checks.c.attempt_id.is_not(None), IS_RUNNABLE, checks.c.query_due_at.is_not(None))
 _PROCESSORS = select(_NAMES.c.name).where(_NAMES.c.name.is_not(None))
 
 
@@ -96,3 +99,15 @@ def complete_before(tx: Connection, wanted: Collection[dt.date], before: float) 
     """
     values = {"_dates": sorted(wanted), "_before": before}
     return [(row.date, row.processor) for row in fetch(tx, _COMPLETE_BEFORE, values)] if wanted else []
+
+
+def under_way(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
+    """The checks of some dates that a query is due for, that may start or whose attempt runs.
+
+    By date and processor.
+    """
+    found: dict[dt.date, dict[str, CheckRow]] = {date: {} for date in wanted}
+    for row in select_by_dates(tx, checks, found, _IS_UNDER_WAY):
+        if row.date in found:
+            found[row.date][row.processor] = row_mappers.check(row)
+    return found

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from backfilld.daemon.engine.periods import key_title, period_key, with_period
+from backfilld.daemon.engine.periods import key_title, period_key
 from backfilld.daemon.reports.plan.estimates import Price, cost, wall_clock
 from backfilld.daemon.reports.plan.models import (
     Cost,
@@ -170,7 +170,7 @@ def _needs(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> Iterator[W
 
 def _cut_periods(pipeline: Pipeline, snapshot: Snapshot, window: Window) -> Iterator[CutPeriod]:
     """The periods that the window does not hold as a whole, and that have an output to compute."""
-    for processor in with_period(pipeline):
+    for processor in pipeline.with_period:
         missing = [
             date
             for date in _expected(snapshot, *window)
