@@ -56,9 +56,7 @@ def counts(tx: Transaction, context: EngineContext) -> dict[str, int]:
 def _stuck_on(tx: Transaction, context: EngineContext, backfill: BackfillRow) -> str | None:
     number = backfill.id
     active_holds = holds.all_holds(tx)
-    waits = backfills.waits(tx, number)
-    by_hold = held_by_operator(active_holds)
-    if not set(waits) <= {*_MAY_LAST, *by_hold}:
+    if not backfills.waits_only_for(tx, number, {*_MAY_LAST, *held_by_operator(active_holds)}):
         return None
     rows = dates.wanted_by(tx, number)
     found = []

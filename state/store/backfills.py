@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, insert, or_, select, update
@@ -155,12 +155,11 @@ def status(tx: Connection, row: BackfillRow) -> str:
     return "active"
 
 
-def waits(tx: Connection, number: int) -> set[str]:
-    """What the live dates of a backfill wait for."""
-    here = (backfill_dates.c.backfill_id == number, IS_WANTED)
+def waits_only_for(tx: Connection, number: int, reasons: Collection[str]) -> bool:
+    """Whether each of the live dates of a backfill waits for one of some reasons."""
+    here = (backfill_dates.c.backfill_id == number, IS_WANTED, dates.c.waiting.not_in(reasons))
     joined = backfill_dates.join(dates, dates.c.date == backfill_dates.c.date)
-    query = select(dates.c.waiting).select_from(joined).where(*here).distinct()
-    return set(tx.scalars(query))
+    return tx.execute(select(dates.c.date).select_from(joined).where(*here).limit(1)).first() is None
 
 
 def unended(tx: Connection, scope: DateScope = ALL_DATES) -> list[BackfillRow]:
