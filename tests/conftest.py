@@ -1,9 +1,11 @@
 """What all tests share: how far property tests look; servers and a browser for each worker."""
 
 import gc
+import itertools
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,20 +13,22 @@ from playwright.sync_api import Browser
 
 from tests import browser, postgresql
 from tests.integration import emulator
+from tests.scheduler import ByModule
 from tests.simulation import seeds
 
 PACKAGED = frozenset({"chromium", "postgresql_server"})
 """Fixtures whose servers come from Debian packages."""
-COSTLY = frozenset({"cluster", "every_case", "filled", "opened", "sizes", "wheel"})
-"""Fixtures of a module that take seconds: tests that share one run in the same worker."""
 SHARED = {"bigquery_endpoint": "bigquery", "calm": "dask", "chromium": "chromium"}
-"""Fixtures of more than a module, and the group of tests that share one: each worker would start its own."""
+"""Fixtures of more than a module, and the group of tests that share one: each worker would start its own.
+
+Other tests are together with those of their module.
+"""
 BIGQUERY_FOLDERS = frozenset({"acceptance", "conformance", "integration"})
 """Their tests with BigQuery in the name ask for its emulator by a parameter: they share one in one worker."""
-BETWEEN = 25
-"""How many other tests come between two of the long ones, so that the long ones begin before the unit tests.
+BETWEEN = 3
+"""How many other modules come between two with long tests, so that those begin before the unit tests.
 
-Those are last, short and many: no processor is idle while the last long test ends.
+The unit tests are last, short and many: no processor is idle while the last long test ends.
 """
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.packages)
 
@@ -61,23 +65,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("bigquery"))
         elif shared := fixtures & SHARED.keys():
             item.add_marker(pytest.mark.xdist_group(SHARED[min(shared)]))
-        elif COSTLY & fixtures:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     if items and getattr(items[0].config.option, "loadgroup", False):
         items[:] = interleaved(items)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """Share the tests by module, where groups have an effect."""
+    return ByModule(config, log) if config.getoption("dist") == "loadgroup" else None
+
+
 def interleaved(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """The tests in the order in which workers take them: long ones among the others.
+    """The tests in the order in which workers take their modules: long ones among the others.
 
     The tests of real daemons wait most of their time, and the others compute: side by side they keep all
     processors busy.
     """
-    long = [item for item in items if item.path.parent.name == "acceptance"]
-    others = [item for item in items if item.path.parent.name != "acceptance"]
+    modules = [list(tests) for _, tests in itertools.groupby(items, key=lambda item: item.path)]
+    long = [tests for tests in modules if tests[0].path.parent.name == "acceptance"]
+    others = [tests for tests in modules if tests[0].path.parent.name != "acceptance"]
     for start in range(0, max(len(others), len(long) * BETWEEN), BETWEEN):
-        yield from long[start // BETWEEN : start // BETWEEN + 1]
-        yield from others[start : start + BETWEEN]
+        for tests in (*long[start // BETWEEN : start // BETWEEN + 1], *others[start : start + BETWEEN]):
+            yield from tests
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -160,7 +160,6 @@ def _loads(name: str) -> list[str]:
     return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
 
 
-@pytest.mark.xdist_group("imports")
 def test_no_module_imports_itself_through_others() -> None:
     assert cycle(ROOT) == []
 
@@ -189,7 +188,6 @@ def test_an_import_cycle_is_found(tmp_path: Path, files: dict[str, str]) -> None
     assert cycle(tmp_path)
 
 
-@pytest.mark.xdist_group("imports")
 def test_nobody_imports_what_is_not_for_him() -> None:
     assert complaints(ROOT) == []
 
