@@ -17,6 +17,7 @@ from backfilld.demo import job, run_log
 from backfilld.demo import lake as lakes
 from backfilld.demo.processors import BOOTSTRAP_DAYS, PROCESSORS
 from backfilld.state.store.database import Database
+from tests.scratch_duckdb import scratch
 
 CLOCK_SLACK = 0.5
 """Seconds by which a file's time may lag behind a clock reading: the kernel stamps files by its ticks."""
@@ -48,7 +49,7 @@ def wrong_partitions(lake: Path, dates: Sequence[dt.date]) -> list[str]:
 
 def _differing(lake: Path, name: str, date: dt.date) -> int:
     folder = lakes.processor_partition(lake, name, date)
-    with lakes.connect() as connection:
+    with scratch() as connection:
         right = job.rows_of(lake, PROCESSORS[name], date, connection)
         files = [str(file) for file in folder.glob("*.parquet")]
         if not files:

@@ -12,6 +12,7 @@ from backfilld.demo import lake as lakes
 from backfilld.demo.processors import PROCESSORS
 from backfilld.state.rules.verdict import Verdict
 from tests.integration.demo_platform import DAY, GAMES, PIPELINE, Platform, Run, season_day
+from tests.scratch_duckdb import scratch
 
 BOOTSTRAP_DAY = date(2021, 10, 20)
 THANKSGIVING = date(2021, 11, 25)
@@ -95,7 +96,7 @@ def test_dates_all_over_the_calendar_can_be_filled(tmp_path: Path) -> None:
     for day in days:
         for name in ORDER:
             if not PIPELINE.bypassed(PIPELINE.stage_of[name], season_day(day)):
-                with lakes.connect() as connection:
+                with scratch() as connection:
                     rows = job.rows_of(platform.lake, PROCESSORS[name], day, connection)
                     lakes.write_partition(rows, lakes.processor_partition(platform.lake, name, day))
                 assert platform.verdict(name, day) is Verdict.COMPLETE, f"{name} on {day}"
