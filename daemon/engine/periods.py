@@ -283,7 +283,7 @@ def create_checks_beside(tx: Transaction, context: EngineContext, new: Collectio
 
     A processor may have its period since a change of the pipeline file, after these dates were admitted.
     """
-    if not new or not with_period(context.pipeline):
+    if not new or not context.pipeline.with_period:
         return
     first, last = (calendar_bounds(context.pipeline, date) for date in (min(new), max(new)))
     live = (row.date for row in dates.live(tx) if first[0] <= row.date <= last[1] and row.state != PENDING)
