@@ -46,7 +46,7 @@ help:
 	@echo "make test-packages    the tests that need Debian packages ($(SYSTEM_PACKAGES)), which it installs"
 	@echo "make test-all         both, in one run"
 	@echo "make test-pythons     the unit tests with the other versions of Python: $(PYTHONS)"
-	@echo "make test-hosts       jobs on several hosts and in containers, which are namespaces: as root, with iproute2"
+	@echo "make test-hosts       jobs on several hosts and in containers, which are namespaces: as root, with iproute2 and tini"
 	@echo "make test-systemd     the service on a machine that systemd boots: as root, with debootstrap; takes minutes"
 	@echo "make check            lint, format and types alone; make lint leaves out the types"
 	@echo "make format           fix what a tool can fix"
@@ -92,6 +92,7 @@ test-pythons:
 
 # Apart from the others: not every machine lets its user make network namespaces.
 test-hosts: $(READY_DEV)
+	@$(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES="iproute2 tini"
 	@$(BIN)/python -m pytest -m hosts tests/acceptance/test_hosts.py \
 	  tests/acceptance/test_container.py tests/integration/test_container.py
 

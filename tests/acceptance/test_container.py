@@ -1,4 +1,4 @@
-"""A real daemon as the first process of a container. `make test-hosts` runs these, as root."""
+"""A daemon in a container, alone or under an init as in the image. `make test-hosts` runs these, as root."""
 
 import os
 import signal
@@ -14,10 +14,12 @@ DAY = "2021-10-19"
 ONE_ATTEMPT = {"max_attempts = 3": "max_attempts = 1"}
 """A date fails with the first attempt that counts and leaves no rows."""
 CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+INIT = ("tini", "--")
+"""Before `backfilld` in the ENTRYPOINT of the Containerfile."""
 
 
 def stop_container(one: Daemon, number: signal.Signals) -> None:
-    """Signal the daemon in it, whose end ends all other processes."""
+    """Signal its first process, whose end ends all other processes."""
     assert one.process is not None
     children = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children").read_text()
     os.kill(int(children), number)
@@ -25,6 +27,7 @@ def stop_container(one: Daemon, number: signal.Signals) -> None:
     one.wait_for(lambda: not jobs_alive(one.folder), "without jobs")
 
 
+@pytest.mark.parametrize("init", [(), INIT], ids=["itself", "under an init"])
 @pytest.mark.parametrize(
     ("number", "outcome", "detail"),
     [
@@ -33,13 +36,13 @@ def stop_container(one: Daemon, number: signal.Signals) -> None:
     ],
 )
 def test_a_container_that_is_stopped_in_order_costs_no_attempt_and_one_that_is_killed_does(
-    tmp_path, number, outcome, detail
+    tmp_path, number, outcome, detail, init
 ):
     with daemon(tmp_path / "d", pace="60", changes=ONE_ATTEMPT, start=False) as one:
-        one.before = CONTAINER
+        one.before = (*CONTAINER, *init)
         one.start()
         backfill = one.enqueue(DAY, DAY)
-        one.wait_for(lambda: len(one.client.get("/v1/attempts")["items"]) == 5, "started")
+        one.wait_for(lambda: one.log().count(" starts\n") == 5, "at work")
         stop_container(one, number)
         assert ("running jobs end with this container" in one.log()) == (number == signal.SIGTERM)
         # In the next container of the same volume
