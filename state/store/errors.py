@@ -34,6 +34,8 @@ _SCHEMA_DAMAGE = re.compile(
 store are fixed, so one that its own schema refuses shows damage. Limits of a statement do not match."""
 _UNDECODABLE = "Could not decode to UTF-8"
 _SERVER_REMEDIES = {
+    "08P01": "it does not take this session, as a pooler in statement mode; connect to the server itself,"
+    " or to a pooler in session mode",
     "08": f"the connection was lost; {_WAITS}",
     "25006": "it is read-only, a replica perhaps; name the primary server",
     "42501": "the database user may not do that; make it the owner of the database",

@@ -13,7 +13,7 @@ from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.settings import SettingsError, settings
 from backfilld.state.store import holds, leader_election
 from backfilld.state.store.database import Database
-from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
+from backfilld.state.store.errors import DatabaseUnavailable, NotLeader, translate
 from backfilld.state.store.leader_election import Holder, TransactionPooler, open_lock
 from backfilld.state.store.postgresql import WRITER
 from tests import postgresql
@@ -217,6 +217,24 @@ def test_a_user_without_rights_is_told(server):
     strange = Database(server.url(name, "stranger"))
     with contextlib.closing(strange), pytest.raises(DatabaseUnavailable, match="the owner of the database"):
         strange.upgrade()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            psycopg.errors.ProtocolViolation("transaction blocks not allowed in statement pooling mode"),
+            "pooler",
+        ),
+        (psycopg.errors.ConnectionFailure("server closed the connection"), "the connection was lost"),
+        (psycopg.errors.AdminShutdown("terminating connection"), "the server is stopping or starting"),
+    ],
+)
+def test_an_error_of_the_session_names_the_server_or_the_pooler(error, words):
+    told = translate("postgresql://db/nba", None, sa.exc.OperationalError("SELECT 1", {}, error))
+    assert words in str(told)
+    # Only what ends by itself is waited for
+    assert ("continues by itself" in str(told)) == (" pooler " not in words)
 
 
 def test_options_of_the_url_win_over_our_own(url):
