@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from backfilld.state.formatting import format_duration
@@ -15,6 +16,8 @@ _LEFT: Mapping[str, str] = {
     "running": "running elsewhere",
 }
 """What an attempt left, where the reason of the verdict is a sentence and no figure."""
+_SHARE = re.compile(r"\d+ of \d+ dates [^:]+")
+"""The begin of a reason that is that of some of the attempt's dates."""
 
 
 def format_total_duration(seconds: float, unknown: int) -> str:
@@ -44,4 +47,6 @@ def format_attempt_result(status: str, exit_code: int | None, verdict: str | Non
     job = ", ".join(filter(None, [ended, exited]))
     if verdict is None:
         return job
-    return f"{job} · {_LEFT.get(verdict) or reason or verdict.replace('_', ' ')}"
+    share = _SHARE.match(reason)
+    left = share[0] if share and verdict in _LEFT else _LEFT.get(verdict)
+    return f"{job} · {left or reason or verdict.replace('_', ' ')}"

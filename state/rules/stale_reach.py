@@ -18,8 +18,8 @@ _Intervals = dict[str, list[Interval]]
 class StaleReach:
     """Where the outputs of a processor become stale."""
 
-    rewritten_dates: int
-    """On how many of the dates on which processors are rewritten."""
+    rewritten_dates: Sequence[Span]
+    """On which of the dates on which processors are rewritten."""
     other_dates: Sequence[Span]
     """On which other dates, if they have output."""
 
@@ -43,7 +43,7 @@ def stale_reach(
         new = {name: without(of_one, stale.get(name, ())) for name, of_one in reached.items()}
     return {
         name: StaleReach(
-            rewritten_dates=_days(own) - _days(without(own, of_one)),
+            rewritten_dates=[_span(interval) for interval in without(own, without(own, of_one))],
             other_dates=[_span(interval) for interval in without(of_one, own)],
         )
         for name, of_one in stale.items()
@@ -66,7 +66,3 @@ def _reached(graph: NeedsGraph, sources: Mapping[str, Sequence[Interval]], last:
 def _span(interval: Interval) -> Span:
     start, end = interval
     return Span(dt.date.fromordinal(int(start)), dt.date.fromordinal(int(end) - 1))
-
-
-def _days(intervals: Iterable[Interval]) -> int:
-    return int(sum(end - start for start, end in intervals))

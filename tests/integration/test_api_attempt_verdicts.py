@@ -212,3 +212,26 @@ def test_the_message_of_a_finished_backfill_counts_what_jobs_left_although_they_
     with api.world.db.read() as tx:
         (digest,) = digests.due(tx, api.world.context)
     assert "1 attempt exited with 0 and left something wrong: 1 partial" in digest.text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "told"),
+    [
+        ("no_data", "the latest run succeeded (exit 0), but there are no rows", "exit 0 · no rows"),
+        (
+            "no_data",
+            "1 of 4 dates no data: the latest run succeeded (exit 0), but there are no rows",
+            "exit 0 · 1 of 4 dates no data",
+        ),
+        (
+            "failed",
+            "2 of 3 dates failed, 1 partial: no rows, the latest run failed",
+            "exit 0 · 2 of 3 dates failed, 1 partial",
+        ),
+        ("partial", "1 of 91 dates partial: 2 of 14 rows", "exit 0 · 1 of 91 dates partial: 2 of 14 rows"),
+    ],
+)
+def test_an_attempt_for_several_dates_says_of_how_many_it_left_nothing(
+    verdict: str, reason: str, told: str
+) -> None:
+    assert format_attempt_result("exited", 0, verdict, reason) == told

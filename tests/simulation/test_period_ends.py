@@ -2,6 +2,7 @@
 
 import pytest
 
+from backfilld.daemon.reports.stale_impact import becomes_stale
 from backfilld.state.records import Mark
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
@@ -102,6 +103,16 @@ def test_edits_of_period_output_while_the_month_is_under_way(world):
     assert reports(world) == [("2021-11-01", "2021-11-30", "2021-11-30")]
     assert world.status(receipt) == "finished"
     assert {row.regressed for row in world.dates().values()} == {""}
+
+
+@pytest.mark.parametrize(("last", "dates"), [(FIRST, 1), (FIRST + 29 * DAY, 1), (FIRST + 32 * DAY, 0)])
+def test_what_a_rewrite_makes_stale_is_counted_on_dates_with_output_alone(world, last, dates):
+    world.enqueue(FIRST, FIRST + 29 * DAY)
+    world.run()
+    with world.db.read() as tx:
+        debt = becomes_stale(tx, world.pipeline, ("box",), [last])
+    # Each date has a daily output, and a month one report: none yet where its last date was never enqueued
+    assert (debt["daily"], debt.get("report", 0)) == (1, dates)
 
 
 @pytest.mark.parametrize("before", [{"period": None, "period_output": "each"}, {"period_output": "last"}])
