@@ -218,13 +218,15 @@ class Pipeline(StrictModel):
         stated = list(self._stated_needs(stage, processor))
         covered = {name for name, _, same_date in stated if same_date}
         inputs: list[_StatedNeed] = [*((p.name, 0, True) for p in before if p.name not in covered), *stated]
+        needs = []
         if period := processor.output_period:  # computed from every date of its period
-            wider = [(name, lookback, same_date) for name, lookback, same_date in inputs if lookback != 0]
-            inputs = [*((name, period, True) for name, _, same_date in inputs if same_date), *wider]
+            of_each_date = dict.fromkeys(name for name, _, same_date in inputs if same_date)
+            needs.append(Need(of=tuple(of_each_date), lookback=period, since=processor.since))
+            inputs = [one for one in inputs if one[1] != 0]
         windows: dict[tuple[Lookback, bool], list[str]] = {}
         for name, lookback, same_date in inputs:
             windows.setdefault((lookback, same_date), []).append(name)
-        return [
+        return needs + [
             Need(of=tuple(dict.fromkeys(names)), lookback=lookback, same_date=same_date)
             for (lookback, same_date), names in windows.items()
         ]

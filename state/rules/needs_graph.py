@@ -25,6 +25,8 @@ class Need:
     of: tuple[str, ...]
     lookback: Lookback = 0
     same_date: bool = True
+    since: dt.date | None = None
+    """No earlier date is in the window of a later one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,12 @@ class NeedsGraph:
 
     def start(self, need: Need, date: dt.date) -> dt.date:
         """The first date of a need's window; `date` itself where no earlier date is in it."""
-        return self._calendar.lookback_start(date, need.lookback)
+        start = self._calendar.lookback_start(date, need.lookback)
+        return start if need.since is None else min(max(start, need.since), date)
 
     def end(self, need: Need, date: dt.date) -> dt.date:
         """The last date whose window includes `date`; `date` itself where no later one's does."""
-        return self._calendar.lookback_end(date, need.lookback)
+        return date if need.since and date < need.since else self._calendar.lookback_end(date, need.lookback)
 
     def needs(self, processor: str, date: dt.date) -> Iterator[tuple[str, Span]]:
         """What a processor needs on a date: processors, each with a span of dates that is not empty."""

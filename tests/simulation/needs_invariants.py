@@ -163,7 +163,7 @@ class NeedsInvariants:
             yield from ((day, name) for day in self._window(own, need))
         if closes_period(processor):
             names = dict.fromkeys(self._of_each_date(own, processor))
-            days = [day for day in period_dates(processor, own) if day < own]
+            days = [day for day in period_dates(processor, own) if (processor.since or day) <= day < own]
             yield from ((day, name) for day in days for name in names)
 
     def _by_lookback(self, own: dt.date, processor: Processor) -> Iterator[tuple[dt.date, str]]:

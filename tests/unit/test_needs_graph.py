@@ -125,6 +125,7 @@ def test_a_season_of_lookback_and_the_same_needs_one_by_one_are_one_graph():
 
 # The answers are each other's inverse
 
+NEAR = st.dates(dt.date(2021, 9, 1), dt.date(2022, 8, 1))
 WINDOWS = st.one_of(
     st.fixed_dictionaries({"days_back": st.integers(1, 40)}),
     st.sampled_from([{"since": since} for since in ("season", "month", "week")]),
@@ -145,15 +146,15 @@ def graphs(draw: st.DrawFn) -> NeedsGraph:
                 others = draw(st.lists(st.sampled_from(earlier), max_size=2)) if earlier else []
                 keys["needs"] = [{"of": other, **draw(windows)} for other in others]
                 keys["needs"] += [{"self": True, **draw(windows)}] * draw(st.integers(0, 1))
+            if draw(st.booleans()) and not seasons:
+                keys |= {"period_output": "last", "period": draw(st.sampled_from(("week", "month")))}
+                keys |= {"command": ["true", "{dates}"], "since": draw(st.one_of(st.none(), NEAR))}
             processors.append(processor(name, **keys))
         order = draw(st.sampled_from(("parallel", "sequential")))
         phases.append(phase(letter, *processors, order=order, lookback=draw(st.integers(0, 9))))
         earlier += [p["name"] for p in processors]
     file = pipeline(*phases) if seasons else pipeline(*phases, **NO_CALENDAR)
     return file.needs.starting(draw(st.dates(dt.date(2021, 9, 1), dt.date(2022, 8, 1))))
-
-
-NEAR = st.dates(dt.date(2021, 9, 1), dt.date(2022, 8, 1))
 
 
 @given(graphs(), NEAR, st.data())

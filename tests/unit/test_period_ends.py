@@ -88,6 +88,16 @@ def test_it_needs_its_inputs_on_every_date_of_the_period() -> None:
     stated = list(monthly(needs=[{"of": "sales", "days_back": 40}]).needs.needs("report", end))
     assert ("sales", Span(dt.date(2024, 1, 20), end)) in stated
     assert ("stock", Span(first, end)) in stated
+    # And none from before its first date, but where a need states so
+    since = dt.date(2024, 2, 12)
+    graph = monthly(since=since).needs
+    assert dict(graph.needs("report", end)) == {"sales": Span(since, end), "stock": Span(since, end)}
+    assert dict(graph.needs("report", since))["sales"] == Span(since, since)
+    march = dt.date(2024, 3, 1), dt.date(2024, 3, 31)
+    assert dict(graph.needs("report", march[1]))["stock"] == Span(*march)
+    assert list(graph.needed_by("sales", first)) == [("report", Span(first, first))]
+    wide = list(monthly(since=since, needs=[{"of": "sales", "since": "month"}]).needs.needs("report", end))
+    assert ("sales", Span(first, end)) in wide
     # It may need its own output of earlier periods, which no attempt takes with it
     monthly(depends_on_past=True, since=dt.date(2024, 1, 1))
 
