@@ -58,7 +58,7 @@ def release(
 ) -> None:
     """Let the checks of closed attempts be queried, and run again once their backoff is over."""
     closed_ids = {attempt.row.id for attempt in closed}
-    feeds_batch = any(_feeds_batch(context.pipeline, attempt.row.processor) for attempt in closed)
+    feeds_batch = any(attempt.row.processor in context.pipeline.feeding_batches for attempt in closed)
     others = attempts.running(tx) if feeds_batch else []
     running = {row.processor for row in others if row.id not in closed_ids}
     results: list[AttemptResult] = []
@@ -96,25 +96,15 @@ def _query_due_at(
     stage = pipeline.stage_of.get(processor)
     if stage is None or not attempt.end.ended_well:
         return due_at
-    if _feeds_batch(pipeline, processor) and any(p.name in running for p in stage.processors):
+    if processor in pipeline.feeding_batches and any(p.name in running for p in stage.processors):
         return due_at + pipeline.engine.batch_window
-    siblings = [c for p in stage.processors if p.name != processor and (c := date_checks.get(p.name))]
+    siblings = (c for p in stage.processors if p.name != processor and (c := date_checks.get(p.name)))
     # The gate stays closed while another processor of the stage is running or about to start.
     gate_stays_closed = any(
         c.runnable or (c.attempt_id is not None and c.attempt_id not in closed_ids) for c in siblings
     )
-    has_dependents = any(processor in p.predecessors for p in stage.processors)
-    return due_at + pipeline.engine.batch_window if gate_stays_closed and not has_dependents else due_at
-
-
-def _feeds_batch(pipeline: Pipeline, name: str) -> bool:
-    """Whether a processor that follows this one takes several dates, without a period that makes it wait."""
-    stage = pipeline.stage_of.get(name)
-    if stage is None:
-        return False
-    dependents = (p for p in stage.processors if name in p.predecessors)
-    following = (p for other in pipeline.stages[stage.index + 1 :][:1] for p in other.processors)
-    return any(p.batch > 1 for p in (*dependents, *following))
+    waits = gate_stays_closed and not pipeline.followers[processor]
+    return due_at + pipeline.engine.batch_window if waits else due_at
 
 
 def _result(

@@ -13,6 +13,7 @@ import datetime as dt
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 
 from backfilld.daemon.engine import periods
 from backfilld.daemon.engine.context import EngineContext
@@ -103,17 +104,17 @@ def _inputs_before(
     old: dict[dt.date, list[str]] = defaultdict(list)
     for date, name in runnable_checks.complete_before(tx, {check.date for check in candidates}, before):
         old[date].append(name)
-    return {
-        check: [(check.date, name) for name in _inputs_among(pipeline, check.processor, old[check.date])]
-        for check in candidates
-    }
+    stage_of = pipeline.stage_of
 
+    @cache
+    def of_passed_states(date: dt.date, state: int) -> list[str]:
+        return [name for name in old[date] if name in stage_of and stage_of[name].index < state]
 
-def _inputs_among(pipeline: Pipeline, processor: str, names: Iterable[str]) -> list[str]:
-    """Those of some processors whose output of a date is an input of the processor's on that date."""
-    stage_of, after = pipeline.stage_of, pipeline.processors[processor].after
-    state = stage_of[processor].index
-    return [name for name in names if name in after or (name in stage_of and stage_of[name].index < state)]
+    def inputs(check: RunnableCheck) -> list[str]:
+        after = [name for name in pipeline.processors[check.processor].after if name in old[check.date]]
+        return of_passed_states(check.date, stage_of[check.processor].index) + after
+
+    return {check: [(check.date, name) for name in inputs(check)] for check in candidates}
 
 
 def _starts_within(tx: Transaction, processor: str, limit: int, seconds: float) -> int:

@@ -135,6 +135,27 @@ class Pipeline(StrictModel):
         return tuple(p for p in self.processors.values() if p.attempt_period)
 
     @cached_property
+    def followers(self) -> Mapping[str, tuple[Processor, ...]]:
+        """The processors of the same state that run after each processor, by its name."""
+        found: dict[str, list[Processor]] = {name: [] for name in self.processors}
+        for stage in self.stages:
+            names = {p.name for p in stage.processors}
+            for processor in stage.processors:
+                for name in names.intersection(processor.predecessors):
+                    found[name].append(processor)
+        return {name: tuple(after) for name, after in found.items()}
+
+    @cached_property
+    def feeding_batches(self) -> frozenset[str]:
+        """The processors that one follows which takes several dates, without a period that makes it wait."""
+        into_batches = {stage.index for stage in self.stages if any(p.batch > 1 for p in stage.processors)}
+        return frozenset(
+            name
+            for name, stage in self.stage_of.items()
+            if stage.index + 1 in into_batches or any(p.batch > 1 for p in self.followers[name])
+        )
+
+    @cached_property
     def references(self) -> Mapping[str, str]:
         """The processor that each processor with a ratio, or keys of another one, is compared with."""
         return {name: of for name, p in self.processors.items() if (of := p.expect.reference)}
