@@ -179,7 +179,8 @@ def _unselected(processor: Processor, check: CheckRow, context: GateContext) -> 
     if processor.name in context.needed:
         text = f"{figures(check)} and not selected; {upstream_command([check.date], context.selected or ())}"
         return step or _Step(_Kind.WAIT, f"{processor.name}: {text}", WaitReason.UNSELECTED)
-    return step if step and step.waiting not in _WITHOUT_END else _Step(_Kind.UNSELECTED)
+    step = step or _Step(_Kind.UNSELECTED)
+    return replace(step, kind=_Kind.UNSELECTED) if step.waiting in _WITHOUT_END else step
 
 
 def _accepted(check: CheckRow) -> _Step:
@@ -322,17 +323,17 @@ def _waivers(steps: Mapping[str, _Step]) -> Mapping[str, Waiver]:
 
 def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision:
     """Some processors are not satisfied and none has failed. `until` is the time of the first retry."""
+    if open_run := next((step for step in steps.values() if step.waiting is WaitReason.OPEN_RUN), None):
+        kept = replace(open_run, kind=_Kind.WAIT)  # its scheduler may start the next processor at any moment
+        steps = {name: kept if step.kind is _Kind.RUN else step for name, step in steps.items()}
     ask = tuple(name for name, step in steps.items() if step.kind is _Kind.ASK)
     runnable = tuple(name for name, step in steps.items() if step.kind is _Kind.RUN)
     running = any(step.kind is _Kind.RUNNING for step in steps.values())
-    if any(step.waiting is WaitReason.OPEN_RUN for step in steps.values()):
-        runnable = ()  # the external scheduler may start the next processor of this state at any moment
     until = min((step.until for step in steps.values() if step.until is not None), default=None)
     wait = partial(Wait, ask=ask, until=until, waivers=_waivers(steps))
     if runnable and not context.paused:
-        return Start(
-            processors=runnable, wait=wait(waiting=WaitReason.ATTEMPT if running else WaitReason.SLOT)
-        )
+        reason = WaitReason.ATTEMPT if running else WaitReason.SLOT
+        return Start(processors=runnable, wait=wait(waiting=reason))
     if running:
         return wait(waiting=WaitReason.ATTEMPT)
     if runnable:

@@ -6,6 +6,7 @@ import pytest
 
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.state.records import Mark, Sources
+from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.rules.processor_selection import resolve
 from backfilld.state.store import backfills, checks, stale_marks
 from tests.factories import phase, pipeline, processor
@@ -117,6 +118,18 @@ def test_an_unselected_upstream_that_another_scheduler_writes_is_found(world):
     world.run()
     assert launched(world) == ["player"]
     assert world.dates()[OPENER].outcome == "selected"
+
+
+def test_a_selected_job_waits_for_the_external_run_of_what_is_not_selected(world):
+    # Given an external run of the same state, when a processor beside it is selected
+    world.warehouse.open["lines", OPENER] = HistoryRun(succeeded=False, started_at=world.time)
+    select(world, "box")
+    world.settle()
+    # Then nothing starts until that run is over, or as old as `stale_after`
+    assert (world.dates()[OPENER].waiting, launched(world)) == ("open_run", [])
+    world.time += 5 * 3600
+    world.run()
+    assert (world.dates()[OPENER].outcome, launched(world)) == ("selected", ["box"])
 
 
 def test_the_date_goes_on_when_another_backfill_selects_the_upstream(world):

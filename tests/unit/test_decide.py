@@ -207,6 +207,22 @@ def test_an_open_run_an_unknown_and_a_hold_are_waited_for():
     assert decided(PHASE3, check("team", Verdict.FAILED), held={"team": "paused"}).waiting is WaitReason.HELD
 
 
+def test_no_selected_job_starts_beside_an_open_run_of_what_is_not_selected():
+    rows = [check("book", Verdict.NEVER_RAN), check("props", Verdict.RUNNING, reason="started 5 s ago")]
+    decision = decided(PHASE2, *rows, selected=frozenset({"book"}))
+    assert (decision.waiting, decision.text) == (
+        WaitReason.OPEN_RUN,
+        "an open run of props: started 5 s ago",
+    )
+    unknown = [rows[0], check("props", Verdict.UNKNOWN, reason="no such table")]
+    assert decided(PHASE2, *unknown, selected=frozenset({"book"})).processors == ("book",)
+
+
+def test_an_open_run_of_what_is_not_selected_keeps_no_date_from_its_end():
+    decision = decided(PHASE2, check("props", Verdict.RUNNING), selected=frozenset({"book"}))
+    assert isinstance(decision, Advance)
+
+
 def test_a_hole_bars_the_way_only_when_the_gate_is_satisfied():
     assert decided(PHASE3, blocks_entry="2021-10-25").waiting is WaitReason.EARLIER_DATE
     assert isinstance(decided(PHASE3, check("team", Verdict.FAILED), blocks_entry="2021-10-25"), Start)
