@@ -71,8 +71,9 @@ def retry_failed(
 ) -> list[DateMoved]:
     """Requeue the dates that failed for a backfill, which is active again. Returns their moves.
 
-    It joins those that are live for other backfills; they start again for it where it forces, or selects
-    more. Those that are done since count as done for it, unless they are done only as far as others selected.
+    It joins those that are live for other backfills, and takes them over from cancelled ones; they start
+    again for it where it forces, or selects more. Those that are done since count as done for it, unless they
+    are done only as far as others selected.
     """
     active: dict[str, object] = {
         "cancelled_at": None,
@@ -89,6 +90,7 @@ def retry_failed(
     restarting = live if backfill.force else interests.widened(tx, live, backfill.selection, backfill.sources)
     ended = [*(row for row in rows if row.state == FAILED), *narrow]
     interests.reopen_of(tx, backfill.id, [*live, *(row.date for row in ended)], restarting)
+    interests.withdraw_cancelled(tx, live)
     interests.elect_leads(tx, live)
     reason = f"retry of backfill {backfill.id}"
     return requeue(tx, context, ended, mode=RunMode.RETRY, actor=by.name, reason=reason)

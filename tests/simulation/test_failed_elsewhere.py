@@ -4,7 +4,7 @@ import pytest
 
 from backfilld.daemon.engine.commands import Conflict
 from tests.simulation.season import OPENER, SEASON, fails, shape
-from tests.simulation.world import ME, World
+from tests.simulation.world import ME, Work, World
 
 
 @pytest.fixture
@@ -51,3 +51,24 @@ def test_a_date_that_failed_for_a_backfill_is_not_done_for_it_where_less_was_sel
     wide = world.enqueue(OPENER, OPENER)
     world.run()
     assert world.ended(wide)[1] == world.ended(first)[1] == {"bootstrap": 1}
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_a_retried_backfill_takes_its_failed_date_over_from_one_that_is_being_cancelled(world, has_begun):
+    # Given a date that failed for a backfill, and another one that runs it and is cancelled
+    fails(world, "box", times=3, code=1)
+    first = world.enqueue(OPENER, OPENER)
+    world.run()
+    world.script = lambda job: Work(seconds=100.0, talks=100.0, effect=world.well(job).effect)
+    other = world.enqueue(OPENER, OPENER)
+    if has_begun:
+        world.settle()
+    world.commands.cancel(other.id, by=ME)
+    # When the first one is retried before the date has ended
+    world.commands.retry(first.id, by=ME)
+    world.settle()
+    # Then the date goes on for it alone, and the other one is cancelled at once
+    assert (world.status(first), world.status(other)) == ("active", "cancelled")
+    world.run()
+    assert (world.status(first), world.status(other)) == ("finished", "cancelled")
+    assert world.dates()[OPENER].outcome == "bootstrap"
