@@ -42,6 +42,8 @@ class Truth:
         """
         self._reruns: set[dt.date] = set()
         self._deadlines: dict[tuple[str, str, float], float] = {}
+        self._waived: dict[tuple[str, str], set[tuple[str, str]]] = {}
+        """The outputs that were waived when a date left a state, by date and state."""
         self.judged_done = 0
 
     # What comes from outside, and what the daemon does
@@ -73,6 +75,9 @@ class Truth:
         date = move["date"]
         if move["trigger"] in ("retry", "recover"):
             self._requested[date] = move["at"]
+        self._waived[date, move["source"]] = {
+            pair for pair in self._invariants.checks if self._is_waived(*pair)
+        }
         if self._sim.scenario.sets_clock or not last:
             return
         if move["target"] == "done":
@@ -160,7 +165,8 @@ class Truth:
         """What a sequential phase is computed from: the phase before, on earlier dates.
 
         What states its `needs` has no lookback. A phase of which every other output is waived, not selected
-        or of another date is computed from nothing.
+        or of another date is computed from nothing. A waiver counts that was there when each output was
+        computed: a retry of the earlier date may have withdrawn it since.
         """
         selected = self._invariants.sharing.selected_at_end(date)
         day = day_of(date)
@@ -172,9 +178,10 @@ class Truth:
                 and has_output(self._sim, p, day)
                 and (selected is None or p.name in selected)
             ]
-            waived = all(self._is_waived(date, name) for name in computed)
-            if not phase.sequential or waived or phase not in self._facts.phases(day):
+            states = {self._sim.pipeline.stage_of[n].name for n in computed if not self._is_waived(date, n)}
+            if not phase.sequential or not states or phase not in self._facts.phases(day):
                 continue
+            waived = set.intersection(*(self._waived.get((date, state), set()) for state in states))
             for earlier in self._facts.window(day, self._sim.pipeline.lookback(phase)):
                 if not all(
                     self._facts.expected(earlier, games)
@@ -182,12 +189,10 @@ class Truth:
                 ):
                     continue
                 for name in (p.name for p in before.processor if before in self._facts.phases(earlier)):
-                    if not self._is_waived(str(earlier), name) and not self._facts.was_right(
-                        name, earlier, 0.0
-                    ):
-                        raise Violation(
-                            "upstream is true", f"{date} is done, {name} of {earlier} was never right"
-                        )
+                    passed = (str(earlier), name) in waived or self._is_waived(str(earlier), name)
+                    if not passed and not self._facts.was_right(name, earlier, 0.0):
+                        told = f"{date} is done, {name} of {earlier} was never right"
+                        raise Violation("upstream is true", told)
 
     def _was_rewritten(self, date: str) -> None:
         since, writes, number = self._forced.get(date, (0.0, {}, None))
