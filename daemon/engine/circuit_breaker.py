@@ -26,9 +26,10 @@ def count(
 ) -> list[Incident]:
     """Count the first verdict after each attempt. Hold processors that reach `breaker_threshold`.
 
-    An attempt of several dates counts once: as an error where none of them is satisfied. Want of data is
-    counted by the query that confirms it: rows may show until then. Where a check command gives the verdict,
-    the first date of an attempt for which it has run counts for all of them.
+    An attempt counts once, also of several dates: as an error where none of them is satisfied. Want of data
+    is counted by the query that confirms it, as rows may show until then; a changed `confirm_after` may have
+    it confirmed once more. Where a check command gives the verdict, the first date of an attempt for which it
+    has run counts for all of them.
 
     Call it before these verdicts are recorded for their attempts.
     """
@@ -47,7 +48,7 @@ def count(
         if any(result.judgement.verdict.satisfied for result in errors):
             if name in counted:
                 circuit_breaker.reset(tx, name)
-        elif errors:
+        elif errors and attempt_verdicts.count_for_breaker(tx, (errors[0].date, name)):
             counted.add(name)
             incidents += _count_error(tx, context, errors[0], limit)
     return incidents

@@ -70,6 +70,12 @@ _LASTING = (
     .limit(1)
 )
 
+_COUNT_FOR_BREAKER = (
+    update(attempt_dates)
+    .where(attempt_dates.c.attempt_id == _LATEST.scalar_subquery(), attempt_dates.c.breaker_counted == 0)
+    .values(breaker_counted=1)
+)
+
 
 class AttemptVerdict(NamedTuple):
     """The verdict that followed an attempt on one date, with its reason."""
@@ -100,6 +106,12 @@ def judged_before(tx: Connection, pairs: Iterable[Pair]) -> set[Pair]:
         for date, processor in pairs
         if tx.execute(_LASTING, {"_date": date, "_processor": processor}).first() is not None
     }
+
+
+def count_for_breaker(tx: Connection, pair: Pair) -> bool:
+    """Record that the breaker counts the latest attempt of a pair. Returns False if it has done so before."""
+    date, processor = pair
+    return tx.execute(_COUNT_FOR_BREAKER, {"_date": date, "_processor": processor}).rowcount > 0
 
 
 def _follows_attempt(check: CheckRow) -> bool:

@@ -234,6 +234,7 @@ attempt_dates = Table(
     Column("attempt_id", ForeignKey("attempts.id"), primary_key=True),
     # The verdict that followed the attempt on this date, and its reason. NULL: none yet.
     *(Column(name, Text) for name in ("verdict", "verdict_reason")),
+    flag("breaker_counted"),  # whether the circuit breaker has counted that verdict as an error
     Index("attempt_dates_attempt", "attempt_id"),
     partial_index("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
 )

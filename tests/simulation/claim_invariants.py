@@ -29,7 +29,7 @@ class ClaimInvariants:
         self._stale_after = sim.pipeline.stale_after
         self._seen = 0
         self._paused_at: dict[str, tuple[float, int]] = {}
-        """When each processor was held last, and how many dates its ended attempts had covered by then."""
+        """When each processor was held last, and how many of its attempts had ended by then."""
 
     def look(self) -> None:
         """Look at the attempts that are new.
@@ -58,8 +58,8 @@ class ClaimInvariants:
         before, counted = self._paused_at.get(hold["key"], (0.0, 0))
         if before == hold["since"]:
             return
-        ended = "SELECT d.date FROM attempt_dates d JOIN attempts a ON a.id = d.attempt_id"
-        n = len(self._invariants.rows(f"{ended} WHERE a.processor = ? AND a.ended_at > 0", hold["key"]))
+        ended = "SELECT id FROM attempts WHERE processor = ? AND ended_at > 0"
+        n = len(self._invariants.rows(ended, hold["key"]))
         if n - counted < self._sim.pipeline.jobs.breaker_threshold:
             raise Violation("a failure is counted once", f"{hold['reason']}, after {n - counted} attempts")
         self._paused_at[hold["key"]] = (hold["since"], n)

@@ -4,11 +4,13 @@ import datetime as dt
 
 import pytest
 
+from backfilld.daemon.events import Incident
 from backfilld.state.formatting import last_line, matching_line
 from backfilld.state.pipeline.loading import PipelineError
+from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
-from tests.simulation.fakes import Work
-from tests.simulation.world import World
+from tests.simulation.fakes import ANSWER_SENT, Work
+from tests.simulation.world import ME, World
 
 DAYS = {dt.date(2021, 10, 19) + dt.timedelta(days=n): 5 for n in range(30)}
 BATCH = {"batch": 30, "command": ["true", "{dates}"]}
@@ -34,6 +36,55 @@ def test_five_failed_attempts_of_thirty_dates_hold_the_processor(tmp_path):
     world.run()
     assert len(world.executor.launched) == 5
     assert [hold.key for hold in world.commands.holds()] == ["box"]
+
+
+def test_an_attempt_whose_dates_are_judged_one_after_another_counts_once_for_the_breaker(tmp_path):
+    # Given a breaker that trips at two, and a job that takes two dates and fails once
+    first, second = sorted(DAYS)[:2]
+    jobs = {"backoff": "10s", "breaker_threshold": 2}
+    world = World(pipeline(phase("raw", processor("box", **BATCH)), jobs=jobs), DAYS, tmp_path)
+    left = iter(range(1))
+    world.script = lambda job: world.well(job) if next(left, None) is None else Work(code=1)
+
+    def outdates_the_second(point):
+        if point == ANSWER_SENT and ("box", "exited 1") in world.attempts(first):
+            world.warehouse.point = lambda _: None
+            with world.db.write() as tx:
+                checks.request_check(tx, [(second, "box")], world.time)
+
+    # When the answer about the second date no longer counts, so that it is judged by the next query
+    world.warehouse.point = outdates_the_second
+    world.enqueue(first, second)
+    world.run()
+    # Then nothing was held, and the second attempt completes both dates
+    assert [event for event in world.events if isinstance(event, Incident)] == []
+    assert len(world.executor.launched) == 2
+    assert {row.outcome for row in world.dates().values()} == {"complete"}
+
+
+@pytest.mark.parametrize(("dates", "held"), [(1, []), (2, ["box"])])
+def test_want_of_data_counts_once_for_the_breaker_also_where_the_file_has_it_confirmed_again(
+    tmp_path, dates, held
+):
+    # Given a breaker that trips at two, and a source without data that dates wait on without, at a held job
+    def file(confirm_after):
+        jobs = {"breaker_threshold": 2, "no_data_attempts": 1, "confirm_after": confirm_after}
+        box = processor("box", priority="fallback")
+        return pipeline(phase("raw", box), phase("made", processor("team")), jobs=jobs)
+
+    world = World(file("10s"), DAYS, tmp_path)
+    world.script = lambda job: Work()
+    world.commands.hold("processor", "team", by=ME, reason="maintenance")
+    world.enqueue(min(DAYS), min(DAYS) + dt.timedelta(days=dates - 1))
+    world.run()
+    # When the file has it confirmed later, and every date is judged once more
+    world.time += 3600
+    world.pipeline = file("60s")
+    world.start()
+    world.run()
+    # Then each attempt has counted once
+    assert {row.waiting for row in world.dates().values()} == {"held"}
+    assert [hold.key for hold in world.commands.holds() if hold.key != "team"] == held
 
 
 LOG = """\

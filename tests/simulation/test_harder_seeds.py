@@ -23,6 +23,7 @@ BROKEN_ONCE = {
     70001526: "the calendar loses an earlier date, whose rows stay as they are",
     70002315: "a month waits for a date whose backfill leaves its source out, and that date for the others",
     125520994: "a refresh starts together with what needs its output",
+    140000183: "the file has want of data confirmed later, while a date waits that goes without it",
     140000184: "a processor is retried alone while an external run of another one of its state is open",
     150000197: "a backfill is retried whose failed date is live for another one that is being cancelled",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",

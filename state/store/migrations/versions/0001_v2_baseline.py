@@ -184,6 +184,7 @@ attempt_dates = Table(
     Column("date", Date, primary_key=True),
     Column("attempt_id", ForeignKey("attempts.id"), primary_key=True),
     *(Column(name, Text) for name in ("verdict", "verdict_reason")),
+    _flag("breaker_counted"),
     Index("attempt_dates_attempt", "attempt_id"),
     _partial("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
 )
