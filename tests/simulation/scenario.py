@@ -129,7 +129,7 @@ class PipelineFile:
 
 
 @functools.lru_cache(maxsize=64)
-def _parsed(content: bytes) -> Pipeline:
+def parsed(content: bytes) -> Pipeline:
     """A world starts its daemon several times with each of its files; they are parsed once."""
     phases, keys = pickle.loads(content)
     return pipeline(*phases, **keys)
@@ -196,4 +196,4 @@ class Scenario:
             "season": [season],
             "days": list(file.days),
         }
-        return _parsed(pickle.dumps((file.phases, {"calendar": calendar, **file.settings})))
+        return parsed(pickle.dumps((file.phases, {"calendar": calendar, **file.settings})))
