@@ -247,7 +247,7 @@ class AttemptMonitor:
                     counts=ended.exit.counts_as_attempt and not reason,
                 )
             )
-        names = read_processors(self._context.pipeline, {attempt.row.processor for attempt in closed})
+        names = read_processors(self._context.pipeline, closed)
         checks_by_date = checks.for_dates(tx, {date for attempt in closed for date in attempt.dates}, names)
         release(tx, self._context, closed, checks_by_date)
         return [*map(_ended_event, closed), *incidents]

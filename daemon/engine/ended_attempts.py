@@ -38,13 +38,15 @@ class ClosedAttempt:
     """Whether it counts towards `max_attempts`. It does not if the job is not to blame for its end."""
 
 
-def read_processors(pipeline: Pipeline, ended: Iterable[str]) -> set[str]:
+def read_processors(pipeline: Pipeline, closed: Collection[ClosedAttempt]) -> set[str]:
     """The processors whose checks `release` reads where attempts of others ended, and these themselves.
 
-    They are those of the same state and of the next one, and those that are compared with an output.
+    They are those of the same state and of the next one, those of the same table, and those that are compared
+    with an output.
     """
-    ended = set(ended)
+    ended = {attempt.row.processor for attempt in closed}
     found = {*ended, *(name for of in ended for name in compared_with(pipeline, of))}
+    found.update(name for attempt in closed for name in pipeline.writers_of.get(attempt.row.output, ()))
     for first in {pipeline.stage_of[name].index for name in ended & pipeline.stage_of.keys()}:
         found |= {p.name for stage in pipeline.stages[first : first + 2] for p in stage.processors}
     return found
@@ -71,8 +73,11 @@ def release(
             date_checks = checks_by_date[date]
             due_at = _query_due_at(context.pipeline, attempt, closed_ids, date_checks, running)
             results.append(_result(context, attempt, date_checks[attempt.row.processor], due_at, jitter))
-            names = _related(context.pipeline, attempt.row.processor, date_checks)
-            related |= {(date, name): due_at for name in names}
+            related |= {
+                # What may start otherwise is queried at once.
+                (date, check.processor): attempt.end.ended_at if check.runnable else due_at
+                for check in _related(context.pipeline, attempt.row, date_checks)
+            }
             attempt_ids = {check.attempt_id for check in date_checks.values()}
             if not attempt_ids <= {None, *closed_ids}:
                 still_running.add(date)  # it goes on waiting for an attempt
@@ -161,10 +166,18 @@ def _detail(context: EngineContext, end: AttemptEnd, processor: str) -> str:
     return detail
 
 
-def _related(pipeline: Pipeline, processor: str, date_checks: Mapping[str, CheckRow]) -> list[str]:
-    """What the same query also answers for: outputs compared with this one, and those of the next state."""
-    names = {*compared_with(pipeline, processor), *_next_state(pipeline, processor, date_checks)}
-    return [name for name in sorted(names) if name in date_checks and date_checks[name].attempt_id is None]
+def _related(pipeline: Pipeline, row: AttemptRow, date_checks: Mapping[str, CheckRow]) -> list[CheckRow]:
+    """What is queried with the output: whatever the same table holds, as evidence from before counts no more.
+
+    The same query also answers for outputs compared with this one, and for those of the next state.
+    """
+    names = {
+        *pipeline.writers_of.get(row.output, ()),
+        *compared_with(pipeline, row.processor),
+        *_next_state(pipeline, row.processor, date_checks),
+    } - {row.processor}
+    known = [date_checks[name] for name in sorted(names) if name in date_checks]
+    return [check for check in known if check.attempt_id is None]
 
 
 def _next_state(pipeline: Pipeline, processor: str, date_checks: Mapping[str, CheckRow]) -> Iterator[str]:

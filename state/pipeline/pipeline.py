@@ -130,6 +130,14 @@ class Pipeline(StrictModel):
         return {p.name: p for phase in self.phase for p in phase.processor}
 
     @cached_property
+    def writers_of(self) -> Mapping[str, Sequence[str]]:
+        """The names of the processors of each output table."""
+        writers: dict[str, list[str]] = {}
+        for processor in self.processors.values():
+            writers.setdefault(processor.table, []).append(processor.name)
+        return writers
+
+    @cached_property
     def with_period(self) -> tuple[Processor, ...]:
         """The processors of which one attempt takes a whole period."""
         return tuple(p for p in self.processors.values() if p.attempt_period)
