@@ -211,7 +211,7 @@ class CheckRow(NamedTuple):
     write_stamp: str | None = None
     """Of its partition when that was last queried; None: not known, or not since the last attempt began."""
     stamp_before: str | None = None
-    """Of its partition when the latest attempt that was to rewrite it was claimed."""
+    """Of its partition when the latest attempt was claimed; None: not known."""
     stale_at: float | None = None
     """When an input of its output was repaired after the output was computed; None: it was not."""
     waived_by: str = ""

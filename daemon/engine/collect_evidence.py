@@ -181,7 +181,7 @@ class Validator:
         asked_at = self._context.now()
         known = [check for check in due if check.processor in self._context.pipeline.processors]
         checked = self._context.pipeline.check_commands
-        stamped = [c for c in known if c.processor in checked or foreign_writes.reads_stamp(c, purpose)]
+        stamped = [c for c in known if c.processor in checked or foreign_writes.must_read_stamp(c, purpose)]
         answers = self._warehouse.evidence(
             _dates_by_processor(known), purpose=purpose, stamps=_dates_by_processor(stamped)
         )

@@ -1,15 +1,16 @@
-"""Foreign writes: partitions of done dates that changed although no attempt of this daemon wrote them.
+"""Foreign writes: partitions that changed although no attempt on them was made in between.
 
-The sweep compares each partition's write stamp with the one that it read before. The first stamp after an
-attempt is not compared, because the attempt may have written it. What was computed from a partition that
-changed becomes stale (`stale_dates`).
+Each stamp that is read is compared with the one before. The first one after an attempt is not compared, as
+the attempt may have written it: it is that of the evidence on which the gate opens, where the warehouse does
+not bill for stamps, and else that of the sweep. What was computed from a partition that changed becomes stale
+(`stale_dates`). Those of done dates are reported.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from backfilld.daemon.events import ForeignWrites
 from backfilld.daemon.warehouses.adapter import Answers, Purpose
@@ -21,31 +22,34 @@ from backfilld.state.store.checks import CheckResult
 
 
 def with_stamp(result: CheckResult, check: CheckRow, evidence: Evidence, purpose: Purpose) -> CheckResult:
-    """The result with what the write stamp shows."""
+    """The result with what the write stamp shows. One beside rows that were not counted shows nothing."""
+    counted = result.judgement.verdict is not Verdict.UNKNOWN
     return result._replace(
-        reads_stamp=reads_stamp(check, purpose),
+        reads_stamp=counted and (evidence.write_stamp is not None or must_read_stamp(check, purpose)),
         write_stamp=evidence.write_stamp,
         is_rewritten=check.follows_rewrite and result.judgement.verdict is Verdict.COMPLETE,
-        foreign_write=purpose == "sweep" and is_foreign_write(check, evidence),
+        foreign_write=counted and _is_written(check, evidence),
     )
 
 
-def reads_stamp(check: CheckRow, purpose: Purpose) -> bool:
-    """Whether a query reads the write stamp: it costs queries, and only reruns and the sweep compare it."""
+def must_read_stamp(check: CheckRow, purpose: Purpose) -> bool:
+    """Whether a query reads the write stamp also where it is billed: for reruns and the sweep."""
     return purpose == "sweep" or check.awaits_rewrite
 
 
-def is_foreign_write(check: CheckRow, evidence: Evidence) -> bool:
-    """Whether the partition of a done date was written since its stamp was last read."""
+def _is_written(check: CheckRow, evidence: Evidence) -> bool:
+    """Whether the partition was written since its stamp was last read, and no attempt began since."""
     known = check.write_stamp is not None and evidence.write_stamp is not None
     return known and check.write_stamp != evidence.write_stamp
 
 
-def events(saved: Iterable[tuple[CheckRow, CheckResult]], answers: Answers) -> Iterator[ForeignWrites]:
-    """One event for each processor with foreign writes, with the suspect of the oldest date."""
+def events(
+    saved: Iterable[tuple[CheckRow, CheckResult]], answers: Answers, done: Collection[dt.date]
+) -> Iterator[ForeignWrites]:
+    """One event for each processor with foreign writes of `done` dates, with the suspect of the oldest."""
     written: dict[str, list[dt.date]] = defaultdict(list)
     for _, result in saved:
-        if result.foreign_write:
+        if result.foreign_write and result.date in done:
             written[result.processor].append(result.date)
     for processor, dates in written.items():
         first = min(dates)

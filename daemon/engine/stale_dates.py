@@ -3,8 +3,9 @@
 The rule. What a date is computed from is in the graph of needs (`state.rules.needs_graph`).
 
 - An output is *repaired* when its rows change: when an attempt ends whose rows are satisfied from then on,
-  when a verdict counts another number of rows, whoever wrote them, or when the sweep sees a foreign write.
-  An attempt repairs nothing where rows and write stamp are as they were.
+  when a verdict counts another number of rows, whoever wrote them, or when its write stamp has moved. An
+  attempt repairs nothing where rows and write stamp are as they were. What an attempt of another processor
+  of the same table has written is the output of that one.
 - A repair marks as *stale* every date with an output that needs the repaired one and has rows without a
   successful attempt started since the repair, or that an attempt is computing now. Output of a successful
   attempt counts even before its rows are visible. What has not run yet has no output and is not marked. So a
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from backfilld.daemon.engine import upstream
@@ -87,7 +88,7 @@ def mark_stale(
     `rows` are those of the judged dates. Returns the moves of the requeued dates. The caller emits them after
     the commit.
     """
-    repairs = sorted(_repairs(judged), key=lambda repair: (repair.date, repair.at))
+    repairs = sorted(_repairs(tx, context.pipeline, judged), key=lambda repair: (repair.date, repair.at))
     if not repairs:
         return []
     graph = upstream.needs_graph(tx, context.pipeline)
@@ -186,11 +187,29 @@ def requeue_stale(
     return requeue(tx, context, stale_rows, mode=RunMode.NORMAL, actor=actor, reason=reason, cascades=True)
 
 
-def _repairs(judged: Iterable[tuple[CheckRow, CheckResult]]) -> Iterator[_Repair]:
-    for check, result in judged:
-        at = _changed_at(check, result)
-        if at is not None:
-            yield _Repair(check.processor, check.date, at)
+def _repairs(
+    tx: Transaction, pipeline: Pipeline, judged: Iterable[tuple[CheckRow, CheckResult]]
+) -> list[_Repair]:
+    changes = [(c, r, at) for c, r in judged if (at := _changed_at(c, r)) is not None]
+    seen = [check for check, result, at in changes if at == result.asked_at]
+    theirs = _written_by_others(tx, pipeline, seen) if seen else set()
+    repairs = (_Repair(check.processor, check.date, at) for check, _, at in changes)
+    return [repair for repair in repairs if (repair.date, repair.processor) not in theirs]
+
+
+def _written_by_others(tx: Transaction, pipeline: Pipeline, seen: Collection[CheckRow]) -> set[Pair]:
+    """The outputs whose table an attempt of another processor of ours has written since they were judged."""
+    writers = {c.processor: pipeline.writers_of.get(c.output, ()) for c in seen}
+    shared = [check for check in seen if len(writers[check.processor]) > 1]
+    names = {name for check in shared for name in writers[check.processor]}
+    stored = checks.for_dates(tx, {check.date for check in shared}, names) if shared else {}
+    return {
+        (check.date, check.processor)
+        for check in shared
+        for name in {*writers[check.processor]} - {check.processor}
+        if (other := stored[check.date].get(name))
+        and (other.attempt_id is not None or (other.last_attempt_ended_at or 0.0) > (check.asked_at or 0.0))
+    }
 
 
 def _left_unchanged(check: CheckRow, result: CheckResult) -> bool:
@@ -202,10 +221,10 @@ def _left_unchanged(check: CheckRow, result: CheckResult) -> bool:
 def _changed_at(check: CheckRow, result: CheckResult) -> float | None:
     """When the rows behind a verdict changed since the previous verdict; None if they did not."""
     judgement = result.judgement
-    if result.foreign_write:
-        return result.asked_at
     if judgement.verdict is Verdict.NOT_EXPECTED or not (judgement.rows or judgement.verdict.satisfied):
         return None  # no rows were counted, or none are there
+    if result.foreign_write:
+        return result.asked_at
     if check.asked_at is not None and check.rows is not None and check.rows != judgement.rows:
         return check.last_attempt_ended_at if check.follows_attempt else result.asked_at
     if _left_unchanged(check, result):

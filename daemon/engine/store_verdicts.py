@@ -71,7 +71,7 @@ def store(tx: Transaction, context: EngineContext, judged: Judged) -> list[Event
     }
     comparison_references.request_waiting(tx, context.pipeline, changed, saved_pairs, now)
     _request_outdated_references(tx, context, judged)
-    return [*moves, *incidents, *foreign_writes.events(saved, judged.answers)]
+    return [*moves, *incidents, *foreign_writes.events(saved, judged.answers, done)]
 
 
 def _request_outdated_references(tx: Transaction, context: EngineContext, judged: Judged) -> None:

@@ -222,7 +222,8 @@ class Warehouse(Protocol):
         """Rows, figures and latest runs of every wanted pair: two queries, however many tables and dates.
 
         A table that cannot be queried gives evidence with `error` for its processors and no other. `stamps`
-        are the wanted pairs whose write stamp is read too, which may cost more queries.
+        are the wanted pairs whose write stamp is read too, which may cost more queries. With the purpose
+        `gate` it is also read of all others, where that is not billed.
 
         Raises:
             WarehouseError: no query could be answered.
@@ -248,6 +249,18 @@ class WriteStamps(Protocol):
         """A text for each partition that changes with every write of it, also for one without rows.
 
         A partition without a known stamp is left out.
+
+        Raises:
+            QueryError: they cannot be read.
+            WarehouseError: nothing can be queried now.
+        """
+
+    def read_unbilled(
+        self, partitions: Collection[Partition], *, purpose: Purpose
+    ) -> Mapping[Partition, str]:
+        """As `read`, for what is read with every query of a gate, and compared with what is read later.
+
+        Left out are stamps that are billed, and those that a write of another partition changes too.
 
         Raises:
             QueryError: they cannot be read.

@@ -127,7 +127,7 @@ class CheckResult(NamedTuple):
     is_rewritten: bool = False
     """Whether the output is what an attempt that was to rewrite it has made of it."""
     foreign_write: bool = False
-    """Whether the partition of a done date was written, and not by an attempt."""
+    """Whether the partition was written since its stamp was last read, and no attempt of it began since."""
 
     def applied_to(self, check: CheckRow) -> CheckRow:
         """The check of a done date as it would be stored with this result."""

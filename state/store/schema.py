@@ -159,7 +159,7 @@ checks = Table(
     Column("last_attempt_ended_at", Double),
     flag("last_attempt_succeeded"),
     text_column("last_attempt_detail"),
-    # The write stamp of the partition, and as of the claim of the latest attempt that is to rewrite it.
+    # The write stamp of the partition as last read, and as of the claim of the latest attempt.
     *(Column(name, Text) for name in ("write_stamp", "stamp_before")),
     # When the latest input of it was repaired after it was computed (`stale_causes`). NULL: none was.
     Column("stale_at", Double),

@@ -166,6 +166,29 @@ def two_ranges_of_a_week_and_one_attempt_a_day() -> Scenario:
     return replace(world, games={OPENER + n * DAY: 1 for n in range(3)})
 
 
+def source_is_written_before_the_first_sweep() -> Scenario:
+    """Another writer puts the rows of a source there once more, after its date is done."""
+    sweep = _event(1000.0, "sweep")
+    return _world(
+        _file(phase("raw", processor("box")), phase("marts", processor("team"))),
+        events=(_enqueue(), _event(300.0, "rewrite", processor="box", date=OPENER), sweep),
+    )
+
+
+def two_processors_of_one_table() -> Scenario:
+    """A table has too many rows for one of its processors, whose job leaves too few for the other one."""
+    two = (
+        processor("box", table="nba.box", expect={"rows": [4, 9]}),
+        processor("lines", table="nba.box", expect={"rows": [6, 20]}),
+    )
+    file = _file(phase("raw", *two), phase("marts", processor("team")))
+    return _world(
+        replace(file, settings={**file.settings, "engine": {**ENGINE, "max_evidence_age": "5m"}}),
+        events=(_enqueue(),),
+        initial_rows=(InitialRows(processor="lines", date=OPENER, share=2.0),),
+    )
+
+
 def stale_dates_are_retried() -> Scenario:
     """What is stale of two dates is computed again, beside sources that are complete."""
     world = stale_input_of_a_new_date()

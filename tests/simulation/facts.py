@@ -30,9 +30,10 @@ class Facts:
         return sorted((j for j in jobs if j.ended and j.table == table), key=lambda job: job.ended or 0.0)
 
     def was_right(self, name: str, date: dt.date, since: float) -> bool:
-        """Whether an output was right at any moment since then and since its last job ended."""
-        jobs = self.jobs(name, str(date))
-        since = max([since, *(job.ended or 0.0 for job in jobs[-1:])])
+        """Whether an output was right at any moment since then and since the last job of its table ended."""
+        table = self._sim.warehouse.table(name)
+        jobs = [job for job in self._sim.launches if job.table == table and date in job.dates]
+        since = max([since, *(job.ended or 0.0 for job in jobs)])
         return any(any(right) for right in self._states(name, date, since, self._sim.time))
 
     def was_right_throughout(self, name: str, date: dt.date, since: float, until: float) -> bool:

@@ -71,6 +71,8 @@ class SimWarehouse:
     rows: WrittenRows = field(init=False)
     unprovable: set[str] = field(default_factory=set)
     """The processors of whose tables it cannot tell when they were written."""
+    bills_stamps: bool = False
+    """Whether it reads write stamps only where they are asked for."""
     tables: Mapping[str, str] = field(default_factory=dict)
     """The output table of each processor; of others it is named like the processor."""
     closed: dict[Pair, HistoryRun] = field(default_factory=dict)
@@ -113,7 +115,9 @@ class SimWarehouse:
         self.point(QUERY_SENT)
         self._ask(tables=len(wanted))
         answers = {(name, date): self.look(name, date) for name, chosen in wanted.items() for date in chosen}
-        for pair in ((name, date) for name, chosen in (stamps or {}).items() for date in chosen):
+        unbilled = {} if self.bills_stamps or purpose != "gate" else wanted
+        stamped = {(name, date) for of in (stamps or {}, unbilled) for name in of for date in of[name]}
+        for pair in stamped:
             answers[pair] = replace(answers[pair], write_stamp=self.write_stamp(pair))
         for pair, evidence in answers.items():
             self.answers.setdefault(pair, {})[asked_at] = evidence

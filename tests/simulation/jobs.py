@@ -58,6 +58,7 @@ class Platform:
         self.foreign: set[Pair] = set()
         """What somebody else wrote last."""
         warehouse.unprovable.update(filter(self._hides_writes, processors))
+        warehouse.bills_stamps = random.Random(f"{self._seed} billed stamps").random() < 0.3
         for one in scenario.initial_rows:
             self.put((one.processor, one.date), one.share)
 

@@ -6,6 +6,7 @@ the daemon it reads which outputs it marks, and nothing of how it decides that.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ class StaleTruth:
         self._attempts: set[int] = set()
         self._over_stale: dict[Pair, set[Pair]] = {}
         """The inputs of each output that were stale when its latest attempt began."""
+        self.compared = 0
+        """How many inputs were compared with what others wrote."""
         self.carried = 0
         """How many outputs were seen that had to carry a mark on."""
 
@@ -57,6 +60,7 @@ class StaleTruth:
                 if check is None or not check["rows"] or check["verdict"] == "not_expected":
                     continue
                 self._is_carried_on(date, name, check)
+                self._is_noticed(date, name, check)
                 if self._is_stale((date, name)) and not self._is_justified(date, name):
                     raise Violation(
                         "only what is stale is marked", f"{name} of {date} is newer than its inputs"
@@ -81,6 +85,41 @@ class StaleTruth:
         if check["stale_at"] is None:
             told = f"{name} of {date} was computed from {sorted(inputs)}, which were stale, without a mark"
             raise Violation("what is computed from stale rows is stale", told)
+
+    def _is_noticed(self, date: str, name: str, check: Row) -> None:
+        """An output is stale if others wrote an input after its job began, and that was queried since."""
+        day = day_of(date)
+        jobs = [job for job in self._sim.launches if job.processor == name and day in job.dates]
+        if check["stale_at"] is not None or not jobs or jobs[-1].code != 0 or not self._shows_writes():
+            return
+        began = jobs[-1].started
+        processor = self._sim.pipeline.processors[name]
+        for other, of in self._invariants.needs.inputs(day, processor):
+            if writes := self._foreign_writes(other, of, began):
+                told = f"{name} of {date} began at {began}, others wrote {of} of {other} at {writes}"
+                raise Violation("a foreign write is noticed", told)
+            self.compared += 1
+
+    def _shows_writes(self) -> bool:
+        """Whether the stamps of all queries are known, and all that the daemon has seen of them."""
+        told = self._sim.scenario.is_edited or self._sim.scenario.sets_clock or self._restores()
+        return not told and not self._sim.warehouse.bills_stamps
+
+    def _foreign_writes(self, day: dt.date, of: str, began: float) -> list[float]:
+        """When others wrote an input after a time, up to its latest query; empty where that is not known."""
+        check, warehouse = self._invariants.checks.get((str(day), of)), self._sim.warehouse
+        if check is None or check["verdict"] != "complete" or not check["rows"] or of in warehouse.unprovable:
+            return []
+        ends = [
+            job.ended or math.inf for job in self._sim.launches if job.processor == of and day in job.dates
+        ]
+        last_end = max(ends, default=0.0)
+        answers = warehouse.answers.get((of, day), {})
+        known = any(last_end <= at < began and not answer.error for at, answer in answers.items())
+        if last_end > began or not known:
+            return []
+        changes = warehouse.rows.changes[warehouse.table(of), day]
+        return [at for at, _ in changes if began < at < (check["asked_at"] or 0.0)]
 
     def _is_stale(self, pair: Pair) -> bool:
         """Whether an output of a date that was enqueued is marked, and no job has computed it since."""

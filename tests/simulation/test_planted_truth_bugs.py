@@ -15,6 +15,8 @@ import pytest
 from backfilld.daemon.engine import (
     calendar_changes,
     collect_evidence,
+    ended_attempts,
+    foreign_writes,
     passed_state_checks,
     stale_dates,
     upstream,
@@ -200,6 +202,25 @@ def mark_what_is_newer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stale_marks, "mark_stale", mark_stale)
 
 
+def read_no_stamps_at_gates(monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_stamp(result: Any, check: CheckRow, evidence: Any, purpose: Any) -> Any:
+        read = original(result, check, evidence, purpose)
+        required = foreign_writes.must_read_stamp(check, purpose)
+        return read if required else read._replace(reads_stamp=False, foreign_write=False)
+
+    original = foreign_writes.with_stamp
+    monkeypatch.setattr(foreign_writes, "with_stamp", with_stamp)
+
+
+def query_the_processor_that_ran_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def related(pipeline: Pipeline, row: Any, date_checks: Any) -> list[CheckRow]:
+        others = pipeline.writers_of[row.output]
+        return [check for check in original(pipeline, row, date_checks) if check.processor not in others]
+
+    original = ended_attempts._related
+    monkeypatch.setattr(ended_attempts, "_related", related)
+
+
 FOUND = [
     (count_attempts_of_earlier_requests, 17, "nothing is given up untried"),
     (trust_the_history, 6, "nothing is given up untried"),
@@ -247,6 +268,16 @@ DIRECTED = [
         "a cascade runs what is stale",
     ),
     (mark_what_is_newer, directed.stale_dates_are_retried, "only what is stale is marked"),
+    (
+        read_no_stamps_at_gates,
+        directed.source_is_written_before_the_first_sweep,
+        "a foreign write is noticed",
+    ),
+    (
+        query_the_processor_that_ran_alone,
+        directed.two_processors_of_one_table,
+        "no job before its upstream",
+    ),
 ]
 """Each bug with the directed world that shows it, and the rule that it breaks there."""
 

@@ -1,4 +1,4 @@
-"""Processors of one table: once an attempt on it has ended, what any of them was known to hold counts no more.
+"""Processors of one table: once an attempt on it has ended, what was known of any of them counts no more.
 
 In all worlds the table has one row at the start, with which `patch` is complete and `base` is not. The job of
 `base` writes nine rows, too many for `patch`, whose job leaves four: enough for both.
@@ -8,6 +8,7 @@ import datetime as dt
 
 import pytest
 
+from backfilld.daemon.events import ForeignWrites
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
@@ -19,6 +20,7 @@ FIRST = dt.date(2021, 10, 19)
 DATES = {FIRST + dt.timedelta(days=n): 5 for n in range(3)}
 LAST = max(DATES)
 TABLE = "nba.shared"
+WEEK = 7 * 86400.0
 WRITES = {"base": 9, "patch": 4, "team": 1}
 
 
@@ -96,12 +98,8 @@ def test_a_batch_makes_the_evidence_of_all_its_dates_old(tmp_path):
     world = shared(tmp_path, phase("raw", several, patch(after=["base"])), TEAM)
     world.enqueue(FIRST, LAST)
     world.run()
-    assert [len(dates) for dates in map(jobs_dates, world.executor.launched)][0] == len(DATES)
+    assert len(world.executor.launched[0].env["BACKFILLD_DATES"].split(",")) == len(DATES)
     assert all(jobs(world, date) == ["base", "patch", "team"] for date in DATES)
-
-
-def jobs_dates(launched) -> list[str]:
-    return launched.env["BACKFILLD_DATES"].split(",")
 
 
 def test_a_month_makes_the_evidence_of_all_its_dates_old(tmp_path):
@@ -138,6 +136,32 @@ def test_a_rerun_of_one_processor_of_a_done_date_runs_the_other_one_that_it_brok
     world.run()
     assert jobs(world)[4:] == ["patch"]
     assert world.dates()[FIRST].outcome == "complete"
+
+
+def foreign_writes(world: World) -> list[str]:
+    return sorted(event.processor for event in world.events if isinstance(event, ForeignWrites))
+
+
+@pytest.mark.parametrize("phases", [ONE_STATE_IN_ORDER, PATCH_LATER, PATCH_LAST, IN_STEPS])
+def test_attempts_of_one_processor_are_no_foreign_writes_of_another_and_make_it_not_stale(tmp_path, phases):
+    world = shared(tmp_path, *phases)
+    world.enqueue(FIRST, LAST)
+    world.run()
+    world.time += WEEK
+    assert world.engine.sweeper.run() == len(DATES)
+    assert foreign_writes(world) == []
+    assert [row.stale_at for row in world.dates().values()] == [None] * len(DATES)
+
+
+def test_a_write_by_others_is_one_of_each_processor_of_the_table(tmp_path):
+    world = shared(tmp_path, *ONE_STATE_IN_ORDER)
+    world.enqueue(FIRST, LAST)
+    world.run()
+    world.warehouse.rows[TABLE, FIRST] = 4
+    world.time += WEEK
+    assert world.engine.sweeper.run() == len(DATES)
+    assert foreign_writes(world) == ["base", "patch"]
+    assert {date for date, row in world.dates().items() if row.stale_at is not None} == {FIRST}
 
 
 def test_processors_that_cannot_both_be_complete_end_the_date_after_their_attempts(tmp_path):

@@ -61,6 +61,13 @@ class BigQueryStamps:
                 stamps |= stamps_of(rows, wanted)
         return stamps
 
+    def read_unbilled(
+        self, partitions: Collection[Partition], *, purpose: Purpose
+    ) -> Mapping[Partition, str]:
+        """None: each query of the view is billed."""
+        del partitions, purpose
+        return {}
+
     def existing(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, bool]:
         """Whether BigQuery reports each partition.
 

@@ -33,10 +33,20 @@ class LakeStamps:
     def read(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, str]:
         """A hash of each partition's files. Tables that cannot be read are left out."""
         del purpose
+        return self._read(partitions, whole_tables=True)
+
+    def read_unbilled(
+        self, partitions: Collection[Partition], *, purpose: Purpose
+    ) -> Mapping[Partition, str]:
+        """As `read`, without tables whose files are of no date: a write changes the stamps of all dates."""
+        del purpose
+        return self._read(partitions, whole_tables=False)
+
+    def _read(self, partitions: Collection[Partition], *, whole_tables: bool) -> Mapping[Partition, str]:
         stamps: dict[Partition, str] = {}
         for same, located in self._located(partitions):
             if isinstance(located, TableFiles):
-                stamps |= _stamps_of_files(same, located)
+                stamps |= _stamps_of_files(same, located) if whole_tables or located.kind != "column" else {}
             else:
                 stamps |= {partition: located.stamp(partition.column, partition.date) for partition in same}
         return stamps

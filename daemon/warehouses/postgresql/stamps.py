@@ -55,6 +55,8 @@ class PostgresqlStamps:
                 stamps |= {Partition(table, column, day): stamp for day, stamp in written.items()}
         return stamps
 
+    read_unbilled = read
+
     def existing(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, bool]:
         """Whether each date has a partition of its own, by the bounds in the catalog.
 

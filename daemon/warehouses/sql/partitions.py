@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Protocol
 
 from backfilld.daemon.warehouses.adapter import Pair, Partition, Purpose, QueryError, Wanted, WriteStamps
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
 from backfilld.state.pipeline.processor import Processor
 
 log = logging.getLogger(__name__)
+
+
+class ReadStamps(Protocol):
+    """One of the two ways in which `WriteStamps` are read."""
+
+    def __call__(self, partitions: Collection[Partition], *, purpose: Purpose) -> Mapping[Partition, str]:
+        """The write stamps of some partitions."""
 
 
 class Partitions:
@@ -22,17 +30,27 @@ class Partitions:
         self._columns = columns
         self._stamps = stamps
 
-    def write_stamps(self, wanted: Wanted, purpose: Purpose) -> Mapping[Pair, str]:
+    def write_stamps(self, wanted: Wanted, unbilled: Wanted, purpose: Purpose) -> Mapping[Pair, str]:
         """The write stamps by (processor, date), as far as the warehouse knows them.
+
+        Of the pairs in `unbilled`, only those that cost no billed query.
 
         Raises:
             WarehouseError: nothing can be queried now.
         """
+        if self._stamps is None:
+            return {}
         partitions = self._partitions(wanted)
-        if self._stamps is None or not partitions:
+        written = self._read(self._stamps.read, partitions, purpose)
+        others = {pair: part for pair, part in self._partitions(unbilled).items() if pair not in partitions}
+        return written | self._read(self._stamps.read_unbilled, others, purpose)
+
+    @staticmethod
+    def _read(read: ReadStamps, partitions: Mapping[Pair, Partition], purpose: Purpose) -> dict[Pair, str]:
+        if not partitions:
             return {}
         try:
-            written = self._stamps.read(set(partitions.values()), purpose=purpose)
+            written = read(set(partitions.values()), purpose=purpose)
         except QueryError as error:
             log.warning("write stamps cannot be read: %s", error)
             return {}
