@@ -27,7 +27,7 @@ from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules import gates, judge
-from backfilld.state.rules.needs_graph import Need
+from backfilld.state.rules.needs_graph import NeedsGraph
 from backfilld.state.rules.period_ends import PeriodEnds
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import (
@@ -127,12 +127,18 @@ def judge_a_period_on_its_first_date(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sum_a_period_up_before_all_of_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    def needs_of(self: Pipeline, stage: Any, processor: Any) -> list[Need]:
-        needs = original(self, stage, processor)
-        return [replace(need, lookback=0) if processor.output_period else need for need in needs]
+    graphs: dict[int, NeedsGraph] = {}
 
-    original = Pipeline._needs_of
-    monkeypatch.setattr(Pipeline, "_needs_of", needs_of)
+    def needs(self: Pipeline) -> NeedsGraph:
+        if id(self) not in graphs:  # pipelines are parsed once per world, and keep their graph
+            ends = {name for name, processor in self.processors.items() if processor.output_period}
+            direct = {name: original.func(self).direct(name) for name in self.processors}
+            shorter = {name: [replace(need, lookback=0) for need in direct[name]] for name in ends}
+            graphs[id(self)] = NeedsGraph({**direct, **shorter}, self.seasons)
+        return graphs[id(self)]
+
+    original = Pipeline.__dict__["needs"]
+    monkeypatch.setattr(Pipeline, "needs", property(needs))
 
 
 def name_only_the_last_date_of_a_period(monkeypatch: pytest.MonkeyPatch) -> None:
