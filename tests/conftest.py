@@ -125,8 +125,8 @@ def postgresql_warehouse(postgresql_server: postgresql.Server) -> str:
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> str:
-    """Where a real daemon keeps its state, if not in a file: BACKFILLD_TESTS_ON=postgresql says so."""
-    if os.environ.get("BACKFILLD_TESTS_ON") != "postgresql":
+    """Where a real daemon keeps its state, if not in a file."""
+    if not postgresql.chosen():
         return ""
     server: postgresql.Server = request.getfixturevalue("postgresql_server")
     return server.empty()

@@ -24,6 +24,11 @@ _HASTY = ("fsync=off", "autovacuum=off", "synchronous_commit=off", "full_page_wr
 _ALWAYS = ("listen_addresses=", "max_connections=60", "shared_buffers=16MB", "lc_messages=C")
 
 
+def chosen() -> bool:
+    """Whether BACKFILLD_TESTS_ON=postgresql asks for PostgreSQL where a test can use either database."""
+    return os.environ.get("BACKFILLD_TESTS_ON") == "postgresql"
+
+
 class Server:
     """One server with a database for each who asks. As root, another user runs it."""
 

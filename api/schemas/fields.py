@@ -18,7 +18,9 @@ from pydantic_core import PydanticCustomError
 from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST, MOST_DATES
 
 LARGEST = 2**63 - 1
-"""Largest integer of the state database."""
+"""Largest offset into a log."""
+LARGEST_ID = 2**31 - 1
+"""Largest id of the state database: a larger one is an error in PostgreSQL."""
 DATE_PATTERN = r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 
 
@@ -156,7 +158,7 @@ def _decoder(key: str, parse: Callable[[str], Any]) -> Callable[[object], Any]:
 
 def _row_id(text: str) -> int:
     number = whole_number(text)
-    if not 1 <= number <= LARGEST:
+    if not 1 <= number <= LARGEST_ID:
         raise ValueError("outside the range of row ids")
     return number
 
@@ -171,7 +173,7 @@ PlainDate = Annotated[
 """A date of a request."""
 DateList = Annotated[tuple[PlainDate, ...], Field(min_length=1, max_length=MOST_DATES, strict=False)]
 """The dates of a request, one by one."""
-Id = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(whole_number)]
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(whole_number)]
 """The number of a backfill or an attempt, in a URL."""
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(whole_number)]
 """Items of one page."""

@@ -24,8 +24,10 @@ from backfilld.api.auth.tokens import Scope
 from backfilld.api.openapi import document
 from backfilld.api.routes import SECTIONS
 from backfilld.daemon.executors.attempt_files import FileLog
+from tests import postgresql
 from tests.integration.api_with_tokens import Door, make_door, scope_of
-from tests.integration.api_world import make_api
+from tests.integration.api_world import GAMES, Api, small_pipeline
+from tests.simulation.world import World
 
 EXAMPLES = 10
 """Of each operation, with tokens on: by people who may operate, who may read, and who may nothing."""
@@ -44,10 +46,11 @@ OPERATIONS = [(method.upper(), path) for path, item in DOCUMENT["paths"].items()
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Door:
+def door(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Door:
     """An API with tokens, and with something to find: dates done and live, attempts, a log."""
     folder = tmp_path_factory.mktemp("api")
-    api = make_api(folder)
+    url = request.getfixturevalue("postgresql_server").migrated() if postgresql.chosen() else None
+    api = Api(World(small_pipeline(), GAMES, folder, url=url))
     api.world.executor.log = lambda attempt: FileLog(folder / "log")  # type: ignore[method-assign]
     (folder / "log").write_text("written\n" * 100)
     api.enqueue("2021-10-18", "2021-10-20")
