@@ -41,6 +41,14 @@ def test_a_date_with_five_hundred_processors_in_a_phase_is_completed_and_shown(
     world.db.close()
 
 
+def test_a_wait_for_answers_about_five_hundred_outputs_names_ten_of_them(tmp_path: Path) -> None:
+    api = make_api(tmp_path, made=lambda: pipeline(phase("raw", *map(processor, NAMES))))
+    api.enqueue(str(OPENER))
+    api.world.tick()
+    waits = api.get(f"/v1/dates/{OPENER}")["waiting_on"]
+    assert waits == f"the warehouse's answer about {', '.join(NAMES[:10])} and 491 more"
+
+
 def test_a_processor_with_five_hundred_fallbacks_is_completed_by_the_last(tmp_path: Path) -> None:
     first = processor(NAMES[0], fallbacks=NAMES[1:], priority="important", max_attempts=1, no_data_attempts=1)
     others = [processor(name, priority="fallback") for name in NAMES[1:]]
