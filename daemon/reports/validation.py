@@ -95,7 +95,7 @@ class PhaseReport:
     bootstrap_dates: int
     dates: Mapping[dt.date, Readiness]
     missing_upstream: Sequence[MissingUpstream]
-    """Outputs of the phase before, on dates before the range, without which this phase cannot start."""
+    """Outputs of dates before the range that processors of this phase need."""
     processors: Sequence[ProcessorReport]
 
 
@@ -230,15 +230,22 @@ def _readiness(day: Day, closed: Decision | None, *, goes_through: bool) -> Read
 
 
 def _missing_upstream(pipeline: Pipeline, phase: Phase, snapshot: Snapshot) -> list[MissingUpstream]:
-    """What the first date of the range that goes through the phase needs of earlier dates."""
-    first = next((day for day in snapshot.in_range() if enters(pipeline, phase, day)), None)
-    if first is None:
-        return []
+    """What the processors of the phase need of dates before the range, by the graph of needs.
+
+    Earlier dates are also queried for comparisons; those are no needs. The first date on which a processor
+    has output needs the earliest dates. An accepted output needs nothing.
+    """
     graph = pipeline.needs.starting(snapshot.start)
+    entered = [day for day in snapshot.in_range() if enters(pipeline, phase, day)]
     missing: dict[MissingUpstream, None] = {}
-    for need in graph.earlier(p.name for p in phase.processor):
-        processors = [pipeline.processors[name] for name in need.of]
-        missing |= dict.fromkeys(snapshot.missing_before(processors, graph.start(need, first.date)))
+    for processor in phase.processor:
+        expected = (day.date for day in entered if pipeline.expects(processor, day))
+        needing = (d for d in expected if not snapshot.checks[d][processor.name].accepted_reason)
+        if (first := next(needing, None)) is None:
+            continue
+        for need in graph.earlier([processor.name]):
+            upstream = [pipeline.processors[name] for name in need.of]
+            missing |= dict.fromkeys(snapshot.missing_before(upstream, graph.start(need, first)))
     return sorted(missing, key=lambda one: one.date)
 
 
