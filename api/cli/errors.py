@@ -7,6 +7,7 @@ import click
 from backfilld.api.cli.client import ApiError
 from backfilld.api.cli.logging_config import error_lines
 from backfilld.api.cli.output import sanitize
+from backfilld.api.cli.standard_streams import OutputError
 from backfilld.state.errors import BackfilldError, UserError
 
 
@@ -21,6 +22,8 @@ def print_error(error: BackfilldError) -> int:
     elif isinstance(error, ApiError):
         failed = error.status is None or error.status >= 500 or error.status in (404, 409)
         text, code = str(error), 1 if failed else 2
+    elif isinstance(error, OutputError):
+        text, code = str(error), 1
     else:
         text, code = f"the warehouse could not be queried: {_warehouse_error(error)}", 1
     # The text may quote a foreign one, whose control characters are replaced.

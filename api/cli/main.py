@@ -10,6 +10,7 @@ from typing import NamedTuple
 import click
 
 from backfilld import __version__
+from backfilld.api.cli.standard_streams import WITHOUT_READER, ReaderEnded, guard_streams, written_output
 from backfilld.state.errors import BackfilldError
 from backfilld.state.spelling_suggestions import did_you_mean
 
@@ -113,15 +114,25 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command. An error that the user can fix is printed in a line or two, without a traceback."""
+    guard_streams()
+    sys.exit(_run())
+
+
+def _run() -> int | None:
+    """Run the command. Returns its exit code; None for 0."""
     try:
-        # Without click's own handling, a verb's Exit comes back as its code.
-        sys.exit(cli(standalone_mode=False))
+        with written_output():
+            # Without click's own handling, a verb's Exit comes back as its code.
+            code: int | None = cli(standalone_mode=False)
+            return code
     except click.Abort:
-        sys.exit(130)
+        return 130
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return 2
+    except ReaderEnded:
+        return WITHOUT_READER
     except BackfilldError as error:
         from backfilld.api.cli.errors import print_error  # noqa: PLC0415  `--help` needs none of its imports
 
-        sys.exit(print_error(error))
+        return print_error(error)

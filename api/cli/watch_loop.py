@@ -17,6 +17,7 @@ from rich.text import Text
 from backfilld.api.cli import dashboard
 from backfilld.api.cli.client import ApiError, Client, Json
 from backfilld.api.cli.output import animated, console, print_json_line, sanitize_line
+from backfilld.api.cli.standard_streams import pause
 from backfilld.api.cli.watch_snapshot import Failure, FailureTracker, Snapshot, take_snapshot
 
 POLL_SECONDS = 0.5
@@ -58,6 +59,7 @@ def follow(
 
     Raises:
         ApiError: the daemon refused, or did not answer until the timeout.
+        ReaderEnded: nothing reads the output any more.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -71,15 +73,15 @@ def follow(
             if refused or time.monotonic() >= deadline:
                 raise
             display.show_unavailable(error)
-            time.sleep(RECONNECT_SECONDS)
+            pause(RECONNECT_SECONDS)
             continue
         last = (to_end and view.ended) or time.monotonic() >= deadline
         display.show_snapshot(view, last=last)
         if last:
             return view
         now = time.monotonic()
-        pause = max(POLL_SECONDS, PAUSE_FACTOR * (now - started))
-        time.sleep(min(pause, max(deadline - now, 0.0)))
+        seconds = max(POLL_SECONDS, PAUSE_FACTOR * (now - started))
+        pause(min(seconds, max(deadline - now, 0.0)))
 
 
 def display(*, as_json: bool = False, failures_only: bool = False) -> AbstractContextManager[Display]:

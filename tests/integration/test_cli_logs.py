@@ -4,6 +4,7 @@ import tracemalloc
 
 import pytest
 
+from backfilld.api.cli import standard_streams
 from backfilld.api.cli.commands import logs
 from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_world import listening
@@ -49,7 +50,7 @@ def test_a_log_is_followed_however_much_is_written_at_once(command, api, monkeyp
             log.write(b"more\n" * 50_000)
         api.world.run()
 
-    monkeypatch.setattr(logs.time, "sleep", write_on)
+    monkeypatch.setattr(standard_streams.time, "sleep", write_on)
     # Then all of it is printed, once
     assert command("logs", str(running), "--follow").out == long_log.read_text()
 

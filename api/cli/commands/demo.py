@@ -14,6 +14,7 @@ import click
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.demo_walkthrough import summarize, walk_through
 from backfilld.api.cli.output import coloured, counts, example, table
+from backfilld.api.cli.standard_streams import pause
 from backfilld.api.cli.watch_loop import display, follow
 from backfilld.api.cli.watch_snapshot import FailureTracker, WatchScope
 from backfilld.demo import environment, faults
@@ -172,7 +173,7 @@ def _show_curl(url: str) -> None:
 def _stay(ended: Callable[[], int | None]) -> None:
     try:
         while ended() is None:
-            time.sleep(1)
+            pause(1)
     except KeyboardInterrupt:
         click.echo("stopping")
 

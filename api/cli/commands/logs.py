@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import time
 from collections.abc import Callable, Iterator
 
 import click
@@ -11,6 +10,7 @@ import click
 from backfilld.api.cli.arguments import DATE_OR_ATTEMPT, PROCESSOR
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.output import console, example, json_option, print_json, sanitize, url_option
+from backfilld.api.cli.standard_streams import is_read, pause
 from backfilld.api.cli.watch_loop import POLL_SECONDS
 from backfilld.state.spelling_suggestions import did_you_mean
 
@@ -77,11 +77,11 @@ def _parts(client: Client, path: str, tail: int | None, following: bool) -> Iter
         offset = int(headers["X-Log-End"])
         if following:
             size = int(headers["X-Log-Size"])
-        if offset >= size or not part:
+        if offset >= size or not part or not is_read():
             status = headers.get("X-Attempt-Status") or headers.get("X-Check-Status")
             if not following or status != "running":
                 return
-            time.sleep(POLL_SECONDS)
+            pause(POLL_SECONDS)
         part, headers = client.raw(path, offset=offset, limit=PART_BYTES)
 
 
