@@ -249,7 +249,7 @@ class Invariants:
 
     def _asked_for(self, move: Row) -> None:
         """Only people put ended dates back, the cascade that they asked for, and refreshes by the file."""
-        cascade = move["reason"].removeprefix("cascade of ")
+        cascade = move["reason"].removeprefix("cascade of ").partition("; ")[0]
         asked = move["actor"] != ACTOR or (cascade in self.dates and self.dates[cascade]["cascades"])
         provisional = move["reason"].removeprefix("refresh of ").partition(", which ")[0].split(", ")
         processors = self._sim.pipeline.processors
