@@ -44,7 +44,7 @@ help:
 	@echo "make demo             see three faults caught on real NBA dates (STAY=1 keeps the daemon running)"
 	@echo "make test             lint, format, types and the tests that need no root (T=\"tests/unit -k judge\" for some)"
 	@echo "make test-packages    the tests that need Debian packages ($(SYSTEM_PACKAGES)), which it installs"
-	@echo "make test-all         both, in one run"
+	@echo "make test-all         both"
 	@echo "make test-pythons     the unit tests with the other versions of Python: $(PYTHONS)"
 	@echo "make test-hosts       jobs on several hosts and in containers, which are namespaces: as root, with iproute2 and tini"
 	@echo "make test-systemd     the service on a machine that systemd boots: as root, with debootstrap; takes minutes"
@@ -61,27 +61,19 @@ help:
 demo: $(READY)
 	@$(BIN)/backfilld demo $(if $(filter-out 0,$(STAY)),--stay)
 
-# $(call RUN_TESTS,MARKERS,TARGETS): the tests run even if a check fails, and their summary comes last: one run
-# shows everything. What they need is made beside the checks, which use one processor each.
-define RUN_TESTS
-checks=0; $(PARALLEL) check $(EMULATOR) $(COMPILED) $(2) || checks=1; \
-$(MAKE) --no-print-directory $(READY_DEV) $(EMULATOR) || exit $$?; \
-$(PYTEST) -m "$(1)" $(T) || exit $$?; \
-if [ $$checks = 1 ]; then echo "the tests passed, but what make ran before them did not: see above"; exit 1; fi
-endef
-# Installed before the tests, so that none of them waits for a network.
-PACKAGED := system-packages $(DBT) $(CLIENTS) $(NODE_TOOLS)
-
+# The tests run even if a check fails, and their summary comes last: one run shows everything.
+# The emulator's environment is made beside the other one and the checks, which use one processor each.
 test:
-	@$(call RUN_TESTS,not packages and not hosts and not boot)
+	@checks=0; $(PARALLEL) check $(EMULATOR) $(COMPILED) || checks=1; \
+	$(MAKE) --no-print-directory $(READY_DEV) $(EMULATOR) || exit $$?; \
+	$(PYTEST) -m "not packages and not hosts and not boot" $(T) || exit $$?; \
+	if [ $$checks = 1 ]; then echo "the tests passed, but make check did not: see above"; exit 1; fi
 
 test-packages:
-	@$(PARALLEL) $(READY_DEV) $(EMULATOR) $(PACKAGED)
+	@$(PARALLEL) system-packages $(READY_DEV) $(EMULATOR) $(DBT) $(CLIENTS) $(NODE_TOOLS)
 	@$(PYTEST) -m "packages and not hosts and not boot" $(T)
 
-# One run of both: each collects all tests in each worker first.
-test-all:
-	@$(call RUN_TESTS,not hosts and not boot,$(PACKAGED))
+test-all: test test-packages
 
 # Apart from the others: each version gets an environment of its own, which takes a minute.
 test-pythons:
