@@ -253,18 +253,22 @@ def _open(port: int, number: int, seconds: float, ended: threading.Event) -> Non
 
 
 def _open_still(connection: socket.socket) -> bool:
-    try:
-        return bool(connection.recv(1, socket.MSG_DONTWAIT))
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+    """Whether the server keeps it open; else it is closed here too."""
+    with contextlib.suppress(OSError):
+        try:
+            if connection.recv(1, socket.MSG_DONTWAIT):
+                return True
+        except BlockingIOError:
+            return True
+    connection.close()
+    return False
 
 
 def _sent(connection: socket.socket, data: bytes) -> bool:
     try:
         connection.sendall(data)
     except OSError:
+        connection.close()
         return False
     return True
 

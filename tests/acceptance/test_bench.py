@@ -17,6 +17,7 @@ import pytest
         (["memory", "2", "--processors", "1"], "peak, MiB"),
         (["wake", "--jobs", "3", "--idle", "1"], "end to next step, ms: median"),
         (["recovery", "10"], "10"),
+        (["heavy_clients", "hostile", "--seconds", "3", "--silent", "5", "--slow", "5"], "refused: none"),
         (["processors", "2", "--phases", "2"], "/metrics"),
     ],
     ids=lambda words: words[0] if isinstance(words, list) else "",
