@@ -222,10 +222,7 @@ def test_a_user_without_rights_is_told(server):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (
-            psycopg.errors.ProtocolViolation("transaction blocks not allowed in statement pooling mode"),
-            "pooler",
-        ),
+        (psycopg.errors.ProtocolViolation("transaction blocks not allowed"), "a pooler in session mode"),
         (psycopg.errors.ConnectionFailure("server closed the connection"), "the connection was lost"),
         (psycopg.errors.AdminShutdown("terminating connection"), "the server is stopping or starting"),
     ],
