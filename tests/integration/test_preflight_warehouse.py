@@ -315,4 +315,4 @@ def test_a_state_database_that_is_none_is_critical(
     told = ground.ask(state_dir=tmp_path)
     assert told.exit_code == 1
     (found,) = troubles(told, "configuration")
-    assert found[1].startswith("BACKFILLD_DATABASE is not a URL of PostgreSQL")
+    assert found[1].startswith("BACKFILLD_DATABASE: it is not a URL of PostgreSQL")
