@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from backfilld.daemon.engine.advance_working_set import AdvanceBatch
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.phase import Stage
-from backfilld.state.records import CheckRow, DateRow
+from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.gates import Advance, Decision, Fail, Wait, WaitReason, WaivedBy
 from backfilld.state.rules.needs_graph import NeedsGraph, Pair
@@ -72,7 +72,7 @@ def _given_up(stage: Stage, decision: Decision, date_checks: DateChecks) -> list
 
 
 def _not_queried_since(batch: AdvanceBatch, date: dt.date, tried: Sequence[CheckRow]) -> Iterator[CheckRow]:
-    """The satisfied inputs of tried outputs that no query has answered for since their attempts began."""
+    """The inputs of tried outputs that no query has answered for since their attempts began, or a retry."""
     since: dict[Pair, float] = defaultdict(float)
     for output in tried:
         for pair in _inputs(batch.upstream.graph, output.processor, date):
@@ -80,8 +80,15 @@ def _not_queried_since(batch: AdvanceBatch, date: dt.date, tried: Sequence[Check
     stored = checks.for_dates(batch.tx, {day for day, _ in since})
     for (day, name), at in since.items():
         check = stored[day].get(name)
-        if check and _may_have_vanished(check) and (check.asked_at or 0.0) < at:
+        if check and (_is_retried(check) or (_may_have_vanished(check) and (check.asked_at or 0.0) < at)):
             yield check
+
+
+def _is_retried(check: CheckRow) -> bool:
+    """Whether an input that was complete satisfies nothing until it is queried for a retry of its date."""
+    owed = check.mode not in (RunMode.NORMAL, RunMode.RETRY)
+    is_complete = check.verdict is Verdict.COMPLETE and check.attempt_id is None
+    return is_complete and not check.satisfied and not owed and check.query_due_at is not None
 
 
 def _inputs(graph: NeedsGraph, processor: str, date: dt.date) -> Iterator[Pair]:

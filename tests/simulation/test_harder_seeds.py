@@ -26,6 +26,7 @@ BROKEN_ONCE = {
     140000183: "the file has want of data confirmed later, while a date waits that goes without it",
     140000184: "a processor is retried alone while an external run of another one of its state is open",
     150000197: "a backfill is retried whose failed date is live for another one that is being cancelled",
+    150000507: "a date goes on without an output while a retried one before it queries its input again",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }

@@ -139,3 +139,43 @@ def test_a_date_whose_inputs_are_there_fails_as_before_and_asks_about_them_once(
     row = world.dates()[FIRST]
     assert (row.state, row.outcome) == ("failed", "blocked")
     assert row.reason.startswith("players: no data")
+
+
+@pytest.mark.parametrize(("is_there", "runs"), [(True, 1), (False, 2)])
+def test_an_input_that_a_retry_queries_again_gives_no_attempt_back_unless_it_is_gone(
+    tmp_path, is_there, runs
+):
+    # Given a date that goes on without an output, and waits for an earlier one that failed after its input
+    made = pipeline(
+        phase("raw", processor("box")),
+        phase("marts", processor("players", needs=[{"of": "box", "days_back": 2}], priority="fallback")),
+        phase("export", processor("report", depends_on_past=True)),
+        jobs={"max_attempts": 1},
+    )
+    world = World(made, dict.fromkeys(DAYS, 5), tmp_path)
+    fails = {("players", str(DAYS[1])), ("report", str(FIRST))}
+
+    def script(job):
+        running = (job.env["BACKFILLD_PROCESSOR"], job.env["BACKFILLD_DATE"])
+        if running in fails:
+            fails.remove(running)
+            return Work(code=1)
+        return world.well(job)
+
+    world.script = script
+    receipt = world.enqueue(FIRST, DAYS[1])
+    world.run()
+    assert (world.dates()[FIRST].state, world.dates()[DAYS[1]].state) == ("failed", "marts")
+    # When the earlier one is retried, and the date is looked at before the input has been queried again
+    if not is_there:
+        world.fill("box", FIRST, rows=0)
+    world.commands.retry_date(FIRST, by=ME)
+    world.engine.tick()
+    world.commands.pause(receipt.id, by=ME)
+    world.commands.resume(receipt.id, by=ME)
+    world.engine.tick()
+    world.run()
+    # Then the output is tried again only where its input was gone
+    tried = [name for name, _ in world.attempts(DAYS[1]) if name == "players"]
+    assert len(tried) == runs
+    assert world.dates()[DAYS[1]].state == "done"
