@@ -32,11 +32,13 @@ class StaleTruth:
         """The inputs of each output that were stale when its latest attempt began."""
         self.compared = 0
         """How many inputs were compared with what others wrote."""
+        self._claimed_with: dict[Pair, set[Pair]] = {}
+        """The inputs of each output, by the pipeline file that its latest attempt began with."""
         self.carried = 0
         """How many outputs were seen that had to carry a mark on."""
 
     def claimed(self) -> None:
-        """Keep which inputs of new attempts are stale."""
+        """Keep the inputs of new attempts, and which of them are stale."""
         for number in self._invariants.running.keys() - self._attempts:
             self._attempts.add(number)
             name = self._invariants.running[number]["processor"]
@@ -47,6 +49,7 @@ class StaleTruth:
                 ]
                 pairs = {pair for pair in inputs if self._is_stale(pair)}
                 self._over_stale[date, name] = pairs
+                self._claimed_with[date, name] = self._inputs(date, name)
 
     def look(self, done: Iterator[str]) -> None:
         """Every output of a done date that was computed from a stale one is marked, and no other one is.
@@ -146,10 +149,14 @@ class StaleTruth:
         return False
 
     def _inputs(self, date: str, name: str) -> set[Pair]:
-        """What an output is computed from, as far as the daemon knows of it, and what it runs after."""
-        processor = self._sim.pipeline.processors[name]
-        inputs = self._invariants.needs.inputs(day_of(date), processor, siblings=True)
-        return {(str(day), of) for day, of in inputs}.intersection(self._invariants.checks)
+        """What an output is computed from, as far as the daemon knows of it, and what it runs after.
+
+        An edit of the file may have removed an input since the output was computed.
+        """
+        processor = self._sim.pipeline.processors.get(name)
+        inputs = self._invariants.needs.inputs(day_of(date), processor, siblings=True) if processor else ()
+        pairs = {(str(day), of) for day, of in inputs}.intersection(self._invariants.checks)
+        return pairs | self._claimed_with.get((date, name), set())
 
     def _restores(self) -> bool:
         """Whether the daemon forgets what it has run."""
