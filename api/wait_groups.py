@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from backfilld.api import job_log
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.reports.waiting_on import is_stopped, waiting_on
+from backfilld.daemon.reports.waiting_on import reason_under_holds, waiting_on
 from backfilld.state.records import AttemptRow
-from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import dates, holds, state_counts
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
@@ -40,20 +39,18 @@ def waits(tx: Transaction, context: EngineContext, scope: DateScope = ALL_DATES)
         if count.waiting:
             counts[count.waiting] = counts.get(count.waiting, 0) + count.n
     active_holds = holds.all_holds(tx)
-    stopped = {reason: n for reason, n in counts.items() if is_stopped(reason, active_holds)}
-    grouped = {reason: _group(tx, context, reason, n, scope) for reason, n in counts.items()}
-    groups = [group for reason, group in grouped.items() if reason not in stopped]
-    groups.append(_merged([grouped[reason] for reason in stopped]))
-    return sorted((group for group in groups if group is not None), key=lambda group: -group.n)
+    merged: dict[str, list[WaitGroup]] = {}
+    for reason, n in counts.items():
+        if group := _group(tx, context, reason, n, scope):
+            merged.setdefault(reason_under_holds(reason, active_holds), []).append(group)
+    groups = [_merged(reason, of_reason) for reason, of_reason in merged.items()]
+    return sorted(groups, key=lambda group: -group.n)
 
 
-def _merged(groups: Sequence[WaitGroup | None]) -> WaitGroup | None:
-    """The dates that a pause of everything stops, whatever they waited for before."""
-    waiting = [group for group in groups if group is not None]
-    if not waiting:
-        return None
-    earliest = min(waiting, key=lambda group: group.date)
-    return replace(earliest, reason=WaitReason.PAUSED, n=sum(group.n for group in waiting))
+def _merged(reason: str, groups: Sequence[WaitGroup]) -> WaitGroup:
+    """Dates that a hold makes wait for one reason, whatever they waited for before."""
+    earliest = min(groups, key=lambda group: group.date)
+    return replace(earliest, reason=reason, n=sum(group.n for group in groups))
 
 
 def _group(

@@ -24,7 +24,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
 from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.daemon.reports.cascade_reach import NO_REACH, CascadeReach, cascade_reach
-from backfilld.daemon.reports.waiting_on import waiting_on, with_pause
+from backfilld.daemon.reports.waiting_on import waiting_on, with_holds
 from backfilld.state.records import CheckRow, DateRow, Mark
 from backfilld.state.spelling_suggestions import did_you_mean
 from backfilld.state.store import (
@@ -64,7 +64,7 @@ def list_dates(service: DaemonService, *, query: list_pages.DatesPage) -> respon
         rows = dates.page(
             tx, start=first, end=end, states=states, mark=query.mark, more=more, limit=query.limit + 1
         )
-        page = with_pause(tx, rows[: query.limit])
+        page = with_holds(tx, rows[: query.limit])
         items = _summaries(tx, service.context, page)
     following = next_cursor("date", rows, query.limit)
     return responses.Dates(start=query.start, end=query.end, dates=number, items=items, next_cursor=following)
@@ -236,7 +236,7 @@ def _status(tx: Transaction, context: EngineContext, row: DateRow | None) -> dic
     """State and marks of a date; all None if it was never enqueued and is only a lookback of later dates."""
     if row is None:
         return {"version": None, **dict.fromkeys(_STATUS_FIELDS)}
-    (summary,) = _summaries(tx, context, with_pause(tx, [row]))
+    (summary,) = _summaries(tx, context, with_holds(tx, [row]))
     return {"version": row.version, **summary.model_dump(include=_STATUS_FIELDS)}
 
 

@@ -280,15 +280,20 @@ class Validator:
             return comparison_dates.stored(tx, processors, pairs)
 
     def pause_queries(self, error: WarehouseError) -> None:
-        """Hold all queries for a while. Dates that wait for a verdict show the reason."""
-        now, reason = self._context.now(), str(error)
+        """Hold all queries for a while. Dates that wait for a verdict show the reason.
+
+        What an operator has to correct is looked at again soon, and is one incident until then.
+        """
+        now, reason = self._context.now(), error.reason
         until = error.retry_at if error.retry_at is not None else now + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._pause = FIRST_PAUSE if error.permanent else min(2 * self._pause, LONGEST_PAUSE)
         end: dict[str, Any] = {"until": until, "absolute": error.retry_at is not None}
         with self._context.db.write() as tx:
-            if not holds.place(tx, holds.WAREHOUSE, "", reason=reason, actor=ACTOR, now=now, **end):
+            placed = holds.place(tx, holds.WAREHOUSE, "", reason=reason, actor=ACTOR, now=now, **end)
+            if not placed:
                 holds.prolong(tx, holds.WAREHOUSE, "", actor=ACTOR, reason=reason, **end)
-        self._context.emit(Incident(kind="warehouse", text=reason))
+        if placed or not error.permanent:
+            self._context.emit(Incident(kind="warehouse", text=reason))
 
     def _resume_queries(self) -> None:
         """End the engine's hold: the warehouse has answered, or no check is due. An operator's hold stays."""

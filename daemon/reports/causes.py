@@ -31,7 +31,7 @@ from backfilld.state.store import calendar_days, check_command_runs, checks, dat
 from backfilld.state.store.database import Transaction
 
 _UNDER_WAREHOUSE_HOLD = (WaitReason.VERDICT, WaitReason.CALENDAR, WaitReason.WAREHOUSE, WaitReason.SLOT)
-"""Waits that a hold of the warehouse by an operator makes last."""
+"""Waits that a hold of the warehouse makes last, where only an operator ends it."""
 _UNDER_PAUSE = (WaitReason.SLOT, WaitReason.RETRY, WaitReason.WINDOW)
 """Waits that the pause of everything makes last."""
 
@@ -242,6 +242,7 @@ def held_by_operator(active_holds: Sequence[HoldRow]) -> dict[WaitReason, str]:
     for hold in active_holds:
         if hold.kind == holds.EVERYTHING and hold.until is None:
             found |= dict.fromkeys(_UNDER_PAUSE, f"{hold.text}; backfilld resume")
-        if hold.kind == holds.WAREHOUSE and hold.until is None:
-            found |= dict.fromkeys(_UNDER_WAREHOUSE_HOLD, f"{hold.text}; backfilld release warehouse")
+        if hold.kind == holds.WAREHOUSE and (hold.until is None or UNTIL_CORRECTED in hold.reason):
+            release = "; backfilld release warehouse" if hold.until is None else ""
+            found |= dict.fromkeys(_UNDER_WAREHOUSE_HOLD, f"{hold.text}{release}")
     return found

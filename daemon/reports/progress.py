@@ -14,7 +14,7 @@ from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.budgets import Budget
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports.pace import OLDEST_SECONDS, Pace, Work
-from backfilld.daemon.reports.waiting_on import is_stopped
+from backfilld.daemon.reports.waiting_on import reason_under_holds
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -132,8 +132,7 @@ def progress(tx: Transaction, context: EngineContext, scope: DateScope = ALL_DAT
         states=states,
         outcomes=_sums((c.outcome, c.n) for c in counts if c.outcome),
         waiting=_sums(
-            (WaitReason.PAUSED if is_stopped(reason, active_holds) else reason, n)
-            for reason, n in _waiting(counts).items()
+            (reason_under_holds(reason, active_holds), n) for reason, n in _waiting(counts).items()
         ),
         processors=_processors(
             context.pipeline,

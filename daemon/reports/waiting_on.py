@@ -31,6 +31,7 @@ _STOPPED_BY_PAUSE = (
     WaitReason.WINDOW,
     WaitReason.ENGINE,
 )
+_STOPPED_BY_WAREHOUSE = (WaitReason.VERDICT, WaitReason.CALENDAR, WaitReason.SLOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +69,24 @@ def waiting_on(tx: Transaction, context: EngineContext, rows: Sequence[DateRow])
     return {row.date: _sentence(wait_context, row) for row in live}
 
 
-def is_stopped(waiting: str, active_holds: Sequence[HoldRow]) -> bool:
-    """Whether a date with this wait reason waits for the end of a pause of everything."""
-    return waiting in _STOPPED_BY_PAUSE and any(hold.kind == holds.EVERYTHING for hold in active_holds)
+def reason_under_holds(waiting: str, active_holds: Sequence[HoldRow]) -> str:
+    """The wait reason of a date whose row has `waiting`.
 
-
-def with_pause(tx: Transaction, rows: Sequence[DateRow]) -> list[DateRow]:
-    """The dates with the wait reason `paused` where everything is paused.
-
-    The engine does not evaluate all dates again for a pause, so their rows keep the earlier reason.
+    The engine does not evaluate all dates again for a pause of everything, nor while the warehouse is not
+    queried, so their rows keep the earlier reason.
     """
+    kinds = {hold.kind for hold in active_holds}
+    if holds.EVERYTHING in kinds and waiting in _STOPPED_BY_PAUSE:
+        return WaitReason.PAUSED
+    if holds.WAREHOUSE in kinds and waiting in _STOPPED_BY_WAREHOUSE:
+        return WaitReason.WAREHOUSE
+    return waiting
+
+
+def with_holds(tx: Transaction, rows: Sequence[DateRow]) -> list[DateRow]:
+    """The dates with the wait reasons that the pause of everything and the hold of the warehouse give."""
     active_holds = holds.all_holds(tx)
-    return [
-        row._replace(waiting=WaitReason.PAUSED) if is_stopped(row.waiting, active_holds) else row
-        for row in rows
-    ]
+    return [row._replace(waiting=reason_under_holds(row.waiting, active_holds)) for row in rows]
 
 
 def _sentence(context: WaitContext, row: DateRow) -> str:
@@ -116,6 +120,10 @@ def _warehouse_hold(context: WaitContext) -> str:
     if hold.until is None:
         return f"{hold.text}; backfilld release warehouse"
     return f"{hold.text}; it is queried again at {format_utc(hold.until)}"
+
+
+def _unanswered(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
+    return _warehouse_hold(context) or row.waiting_text
 
 
 def _attempt(context: WaitContext, row: DateRow, by_name: Mapping[str, CheckRow]) -> str:
@@ -196,6 +204,7 @@ Describer = Callable[[WaitContext, DateRow, Mapping[str, CheckRow]], str]
 
 _DESCRIBERS: Mapping[str, Describer] = {
     WaitReason.VERDICT: _query,
+    WaitReason.WAREHOUSE: _unanswered,
     WaitReason.CALENDAR: _query,
     WaitReason.ATTEMPT: _attempt,
     WaitReason.SLOT: _slot,

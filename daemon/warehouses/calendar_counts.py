@@ -96,7 +96,7 @@ def read_calendar_file(path: Path) -> CalendarCounts:
 def _unreadable(path: Path, error: Exception) -> WarehouseError:
     reason = error.strerror if isinstance(error, OSError) else error
     remedy = "write the file, or correct calendar.file"
-    return WarehouseError(f"calendar.file {path} cannot be read: {reason}", hint=remedy)
+    return WarehouseError(f"calendar.file {path} cannot be read: {reason}", hint=remedy, permanent=True)
 
 
 def _statement(text: str) -> Statement:
@@ -153,7 +153,7 @@ def _of_file(file: TextIO, path: Path) -> CalendarCounts:
     if not _is_header(header):
         shown = ",".join(header) or "missing"
         line = f"{path}:1: the header must be date and at least one count; it is {shown}"
-        raise WarehouseError(line, hint=_CORRECT)
+        raise WarehouseError(line, hint=_CORRECT, permanent=True)
     known: dict[dt.date, Counts] = {}
     for fields in filter(None, reader):
         try:
@@ -161,7 +161,9 @@ def _of_file(file: TextIO, path: Path) -> CalendarCounts:
             if date in known:
                 raise ValueError(f"{date} is there twice; keep one line")
         except ValueError as error:
-            raise WarehouseError(f"{path}:{reader.line_num}: {error}", hint=_CORRECT) from error
+            raise WarehouseError(
+                f"{path}:{reader.line_num}: {error}", hint=_CORRECT, permanent=True
+            ) from error
         known[date] = counts
     return known
 

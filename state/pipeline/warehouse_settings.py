@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -28,6 +29,14 @@ class WarehouseSettings(StrictModel):
     """The time limit of a query."""
     daily_bytes: int | None = Field(default=None, gt=0)
     """Bytes that may be billed per quota day, in all; without it backfilld sets no limit."""
+
+    def place_problem(self, directory: Path) -> str:
+        """Why the warehouse is not on this machine, where it should be; else empty.
+
+        `directory` is that of the pipeline file. A warehouse elsewhere shows it by a query.
+        """
+        del directory
+        return ""
 
     def sql_problem(self, text: str) -> str:
         """Why SQL of the file cannot be used on this warehouse; empty where only a query can show it."""

@@ -15,8 +15,8 @@ class WaitReason(StrEnum):
     VERDICT = "verdict"
     """The result of a query about its tables, or the time of the query that confirms an attempt's."""
     WAREHOUSE = "warehouse"
-    """The next query, as the last one failed: a table that is missing, denied or too slow. Or a check
-    command that runs, waits for its turn, or had no result."""
+    """The next query, as the last one failed: a table that is missing, denied or too slow. Or the end of a
+    hold of all queries. Or a check command that runs, waits for its turn, or had no result."""
     SLOT = "slot"
     """A free slot: of `slots`, of its sequential phase, of a pool, or of an output table's writers."""
     ATTEMPT = "attempt"

@@ -49,7 +49,7 @@ def test_a_table_that_nobody_wrote_yet_has_no_rows(lake_house: LakeHouse) -> Non
 def test_a_lake_that_is_not_there_answers_nothing(house: LakeHouse) -> None:
     shutil.rmtree(house.root)
     with pytest.raises(
-        WarehouseError, match=r"there is no lake at .*/lake, or it may not be reached; check warehouse"
+        WarehouseError, match=r"there is no lake at .*/lake, or it may not be reached; make the directory"
     ):
         box(house)
     assert house.errors == 1

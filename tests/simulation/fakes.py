@@ -80,6 +80,7 @@ class SimWarehouse:
     broken: dict[str, str] = field(default_factory=dict)
     down: str = ""
     retry_at: float | None = None
+    permanent: bool = False
     """When a spent quota is filled again."""
     questions: int = 0
     calendar_questions: int = 0
@@ -156,7 +157,7 @@ class SimWarehouse:
             self.budget.check()
         self.questions += 1
         if self.down:
-            raise WarehouseError(self.down, retry_at=self.retry_at)
+            raise WarehouseError(self.down, retry_at=self.retry_at, permanent=self.permanent)
         if self.budget:
             self.billed += tables * BYTES
             self.budget.spend(tables * BYTES)

@@ -95,6 +95,7 @@ def test_a_calendar_file_that_is_not_there_is_refused_by_pipeline_check(tmp_path
 def test_pipeline_check_prints_the_warning_and_still_passes(tmp_path, monkeypatch, capsys):
     path = tmp_path / "small.toml"
     path.write_text(FILE)
+    (tmp_path / "lake").mkdir()
     command = CommandLine(monkeypatch, capsys)
     ended = command("pipeline", "check", "--pipeline", path)
     assert ended.code == 0

@@ -70,11 +70,12 @@ def check(path: str | None, as_json: bool) -> None:
         for problem in error.problems:
             click.echo(f"{error.path}: {problem}", err=True)
         raise click.exceptions.Exit(1) from error
+    missing = loaded.warehouse.place_problem(loaded.path.parent)
+    found = [*([f"warehouse: {missing}"] if missing else []), *warnings(loaded), *slot_warnings(loaded)]
     if as_json:
-        found = [*warnings(loaded), *slot_warnings(loaded)]
         print_json({"name": loaded.name, "states": Machine(loaded).states, "warnings": found})
         return
-    for warning in (*warnings(loaded), *slot_warnings(loaded)):
+    for warning in found:
         click.echo(f"{loaded.path}: warning: {warning}", err=True)
     size = f"{pluralize(len(loaded.processors), 'processor')} in {pluralize(len(loaded.phase), 'phase')}"
     click.echo(f"{loaded.name}: {size}, no problem found")

@@ -20,6 +20,7 @@ from pathlib import Path
 import duckdb
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.duckdb.settings import CREATE, missing_file
 from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, restrict
 from backfilld.state.formatting import first_line
 
@@ -131,9 +132,7 @@ def _writer(path: Path) -> int | None:
 
 
 def _missing(path: Path) -> WarehouseError:
-    text = f"{path} does not exist"
-    hint = "create it before the first date, by a run of a job by hand or by duckdb.connect in Python"
-    return WarehouseError(f"{text}; {hint}; or correct warehouse.file", hint=hint)
+    return WarehouseError(missing_file(path), hint=CREATE, permanent=True)
 
 
 def _in_use(path: Path, writer: int | None) -> str:

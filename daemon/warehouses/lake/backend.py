@@ -22,7 +22,7 @@ from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted, quo
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.layout import locate, read_layout
 from backfilld.daemon.warehouses.lake.query_errors import named_files, query_error
-from backfilld.daemon.warehouses.lake.settings import Dialect
+from backfilld.daemon.warehouses.lake.settings import Dialect, missing_directory
 from backfilld.daemon.warehouses.lake.sources import source_of, whole_table
 from backfilld.daemon.warehouses.lake.sql_compiler import render
 from backfilld.daemon.warehouses.lake.table_files import TableFiles
@@ -281,8 +281,11 @@ def _date_column(select: Select, table: str) -> str:
 
 
 def missing_lake(root: Path) -> WarehouseError:
-    """The error for a lake without a directory."""
-    return WarehouseError(f"there is no lake at {root}, or it may not be reached; check warehouse.path")
+    """The error for a lake without a directory.
+
+    It is no empty lake: a disk that is not mounted, or a mistyped path, would make every job run again.
+    """
+    return WarehouseError(missing_directory(root), permanent=True)
 
 
 def _connected(root: Path) -> duckdb.DuckDBPyConnection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -28,6 +30,11 @@ class LakeSettings(SqlWarehouseSettings):
         """The dialect of the SQL in the pipeline file."""
         return self.dialect
 
+    def place_problem(self, directory: Path) -> str:
+        """Why there is no lake; empty where there is its directory."""
+        root = directory / self.path
+        return "" if os.path.isdir(root) else missing_directory(root)
+
     def sql_problem(self, text: str) -> str:
         """Why SQL of the file is not carried to the lake; empty where it is, and for the lake's own SQL."""
         if self.dialect != "bigquery":
@@ -40,3 +47,9 @@ class LakeSettings(SqlWarehouseSettings):
         except QueryError as error:
             return f"{error}; {REMEDY}"
         return ""
+
+
+def missing_directory(root: Path) -> str:
+    """What is wrong where a lake has no directory, with the remedy."""
+    remedy = "make the directory, mount its disk, or correct warehouse.path"
+    return f"there is no lake at {root}, or it may not be reached; {remedy}"
