@@ -85,7 +85,13 @@ def _refused_rules(context: PreflightContext, processor: Processor) -> Iterator[
     """What the warehouse says of the query by which gates judge: the two cannot disagree."""
     if not processor.expect.rules and not processor.expect.empty:
         return
-    if problem := context.warehouse.rule_problem(processor.name, context.start):
+    try:
+        problem = context.warehouse.rule_problem(processor.name, context.start)
+    except QueryError as error:
+        line, _, remedy = str(error).rpartition("; ")
+        yield failed(f"{processor.table} cannot be queried: {line}", remedy)
+        return
+    if problem:
         stated = (f"expect.{key}" for key in (*processor.expect.rules, "empty"))
         key = next((key for key in stated if problem.startswith(f"{key}: ")), "")
         problem = problem.removeprefix(f"{key}: ")

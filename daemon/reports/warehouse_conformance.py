@@ -182,7 +182,10 @@ def _preflight(context: _Context) -> Iterator[Finding]:
     """Preflight and gates take the same rules."""
     date = context.dates[0]
     for name in context.pipeline.processors:
-        problem = context.warehouse.rule_problem(name, date)
+        try:
+            problem = context.warehouse.rule_problem(name, date)
+        except QueryError as unreadable:
+            problem = str(unreadable)
         error = context.together[name, date].error
         if bool(problem) is not bool(error) and not error.startswith("run history"):
             message = f"preflight says {problem or 'nothing'}, gates say {error or 'nothing'}"

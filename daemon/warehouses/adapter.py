@@ -245,6 +245,7 @@ class Warehouse(Protocol):
         The same query as that of `evidence`, without reading any rows. `date` is any date of the table.
 
         Raises:
+            QueryError: a file cannot be read, whatever the rules are.
             WarehouseError: nothing can be queried now.
         """
 

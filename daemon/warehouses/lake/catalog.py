@@ -20,6 +20,7 @@ from backfilld.daemon.warehouses.adapter import (
     TimeType,
     WarehouseError,
 )
+from backfilld.daemon.warehouses.lake import outside_links
 from backfilld.daemon.warehouses.lake.backend import missing_lake
 from backfilld.daemon.warehouses.lake.delta import is_delta
 from backfilld.daemon.warehouses.lake.finished_files import uncounted_file, unread_file
@@ -35,11 +36,14 @@ from backfilld.daemon.warehouses.lake.layout import (
 )
 from backfilld.daemon.warehouses.lake.sources import all_files
 from backfilld.daemon.warehouses.lake.unread_files import REMEDY
-from backfilld.state.formatting import pluralize
+from backfilld.state.formatting import join_truncated, pluralize
 from backfilld.state.pipeline.processor import Processor
 
 if TYPE_CHECKING:
     from backfilld.daemon.warehouses.lake.iceberg.table import IcebergTable
+
+NAMED = 3
+"""How many directories or links a line names before it counts the rest."""
 
 
 class LakeCatalog:
@@ -130,6 +134,7 @@ def _unread_files(scope: PreflightScope, *, root: Path) -> Iterator[Finding]:
     findings: list[Finding] = []
     for processor in {p.table: p for p in scope.pipeline.processors.values()}.values():
         directory = root.joinpath(*processor.table.split("."))
+        findings += _link_findings(processor.table, root, directory)
         if is_delta(directory):
             findings += _delta_findings(processor, directory)
             continue
@@ -140,6 +145,11 @@ def _unread_files(scope: PreflightScope, *, root: Path) -> Iterator[Finding]:
     yield from findings
     if not findings:
         yield passed("every file belongs to a date")
+
+
+def _link_findings(table: str, root: Path, directory: Path) -> Iterator[Finding]:
+    if links := outside_links.outside_links(root, directory):
+        yield failed(f"{table}: {join_truncated(links, NAMED)}", outside_links.REMEDY)
 
 
 def _delta_findings(processor: Processor, directory: Path) -> Iterator[Finding]:
@@ -172,7 +182,9 @@ def _layout_findings(table: str, column: str, directory: Path) -> Iterator[Findi
     layout = read_layout(directory, column)
     hint = f"move it to {column}=2024-03-01, or correct date_column"
     if layout.undated_directories:
-        yield failed(f"{table}: {layout.undated_directories[0]} names no date", hint)
+        names = join_truncated(sorted(layout.undated_directories), NAMED)
+        verb = "name" if len(layout.undated_directories) > 1 else "names"
+        yield failed(f"{table}: {names} {verb} no date", hint)
     for date, directories in layout.dates.items():
         if is_doubled(directories):
             yield failed(f"{table}: {date} lies in {' and '.join(sorted(directories))}", "keep one of them")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from backfilld.daemon.warehouses.adapter import CORRECT, QueryError
+from backfilld.daemon.warehouses.lake import outside_links
 from backfilld.daemon.warehouses.lake.sources import drifted_file
 from backfilld.daemon.warehouses.sql.duckdb_session import QUERY_ERRORS
 from backfilld.state.formatting import first_line
@@ -23,10 +25,14 @@ _OF_ANY_FILE = (
     duckdb.InternalException,
 )
 """Errors that are not caused by what is in a file."""
+_REFUSED_FILE = re.compile('Cannot access file "(.+)"')
+"""A file outside of the lake, in DuckDB's words."""
 
 
 def query_error(error: Exception, root: Path) -> QueryError:
     """An error of DuckDB or of the file system as a QueryError, with the remedy where there is one."""
+    if link := _outside_link(error, root):
+        return QueryError(link, date_scoped=True, file_scoped=True, permanent=True)
     text, of_query = str(error), isinstance(error, QUERY_ERRORS)
     inaccessible = isinstance(error, PermissionError)
     if inaccessible or _is_unopened(error, "Permission denied"):
@@ -42,6 +48,13 @@ def query_error(error: Exception, root: Path) -> QueryError:
         file_scoped=not inaccessible and not of_query,
         permanent=bool(remedy),
     )
+
+
+def _outside_link(error: Exception, root: Path) -> str:
+    """The link by which a file that DuckDB may not read leaves the lake, with the remedy; else empty."""
+    refused = _REFUSED_FILE.search(str(error)) if isinstance(error, duckdb.PermissionException) else None
+    link = outside_links.outside_link(root, Path(refused[1])) if refused else None
+    return f"{link}; {outside_links.REMEDY}" if link else ""
 
 
 @contextmanager

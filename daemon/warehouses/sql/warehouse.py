@@ -142,6 +142,7 @@ class WarehouseClient:
         """Why the figures that a processor's rules need cannot be queried; empty where they can.
 
         Raises:
+            QueryError: a file cannot be read, whatever the rules are.
             WarehouseError: nothing can be queried now.
         """
         wanted = {processor: [date]}
@@ -150,6 +151,8 @@ class WarehouseClient:
             own = [self._tables.with_type(table) for table in tables if table.processor.name == processor]
             self._backend.check(queries.evidence(own))
         except QueryError as error:
+            if error.file_scoped:
+                raise
             return str(error)
         for existing in self._partitions.existing(wanted, "preflight").values():
             if isinstance(existing, QueryError):
