@@ -12,12 +12,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import Any, TextIO
 
 from backfilld.state.errors import BackfilldError
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 WITHOUT_READER = 141
 """The exit code of a verb that followed until its reader ended: that of a program which SIGPIPE ends."""
@@ -40,7 +37,7 @@ class GuardedFile(io.FileIO):
         self._required = required
         self.reader_ended = False
 
-    def write(self, data: ReadableBuffer) -> int:
+    def write(self, data: Any) -> int:
         """Write some bytes; returns how many were taken.
 
         Raises:

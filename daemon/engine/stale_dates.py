@@ -198,7 +198,7 @@ def _repairs(
 
 
 def _written_by_others(tx: Transaction, pipeline: Pipeline, seen: Collection[CheckRow]) -> set[Pair]:
-    """The outputs whose table an attempt of another processor of ours has written since they were judged."""
+    """The outputs whose table an attempt of another processor has written since they were judged."""
     writers = {c.processor: pipeline.writers_of.get(c.output, ()) for c in seen}
     shared = [check for check in seen if len(writers[check.processor]) > 1]
     names = {name for check in shared for name in writers[check.processor]}
