@@ -69,7 +69,7 @@ class BadInput(BackfilldError):
     @classmethod
     def from_pydantic(cls, error: ValidationError, rename_field: Callable[[str], str] = str) -> BadInput:
         """The faults of a validation. `rename_field` gives a field the name that the client used."""
-        errors = error.errors(include_url=False)[:MOST_FAULTS]
+        errors = _causes(error.errors(include_url=False))[:MOST_FAULTS]
         return cls([_fault(rename_field(_field(details)), _message(details)) for details in errors])
 
 
@@ -164,13 +164,20 @@ def _field(details: Mapping[str, Any]) -> str:
     return ".".join(str(part) for part in (*details["loc"], *([named] if named else []))) or "body"
 
 
+def _causes(errors: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The errors without the lists that are short only because an item of theirs is wrong."""
+    within = {tuple(error["loc"][:length]) for error in errors for length in range(len(error["loc"]))}
+    return [error for error in errors if error["type"] != "too_short" or tuple(error["loc"]) not in within]
+
+
 def _message(details: Mapping[str, Any]) -> str:
     if details["type"] == "value_error":
         return str(details["ctx"]["error"])
-    template = _MESSAGES.get(details["type"])
+    value, kind = details["input"], details["type"]
+    # The length of a text that is checked for more than its length is that of any sequence.
+    template = _MESSAGES.get("string_too_short" if kind == "too_short" and isinstance(value, str) else kind)
     if template is None:
         return str(details["msg"])
-    value = details["input"]
     shown = f"'{value}' " if details["type"] in _NAMES_VALUE and isinstance(value, str) else ""
     return shown + template.format(**details.get("ctx") or {})
 

@@ -172,10 +172,11 @@ def date_answers(result: DateAnswers, reach: CascadeReach = NO_REACH) -> respons
 
 
 def _waiver(row: CheckRow) -> responses.Waiver | None:
-    """What an operator accepted goes before what a fallback or a policy lets pass."""
+    """What an operator accepted goes before what a fallback or a policy lets pass, and still has to."""
     if row.accepted_reason:
         return responses.Waiver(by=row.accepted_by, reason=row.accepted_reason)
-    return responses.Waiver(by=row.waived_by, reason=row.waiver_reason) if row.waiver_reason else None
+    waives = row.waiver_reason and not row.verdict.satisfied
+    return responses.Waiver(by=row.waived_by, reason=row.waiver_reason) if waives else None
 
 
 def attempts(tx: Transaction, rows: Sequence[AttemptRow]) -> list[responses.Attempt]:

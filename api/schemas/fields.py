@@ -185,8 +185,12 @@ Bytes = Annotated[int, Field(ge=0, le=LARGEST), BeforeValidator(whole_number)]
 """An offset into a log, or a length, in bytes."""
 Text = Annotated[str, Field(max_length=500), AfterValidator(readable)]
 Reason = Annotated[
-    str, Field(min_length=1, max_length=500), AfterValidator(readable), AfterValidator(_not_blank)
+    str,
+    Field(max_length=500, json_schema_extra={"minLength": 1}),
+    AfterValidator(readable),
+    AfterValidator(_not_blank),
 ]
+"""Why somebody decided something: not blank."""
 DateCursor = Annotated[dt.date, BeforeValidator(_decoder("date", plain_date)), _CURSOR_SCHEMA]
 """The date after which a page begins."""
 NumberCursor = Annotated[int, BeforeValidator(_decoder("id", _row_id)), _CURSOR_SCHEMA]

@@ -13,6 +13,7 @@ from backfilld.api.schemas.fields import (
     Id,
     Lines,
     PlainDate,
+    Reason,
     Text,
     fault,
     whole_number,
@@ -47,6 +48,8 @@ class ByOutput(ByDate):
 def _without_key(kind: object) -> object:
     if kind in ("processor", "table", "window", "pool"):
         raise ValueError(f"needs the name of the {kind}: DELETE /v1/holds/{kind}/KEY")
+    if kind != "warehouse":
+        raise ValueError(f"'{kind}' is not known; use 'warehouse', 'processor/KEY' or 'table/KEY'")
     return kind
 
 
@@ -68,7 +71,7 @@ class PlaceHold(StrictModel):
 
     kind: Literal["processor", "table", "warehouse"]
     key: Text = ""
-    reason: Annotated[Text, Field(min_length=1)]
+    reason: Reason
 
 
 class Extra(StrictModel):

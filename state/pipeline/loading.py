@@ -42,7 +42,14 @@ def load(path: Path, *, adapters: Adapters) -> Pipeline:
     except FileNotFoundError as error:
         remedy = "correct --pipeline or BACKFILLD_PIPELINE"
         raise PipelineError(path, [f"there is no such file; {remedy}"]) from error
-    except (OSError, ValueError) as error:
+    except IsADirectoryError as error:
+        raise PipelineError(
+            path, ["cannot be read: it is a directory; name the pipeline file in it"]
+        ) from error
+    except OSError as error:
+        remedy = "correct the path, or let this user read it"
+        raise PipelineError(path, [f"cannot be read: {error.strerror}; {remedy}"]) from error
+    except ValueError as error:
         raise PipelineError(path, [f"cannot be read: {error}"]) from error
     return parse(data, path, adapters=adapters)
 

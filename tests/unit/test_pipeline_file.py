@@ -208,9 +208,18 @@ def test_a_file_that_is_no_pipeline_says_so(tmp_path: Path, content: bytes, word
     assert f"{path}: {words}" in str(raised.value)
 
 
-@pytest.mark.parametrize("name", [".", "a\0b", "x" * 300])
-def test_what_cannot_be_a_file_says_so(tmp_path: Path, name: str) -> None:
-    with pytest.raises(PipelineError, match="cannot be read"):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (".", "it is a directory; name the pipeline file in it"),
+        ("file/x.toml", "Not a directory; correct the path, or let this user read it"),
+        ("x" * 300, "File name too long; correct the path"),
+        ("a\0b", "embedded null byte"),
+    ],
+)
+def test_what_cannot_be_a_file_says_so(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PipelineError, match=f"cannot be read: {reason}"):
         load_pipeline(tmp_path / name)
 
 

@@ -89,6 +89,18 @@ def test_a_sequential_phase_is_planned_step_by_step_oldest_date_first() -> None:
     assert (second.needs, second.waits_for) == ([1], ["team_defense_zone_analysis, the step before"])
 
 
+@pytest.mark.parametrize(
+    ("days_back", "dates"), [(1, "2021-10-25"), (2, "every date from 2021-10-24 to 2021-10-25")]
+)
+def test_a_step_that_needs_one_earlier_date_names_that_date(days_back: int, dates: str) -> None:
+    needs = [{"of": "box", "days_back": days_back}]
+    small = pipeline(phase("raw", processor("box")), phase("sum", processor("total", needs=needs)))
+    facts = FakeWarehouse(small, calendar=OPENING)
+    facts.fill(["box"], [date("2021-10-24"), date("2021-10-25"), date("2021-10-26")])
+    (step,) = planned(small, facts, "2021-10-26").steps
+    assert step.waits_for == ["raw of the same date", f"raw of {dates}"]
+
+
 def test_the_window_is_refused_in_phase_4_while_the_season_before_it_is_not_there() -> None:
     # Given the test window, with a calendar that knows one earlier date of the season
     platform = as_it_was()

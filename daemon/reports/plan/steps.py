@@ -183,4 +183,6 @@ def _earlier_dates(pipeline: Pipeline, snapshot: Snapshot, group: _Group, date: 
         phases = [phase.name for phase in pipeline.phase if tuple(p.name for p in phase.processor) == need.of]
         if earlier:
             names = phases[0] if phases else ", ".join(need.of)
-            yield f"{names} of every date from {earlier[0]} to {earlier[-1]}"
+            is_one = earlier[0] == earlier[-1]
+            of = earlier[0] if is_one else f"every date from {earlier[0]} to {earlier[-1]}"
+            yield f"{names} of {of}"
