@@ -134,12 +134,16 @@ class SharingInvariants:
 
     def wanted_at_end(self, date: str) -> set[str]:
         """The processors that the backfills select that wanted a date when it ended."""
+        owners = self.owners_at_end(date)
+        return {name for one in owners for name in self._sim.pipeline.processors if selects(one, name)}
+
+    def owners_at_end(self, date: str) -> Sequence[Row]:
+        """The backfills that wanted a date when it ended, and are not cancelled."""
         row = self._invariants.dates[date]
         query = "SELECT backfill_id FROM backfill_dates WHERE date = ? AND ended_version = ?"
         ended = [r["backfill_id"] for r in self._invariants.rows(query, date, row["version"])]
         owners = [self._invariants.requests[number] for number in ended]
-        live = [one for one in owners if one["cancelled_at"] is None]
-        return {name for one in live for name in self._sim.pipeline.processors if selects(one, name)}
+        return [one for one in owners if one["cancelled_at"] is None]
 
     def is_narrow(self, date: str) -> bool:
         """Whether no backfill that wants a date selects all processors."""

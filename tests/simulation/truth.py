@@ -196,8 +196,9 @@ class Truth:
 
     def _was_rewritten(self, date: str) -> None:
         since, writes, number = self._forced.get(date, (0.0, {}, None))
-        if number is not None and self._invariants.requests[number]["cancelled_at"] is not None:
-            return
+        owners = self._invariants.sharing.owners_at_end(date)
+        if number is not None and number not in {one["id"] for one in owners}:
+            return  # cancelled, perhaps before it was retried for other dates
         request = self._invariants.requests[self._invariants.dates[date]["backfill_id"]]
         wanted = self._invariants.sharing.wanted_at_end(date)
         for phase in self._facts.phases(day_of(date)) if writes else ():
