@@ -238,13 +238,16 @@ class AttemptMonitor:
                 continue
             if reason := budgets.quota_refusal(self._context, row, ended.end):
                 incidents.append(budgets.hold_spent_table(tx, self._context, row.output, reason))
+            counts = ended.exit.counts_as_attempt and not reason
+            cancelled = row.stopping == AttemptStatus.CANCELLED
             closed.append(
                 ClosedAttempt(
                     row=row,
                     end=ended.end,
                     dates=covered[row.id],
                     began=ended.exit.began,
-                    counts=ended.exit.counts_as_attempt and not reason,
+                    counts=counts,
+                    counts_for_breaker=counts and ended.exit.counts_for_breaker and not cancelled,
                 )
             )
         names = read_processors(self._context.pipeline, closed)

@@ -13,7 +13,15 @@ from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import Actor, AttemptStatus, BackfillRow, DateRow, RunMode
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import attempts, backfills, checks, dates, interests, sent_notifications
+from backfilld.state.store import (
+    attempts,
+    backfills,
+    check_resets,
+    checks,
+    dates,
+    interests,
+    sent_notifications,
+)
 from backfilld.state.store.database import Transaction
 
 
@@ -66,6 +74,22 @@ def cancel_unwanted(tx: Transaction) -> None:
     attempts.reassign(tx, handed_over)
 
 
+def take_over(tx: Transaction, context: EngineContext, requested: Collection[dt.date]) -> None:
+    """Have a request go on with live dates that nobody else wants any more, as their backfills are cancelled.
+
+    Attempts of those count for nothing, also those that run until the cancel has ended them. No output is
+    rewritten for them: the rows are queried and judged as they are.
+    """
+    taken_over = interests.withdraw_cancelled(tx, requested)
+    if taken_over:
+        interests.elect_leads(tx, taken_over)
+        check_resets.forget_request(tx, taken_over)
+        known = checks.for_dates(tx, taken_over, context.pipeline.processors)
+        ended = [c for of_date in known.values() for c in of_date.values() if c.attempt_id is None]
+        checks.request_check(tx, [(check.date, check.processor) for check in ended], context.now())
+        dates.make_dates_due(tx, sorted(taken_over), context.now())
+
+
 def retry_failed(
     tx: Transaction, context: EngineContext, backfill: BackfillRow, failed: Collection[dt.date], by: Actor
 ) -> list[DateMoved]:
@@ -90,7 +114,7 @@ def retry_failed(
     restarting = live if backfill.force else interests.widened(tx, live, backfill.selection, backfill.sources)
     ended = [*(row for row in rows if row.state == FAILED), *narrow]
     interests.reopen_of(tx, backfill.id, [*live, *(row.date for row in ended)], restarting)
-    interests.withdraw_cancelled(tx, live)
+    take_over(tx, context, live)
     interests.elect_leads(tx, live)
     reason = f"retry of backfill {backfill.id}"
     return requeue(tx, context, ended, mode=RunMode.RETRY, actor=by.name, reason=reason)

@@ -26,9 +26,10 @@ def count(
 ) -> list[Incident]:
     """Count the first verdict after each attempt. Hold processors that reach `breaker_threshold`.
 
-    An attempt counts once, also of several dates: as an error where none of them is satisfied. Want of data
-    is counted by the query that confirms it, as rows may show until then; a changed `confirm_after` may have
-    it confirmed once more. Where a check command gives the verdict, the first date of an attempt for which it
+    An attempt that an operator or the daemon ended, or whose host is gone, is no error of the job, and does
+    not count. One of several dates counts once: as an error where none of them is satisfied. Want of data is
+    counted by the query that confirms it, as rows may show until then; a changed `confirm_after` may have it
+    confirmed once more. Where a check command gives the verdict, the first date of an attempt for which it
     has run counts for all of them.
 
     Call it before these verdicts are recorded for their attempts.
@@ -80,6 +81,8 @@ def _first_after_check(
 
 
 def _is_counted(processor: Processor, check: CheckRow, result: CheckResult, first: bool) -> bool:
+    if not check.last_attempt_counts:
+        return False
     if result.judgement.verdict is not Verdict.NO_DATA:
         return first
     attempts, limit = attempts_of(processor, check._replace(verdict=Verdict.NO_DATA))

@@ -36,6 +36,8 @@ class ClosedAttempt:
     """Whether its job may have begun and written something."""
     counts: bool
     """Whether it counts towards `max_attempts`. It does not if the job is not to blame for its end."""
+    counts_for_breaker: bool
+    """Whether the circuit breaker counts it: not if an operator, the daemon or a lost host ended it."""
 
 
 def read_processors(pipeline: Pipeline, closed: Collection[ClosedAttempt]) -> set[str]:
@@ -119,13 +121,15 @@ def _result(
     pair = (check.date, check.processor)
     values: dict[str, object] = {}
     replaced = _writes_replaced_table(context.pipeline, row)
-    if attempt.counts and not replaced:
+    # None is counted where another request has taken the date over: this one was made for a cancelled one.
+    counts = attempt.counts and check.attempt_count > 0 and not replaced
+    if counts:
         values["retry_at"] = end.ended_at + _backoff_seconds(
             context, row.processor, check.attempt_count, jitter
         )
     else:
         values["attempt_count"] = max(check.attempt_count - 1, 0)
-    if end.ended_well and not replaced:
+    if counts and end.ended_well:
         values["clean_attempts"] = check.clean_attempts + 1
     if attempt.began and not replaced:
         values |= {
@@ -133,6 +137,7 @@ def _result(
             "last_attempt_ended_at": end.ended_at,
             "last_attempt_succeeded": int(end.ended_well),
             "last_attempt_detail": _detail(context, end, row.processor),
+            "last_attempt_counts": int(attempt.counts_for_breaker),
         }
     return AttemptResult(pair=pair, attempt=row.id, query_due_at=query_due_at, values=values)
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import partial
 
+from backfilld.daemon.engine.backfill_lifecycle import take_over
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest
 from backfilld.daemon.engine.requeue import requeued_event
@@ -126,7 +127,7 @@ def _share(
 ) -> None:
     """Add this backfill to the owners of live dates; evaluate those that it may let go on."""
     live_dates = [row.date for row in live]
-    interests.elect_leads(tx, interests.withdraw_cancelled(tx, live_dates))
+    take_over(tx, context, live_dates)
     interests.join(tx, backfill_id, request.priority)
     may_go_on = (WaitReason.PAUSED, WaitReason.ATTEMPT, WaitReason.UNSELECTED)
     due = [row.date for row in live if request.force or row.date in widened or row.waiting in may_go_on]

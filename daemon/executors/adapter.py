@@ -60,11 +60,18 @@ class JobResult:
     """False when the job certainly never ran, so that it cannot have written anything."""
     counts_as_attempt: bool = True
     """False when the job is not to blame for its end: the attempt is given back."""
+    counts_for_breaker: bool = True
+    """False when nothing says that the job is to blame, as where its host is gone."""
 
     @classmethod
     def lost(cls, why: str, *, at: float) -> JobResult:
-        """The end of a job whose exit code cannot be known."""
-        return cls(code=None, ended_at=at, detail=f"lost: {why}")
+        """The end of a job whose exit code cannot be known, because its host or its process is gone."""
+        return cls(code=None, ended_at=at, detail=f"lost: {why}", counts_for_breaker=False)
+
+    @classmethod
+    def without_code(cls, why: str, *, at: float) -> JobResult:
+        """The end of a job that its executor explains by another thing than an exit code."""
+        return replace(cls.lost(why, at=at), counts_for_breaker=True)
 
     @classmethod
     def never_began(cls, why: str = "never started", *, at: float) -> JobResult:
@@ -84,7 +91,8 @@ class JobResult:
     @classmethod
     def preempted(cls, why: str, *, at: float) -> JobResult:
         """The end of a job that its cluster or machine stopped in order. It does not count as an attempt."""
-        return cls(code=None, ended_at=at, detail=f"preempted: {why}", counts_as_attempt=False)
+        preempted = f"preempted: {why}"
+        return replace(cls.lost(why, at=at), detail=preempted, counts_as_attempt=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,4 +66,5 @@ class JobDefaults(JobSettings):
     slots: int = Field(default=8, ge=1, le=1000)
     """The most attempts that run at the same time, over all processors."""
     breaker_threshold: int = Field(default=5, ge=0)
-    """After this many attempts in a row with one verdict, figures aside, a processor is held; 0: never."""
+    """After this many attempts in a row with one verdict, figures aside, a processor is held; 0: never.
+    Attempts that were cancelled, or whose machine went away, do not count."""

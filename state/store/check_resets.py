@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, and_, case, select, update
+from sqlalchemy import Connection, Insert, and_, bindparam, case, select, update
 
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.needs_graph import Pair
@@ -31,6 +31,7 @@ _UNKNOWN: dict[str, Any] = {
     "last_attempt_ended_at": None,
     "last_attempt_succeeded": 0,
     "last_attempt_detail": "",
+    "last_attempt_counts": 0,
     "write_stamp": None,
     "stamp_before": None,
 }
@@ -114,6 +115,15 @@ def _reset(dialect: str, again: bool) -> Insert:
     }
     changes = {name: new for name, new in reset.items() if not (again and name in _KEPT_WHEN_READMITTED)}
     return statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes)
+
+
+def forget_request(tx: Connection, wanted: Collection[dt.date]) -> None:
+    """Forget what the request of live dates has tried and was to rewrite: another one goes on with them."""
+    values = [{"_date": date} for date in wanted]
+    nothing = {"attempt_count": 0, "clean_attempts": 0, "retry_at": None, "mode": RunMode.NORMAL.value}
+    execute(tx, update(checks).where(checks.c.date == bindparam("_date")).values(nothing), values)
+    again = {"mode": RunMode.NORMAL.value, "cascades": 0}
+    execute(tx, update(dates).where(dates.c.date == bindparam("_date")).values(again), values)
 
 
 def reset_other_tables(tx: Connection, tables: Mapping[str, str], now: float) -> None:

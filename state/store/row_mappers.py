@@ -22,9 +22,8 @@ from backfilld.state.records import (
 )
 from backfilld.state.rules.verdict import Verdict
 
-_VERDICT, _SATISFIED, _SUCCEEDED = map(
-    CheckRow._fields.index, ("verdict", "satisfied", "last_attempt_succeeded")
-)
+_VERDICT = CheckRow._fields.index("verdict")
+_FLAGS = tuple(map(CheckRow._fields.index, ("satisfied", "last_attempt_succeeded", "last_attempt_counts")))
 
 
 def _values(row: Any) -> dict[str, Any]:
@@ -51,8 +50,8 @@ def check(row: Row[Any]) -> CheckRow:
     """A row of `checks`."""
     values = list(row)
     values[_VERDICT] = Verdict(values[_VERDICT])
-    values[_SATISFIED] = bool(values[_SATISFIED])
-    values[_SUCCEEDED] = bool(values[_SUCCEEDED])
+    for flag in _FLAGS:
+        values[flag] = bool(values[flag])
     return CheckRow(*values)
 
 

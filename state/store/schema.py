@@ -159,6 +159,8 @@ checks = Table(
     Column("last_attempt_ended_at", Double),
     flag("last_attempt_succeeded"),
     text_column("last_attempt_detail"),
+    # Whether the circuit breaker counts it.
+    flag("last_attempt_counts"),
     # The write stamp of the partition as last read, and as of the claim of the latest attempt.
     *(Column(name, Text) for name in ("write_stamp", "stamp_before")),
     # When the latest input of it was repaired after it was computed (`stale_causes`). NULL: none was.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
     from tests.simulation.simulation import Simulation
 
+_NOT_CANCELLED = "coalesce(stopping, '') <> 'cancelled'"
+
 
 class ClaimInvariants:
     """Looks at the attempts of one world as they begin."""
@@ -54,11 +56,11 @@ class ClaimInvariants:
                 self._may_run(date, processor, self._invariants.checks[date, processor.name])
 
     def _breaker(self, hold: Row) -> None:
-        """It takes as many attempts as its limit says to pause a processor, each counted once."""
+        """It takes as many attempts as its limit says to hold a processor: each once, no cancelled one."""
         before, counted = self._paused_at.get(hold["key"], (0.0, 0))
         if before == hold["since"]:
             return
-        ended = "SELECT id FROM attempts WHERE processor = ? AND ended_at > 0"
+        ended = f"SELECT id FROM attempts WHERE processor = ? AND ended_at > 0 AND {_NOT_CANCELLED}"
         n = len(self._invariants.rows(ended, hold["key"]))
         if n - counted < self._sim.pipeline.jobs.breaker_threshold:
             raise Violation("a failure is counted once", f"{hold['reason']}, after {n - counted} attempts")

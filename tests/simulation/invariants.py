@@ -205,6 +205,16 @@ class Invariants:
             if row["runnable"] and (holder is None or holder["state"] in FINAL):
                 raise Violation("only live dates run", f"{row['processor']} of {row['date']} is runnable")
 
+    def taken_over(self, date: str) -> None:
+        """Another request goes on with a date of a cancelled one, whose attempts count for nothing."""
+        self._begin_anew(date)
+        self._no_data.requested[date] = self._sim.time
+
+    def _begin_anew(self, date: str) -> None:
+        self.rewrites.admitted(date)
+        for processor in self._sim.pipeline.processors.values():
+            self.attempt_count[date, processor.name, processor.table] = 0
+
     # Moves
 
     def _moved(self, move: Row, before: set[tuple[str, str]]) -> None:
@@ -223,9 +233,7 @@ class Invariants:
         self._no_data.moved(move, trigger, last=last)
         if trigger is Trigger.ADMIT:
             self.admitted[date] = move["at"]
-            self.rewrites.admitted(date)
-            for processor in self._sim.pipeline.processors.values():
-                self.attempt_count[date, processor.name, processor.table] = 0
+            self._begin_anew(date)
         if trigger in (Trigger.ADVANCE, Trigger.BYPASS):
             self._passed(date, self._sim.pipeline.stage[move["source"]], trigger)
             if self.dates[date]["outcome"] == "complete":

@@ -68,6 +68,8 @@ class SharingInvariants:
                 cancelling[row["date"]].add(request["id"])
         self.shared += sum(len(of_date) > 1 for of_date in self._now.values())
         self._cancels_are_kept()
+        for date in self._cancelling.keys() & self._now.keys():
+            self._invariants.taken_over(date)
         self._cancelling = {date: ids for date, ids in cancelling.items() if not self._now.get(date)}
         self._leads_want_their_dates()
         self._stops_nothing_wanted()

@@ -282,4 +282,4 @@ def _result(execution: Execution, tasks: list[Task]) -> JobResult:
         return JobResult(code=code, ended_at=ended_at)
     messages = [c.message for c in execution.conditions if c.type_ == "Completed" and c.message]
     why = first_line(messages[0] if messages else "no reason given")
-    return (JobResult.lost if execution.start_time else JobResult.cannot_start)(why, at=ended_at)
+    return (JobResult.without_code if execution.start_time else JobResult.cannot_start)(why, at=ended_at)

@@ -273,13 +273,15 @@ def task_outcome(future: Future, *, at: float) -> worker_module.Outcome:
             return worker_module.Outcome(**fields | {"result": JobResult(**fields["result"])})
         except (TypeError, KeyError) as error:
             why = f"its worker has another version of backfilld: {error}"
-            return worker_module.Outcome(result=JobResult.lost(why, at=at))
+            return worker_module.Outcome(result=JobResult.without_code(why, at=at))
     if future.status != "error":
         raise ConnectionError("the connection was lost, or another client cancelled the task")
     raised = future.exception(timeout=ANSWER_SECONDS)
     if isinstance(raised, ModuleNotFoundError):
         why = f"its worker cannot import backfilld ({raised}): install it there"
         return worker_module.Outcome(result=JobResult.never_began(why, at=at))
-    gone = isinstance(raised, KilledWorker)
-    why = f"its worker {raised.last_worker.address} is gone" if gone else f"{type(raised).__name__}: {raised}"
-    return worker_module.Outcome(result=JobResult.lost(why, at=at))
+    if isinstance(raised, KilledWorker):
+        why = f"its worker {raised.last_worker.address} is gone"
+        return worker_module.Outcome(result=JobResult.lost(why, at=at))
+    why = f"{type(raised).__name__}: {raised}"
+    return worker_module.Outcome(result=JobResult.without_code(why, at=at))

@@ -127,7 +127,7 @@ checks = Table(
     Column("attempt_id", Integer),
     *(Column(name, Double) for name in ("last_attempt_started_at", "last_attempt_ended_at")),
     _flag("last_attempt_succeeded"),
-    _text("last_attempt_detail"),
+    _text("last_attempt_detail"), _flag("last_attempt_counts"),
     *(Column(name, Text) for name in ("write_stamp", "stamp_before")),
     Column("stale_at", Double), *map(_text, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
     _partial("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
