@@ -17,7 +17,7 @@ from backfilld.daemon.reports.cascade_reach import NO_REACH, CascadeReach
 from backfilld.daemon.reports.progress import Progress, Running
 from backfilld.daemon.reports.remedies import failed_inputs_remedy
 from backfilld.daemon.reports.window_and_pool_holds import DerivedHold
-from backfilld.state.formatting import format_utc, join_truncated
+from backfilld.state.formatting import format_utc, join_truncated, shown_line
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
@@ -179,17 +179,21 @@ def _waiver(row: CheckRow) -> responses.Waiver | None:
     return responses.Waiver(by=row.waived_by, reason=row.waiver_reason) if waives else None
 
 
-def attempts(tx: Transaction, rows: Sequence[AttemptRow]) -> list[responses.Attempt]:
+def attempts(tx: Transaction, rows: Sequence[AttemptRow], pipeline: Pipeline) -> list[responses.Attempt]:
     """Attempts with the dates they cover."""
     numbers = [row.id for row in rows]
     dates, verdicts = covered(tx, numbers), attempt_verdicts.by_attempt(tx, numbers)
-    return [_attempt(row, dates[row.id], verdicts.get(row.id, {})) for row in rows]
+    return [_attempt(row, dates[row.id], verdicts.get(row.id, {}), pipeline) for row in rows]
 
 
 def _attempt(
-    row: AttemptRow, dates: Sequence[dt.date], verdicts: Mapping[dt.date, AttemptVerdict]
+    row: AttemptRow,
+    dates: Sequence[dt.date],
+    verdicts: Mapping[dt.date, AttemptVerdict],
+    pipeline: Pipeline,
 ) -> responses.Attempt:
     followed = attempt_verdicts.worst(verdicts)
+    error_pattern = pipeline.job_settings(row.processor).error_pattern
     return responses.Attempt(
         id=row.id,
         processor=row.processor,
@@ -203,6 +207,7 @@ def _attempt(
         ended_at=row.ended_at,
         duration_seconds=None if row.ended_at is None else round(row.ended_at - row.started_at, 3),
         tail=row.tail,
+        last_line=shown_line(row.tail, error_pattern, failed=not row.ended_well),
         max_rss_bytes=row.max_rss_bytes,
         cpu_seconds=row.cpu_seconds,
         dates=list(dates),
@@ -255,7 +260,11 @@ def _phase(report: Progress, name: str) -> progress_models.PhaseProgress:
         ratio=report.ratio(name),
         processors=[
             progress_models.ProcessorProgress(
-                processor=p.name, satisfied=p.satisfied, total=p.total, verdicts=dict(p.verdicts)
+                processor=p.name,
+                satisfied=p.satisfied,
+                waived=p.waived,
+                total=p.total,
+                verdicts=dict(p.verdicts),
             )
             for p in report.processors
             if p.phase == name

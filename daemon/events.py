@@ -51,6 +51,8 @@ class AttemptEnded:
     status: AttemptStatus
     exit_code: int | None
     seconds: float
+    detail: str = ""
+    """Why it has no exit code; what it left running and was ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,11 @@ def matching_line(output: str, pattern: str) -> str:
     return last_line(next((line for line in lines if re.search(pattern, line)), ""))
 
 
+def shown_line(output: str, pattern: str | None, *, failed: bool) -> str:
+    """The last line of a job's output; of one that failed, the last one that `pattern` matches, if any."""
+    return (matching_line(output, pattern) if pattern and failed else "") or last_line(output)
+
+
 def strip_control(text: str) -> str:
     """A foreign text with escape sequences of terminals removed, and a blank for each control character."""
     plain = _ESCAPES.sub("", strip_unstorable(text))

@@ -208,8 +208,7 @@ class CheckRow(NamedTuple):
     last_attempt_ended_at: float | None
     last_attempt_succeeded: bool
     last_attempt_detail: str
-    last_attempt_counts: bool = True
-    """Whether the circuit breaker counts the latest attempt: the job is to blame for its end."""
+    last_attempt_counts: bool = True  # for the circuit breaker
     write_stamp: str | None = None
     """Of its partition when that was last queried; None: not known, or not since the last attempt began."""
     stamp_before: str | None = None

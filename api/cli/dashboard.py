@@ -16,6 +16,7 @@ from backfilld.api.cli.client import Json
 from backfilld.api.cli.output import counts, sanitize_line, sign
 from backfilld.api.cli.watch_snapshot import Failure, Snapshot
 from backfilld.state.formatting import format_duration, pluralize
+from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 MAX_JOBS = 8
@@ -107,12 +108,25 @@ def title(view: Snapshot) -> str:
         note = f" ({backfill['note']})" if backfill["note"] else ""
         name = f"backfill {backfill['id']} is {backfill['status']}"
         span = f"{backfill['start']}..{backfill['end']}"
-        states = f"{counts(backfill['states'])} of" if backfill["states"] else "nothing to do for"
+        states = f"{date_counts(backfill)} of" if backfill["states"] else "nothing to do for"
         return sanitize_line(f"{name}: {states} {span}{note}{_why_it_rests(backfill)}")
     paused = ", paused" if view.progress["paused"] else ""
     season = f"season {view.season}: " if view.season else ""
-    done = f"{dates['done']} of {dates['total']} dates done"
+    done = f"{dates['done']} of {dates['total']} dates done{_waived(view.progress)}"
     return f"{season}{done}, {dates['failed']} failed, {dates['live']} live{paused}"
+
+
+def date_counts(backfill: Json) -> str:
+    """The dates of a backfill by state, and those done with a waiver: `13 done (2 waived), 1 failed`."""
+    return counts(
+        {f"{state}{_waived(backfill) * (state == 'done')}": n for state, n in backfill["states"].items()}
+    )
+
+
+def _waived(document: Json) -> str:
+    """How many dates are done with a waiver, in parentheses; empty for none."""
+    waived = document["outcomes"].get(Outcome.WAIVED, 0)
+    return f" ({waived} waived)" if waived else ""
 
 
 def _why_it_rests(backfill: Json) -> str:
@@ -151,7 +165,9 @@ def _rows(progress: Json, shown: set[str]) -> Iterator[_Row]:
         for one in phase["processors"]:
             if one["processor"] in shown:
                 name = Text(f"  {one['processor']}")
-                yield _Row(name, one["satisfied"], one["total"], _signs(one["verdicts"]))
+                note = _signs(one["verdicts"])
+                note.append(f"{one['waived']} waived" if one["waived"] else "", style="yellow")
+                yield _Row(name, one["satisfied"], one["total"], note)
     for season in progress["seasons"]:
         failed = Text(f"✗ {season['failed']} failed", style="red") if season["failed"] else Text()
         name = Text(f"season {season['season']}", style="bold")

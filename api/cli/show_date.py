@@ -82,8 +82,8 @@ def _attempt(attempt: Json, longest: int) -> Iterator[Text]:
     symbol = sign(Verdict(verdict).symbol) if verdict else (" ", "")
     name = f" #{attempt['id']:<5} {attempt['processor']:<{longest}}  "
     yield Text.assemble(" ", symbol, name, (result, symbol[1]), f"  {took}{_covered(attempt['dates'])}")
-    if attempt["status"] != "running" and attempt["exit_code"] != 0:
-        failure = attempt_failure(attempt)
+    failure = attempt_failure(attempt)
+    if attempt["status"] != "running" and (attempt["exit_code"] != 0 or attempt["detail"]):
         yield Text.assemble(f"      {sanitize_line(failure.reason)}  ", (f"→ {failure.command}", "dim"))
 
 

@@ -66,7 +66,8 @@ def follow(
         started = time.monotonic()
         try:
             view = take_snapshot(client, failures.scope)
-            for failure in failures.new_failures(view.progress):
+            last = (to_end and view.ended) or time.monotonic() >= deadline
+            for failure in failures.new_failures(view.progress, last=last):
                 display.show_failure(failure, view)
         except ApiError as error:
             refused = error.status is not None and error.status < 500 and error.status != 429
@@ -75,7 +76,6 @@ def follow(
             display.show_unavailable(error)
             pause(RECONNECT_SECONDS)
             continue
-        last = (to_end and view.ended) or time.monotonic() >= deadline
         display.show_snapshot(view, last=last)
         if last:
             return view

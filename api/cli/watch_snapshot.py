@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from backfilld.api.cli.arguments import attempt_dates
 from backfilld.api.cli.client import Client, Json
 from backfilld.api.formatting import format_attempt_result
-from backfilld.state.formatting import last_line
 from backfilld.state.records import attempt_result
 from backfilld.state.rules.verdict import Verdict
 
@@ -108,7 +107,8 @@ class FailureTracker:
         self._dates: set[str] = set()
         self._attempts: set[int] = set()
         self._failed_dates = -1
-        self._running: list[int] = [-1]
+        self._seen: object = None
+        """The running attempts, and when something last ended, as of the last look at attempts."""
         list(self.new_failures(client.get("/v1/progress", **scope.query)))
 
     def failed_dates(self) -> Iterator[Failure]:
@@ -116,13 +116,16 @@ class FailureTracker:
         for row in self._client.all("/v1/dates", state="failed", **self.scope.query):
             yield date_failure(row)
 
-    def new_failures(self, progress: Json) -> Iterator[Failure]:
-        """What failed since the previous call: attempts, then dates. A date that fails again is new again."""
-        running = [job["id"] for job in progress["running"]]
-        if running != self._running:
+    def new_failures(self, progress: Json, *, last: bool = False) -> Iterator[Failure]:
+        """What failed since the previous call: attempts, then dates. A date that fails again is new again.
+
+        Attempts are read where some began or ended, as far as `progress` shows, and at the `last` call.
+        """
+        seen = [job["id"] for job in progress["running"]], progress["last_progress_at"]
+        if last or seen != self._seen:
             yield from self._new_attempts()
-            self._running = running
-        if progress["dates"]["failed"] != self._failed_dates:
+            self._seen = seen
+        if last or progress["dates"]["failed"] != self._failed_dates:
             yield from self._new_dates()
             self._failed_dates = progress["dates"]["failed"]
 
@@ -140,7 +143,7 @@ class FailureTracker:
 
 
 def attempt_failure(attempt: Json) -> Failure:
-    """A failed attempt: its exit code or why it has none, and its last line of output.
+    """A failed attempt: its exit code or why it has none, and the line of its log that is shown.
 
     A job that exited with 0 is shown with the verdict that followed instead: `exit 0 · 2 of 14 rows`.
     """
@@ -150,16 +153,18 @@ def attempt_failure(attempt: Json) -> Failure:
         return Failure(
             subject=f"{attempt_dates(attempt)} {attempt['processor']}",
             result=format_attempt_result(attempt["status"], code, verdict, attempt["verdict_reason"]),
-            reason="",
+            reason=attempt["detail"],
             command=f"backfilld logs {attempt['id']}",
             document={"attempt": attempt},
             symbol=Verdict(verdict).symbol,
         )
-    parts = [f"exit {code}" if code is not None else "", attempt["detail"], last_line(attempt["tail"])]
+    ended = attempt["detail"] if code is None else f"exit {code}"
+    reason = ": ".join(filter(None, (ended, attempt["last_line"])))
+    left = attempt["detail"] if code is not None else ""
     return Failure(
         subject=f"{attempt_dates(attempt)} {attempt['processor']}",
         result=attempt_result(attempt["status"], code),
-        reason=": ".join(part for part in parts if part),
+        reason="; ".join(filter(None, (reason, left))),
         command=f"backfilld logs {attempt['id']}",
         document={"attempt": attempt},
     )

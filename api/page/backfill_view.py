@@ -73,7 +73,7 @@ def _version(service: DaemonService, shown: responses.Backfill) -> str:
 def _charts(service: DaemonService, shown: responses.Backfill) -> Charts:
     with service.context.db.read() as tx:
         rows = reporting.attempts_of_backfill(tx, shown.id, MAX_ATTEMPTS + 1)
-        attempts = serializers.attempts(tx, rows[:MAX_ATTEMPTS])
+        attempts = serializers.attempts(tx, rows[:MAX_ATTEMPTS], service.pipeline)
         ended = reporting.ends_of_backfill(tx, shown.id)
         now = service.context.now()
         jobs = reporting.latest_jobs(tx, 0.0, now, MAX_JOBS, DateScope(backfill=shown.id))

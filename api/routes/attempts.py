@@ -49,7 +49,7 @@ def list_attempts(service: DaemonService, *, query: list_pages.AttemptsPage) -> 
             below=query.cursor,
             limit=query.limit + 1,
         )
-        items = serializers.attempts(tx, rows[: query.limit])
+        items = serializers.attempts(tx, rows[: query.limit], service.pipeline)
     return responses.Attempts(items=items, next_cursor=next_cursor("id", rows, query.limit))
 
 
@@ -57,7 +57,8 @@ def list_attempts(service: DaemonService, *, query: list_pages.AttemptsPage) -> 
 def get_attempt(service: DaemonService, *, path: requests.ById) -> responses.Attempt:
     """One attempt."""
     with service.context.db.read() as tx:
-        (attempt,) = serializers.attempts(tx, [_existing(attempts.get(tx, path.id), path.id)])
+        row = _existing(attempts.get(tx, path.id), path.id)
+        (attempt,) = serializers.attempts(tx, [row], service.pipeline)
     return attempt
 
 

@@ -227,7 +227,7 @@ def _date(service: DaemonService, date: dt.date) -> responses.DateDetail:
                     tx, _in_order(context, checked), context.pipeline.check_commands
                 )
             ],
-            attempts=serializers.attempts(tx, attempts.for_date(tx, date)),
+            attempts=serializers.attempts(tx, attempts.for_date(tx, date), context.pipeline),
             transitions=[serializers.transition(move) for move in transitions.history(tx, date)],
         )
 

@@ -24,6 +24,7 @@ class ProcessorProgress(ResponseModel):
 
     processor: str
     satisfied: int
+    waived: int = Field(description="those of the satisfied dates that pass with a waiver")
     total: int
     verdicts: Counts
 

@@ -152,11 +152,16 @@ class Attempt(ResponseModel):
         description="what the warehouse held afterwards; the worst of its dates; null before it was queried"
     )
     verdict_reason: str = Field(description="the figures of that verdict")
-    detail: str
+    detail: str = Field(
+        description="why it has no exit code; what of it was left running when it ended, and was ended"
+    )
     started_at: Time
     ended_at: Time | None
     duration_seconds: float | None
     tail: str
+    last_line: str = Field(
+        description="of its log; of a failed job the last one that error_pattern matches, if any"
+    )
     max_rss_bytes: int | None
     cpu_seconds: float | None
     dates: list[dt.date]

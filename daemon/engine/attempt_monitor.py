@@ -296,6 +296,7 @@ def _ended_event(closed: ClosedAttempt) -> AttemptEnded:
         status=closed.end.status,
         exit_code=closed.end.exit_code,
         seconds=closed.end.ended_at - closed.row.started_at,
+        detail=closed.end.detail,
     )
 
 

@@ -75,7 +75,7 @@ def cancel_unwanted(tx: Transaction) -> None:
 
 
 def take_over(tx: Transaction, context: EngineContext, requested: Collection[dt.date]) -> None:
-    """Have a request go on with live dates that nobody else wants any more, as their backfills are cancelled.
+    """Have a request go on with live dates of backfills that are being cancelled, which no other one wants.
 
     Attempts of those count for nothing, also those that run until the cancel has ended them. No output is
     rewritten for them: the rows are queried and judged as they are.

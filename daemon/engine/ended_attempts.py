@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from backfilld.daemon.engine.comparison_references import compared_with
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.state.formatting import last_line, matching_line
+from backfilld.state.formatting import shown_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.rules.needs_graph import Pair
@@ -157,14 +157,16 @@ def _backoff_seconds(context: EngineContext, processor: str, attempt_count: int,
 def _detail(context: EngineContext, end: AttemptEnd, processor: str) -> str:
     """How the attempt ended, as verdict reasons show it: `exit 1: last line of its log`.
 
-    `error_pattern` chooses another line. `service` of the context is the systemd service, if any, whose
-    sandbox may have refused what the job wanted to write.
+    It says too what the job left running and was ended. `service` of the context is the systemd service, if
+    any, whose sandbox may have refused what the job wanted to write.
     """
     code = f"exit {end.exit_code}" if end.exit_code is not None else end.detail
     status = str(end.status) if end.status is not AttemptStatus.EXITED else ""
     pattern = context.pipeline.job_settings(processor).error_pattern
-    line = matching_line(end.tail, pattern) if pattern and not end.ended_well else ""
-    detail = ": ".join(word for word in (status, code, line or last_line(end.tail)) if word)
+    line = shown_line(end.tail, pattern, failed=not end.ended_well)
+    detail = ": ".join(word for word in (status, code, line) if word)
+    if end.exit_code is not None and end.detail:
+        detail = f"{detail}; {end.detail}"
     service = context.service
     if service and not end.ended_well and _REFUSAL.search(f"{end.detail}\n{end.tail}"):
         return f"{detail}; if the sandbox of {service} refuses that, open it with deploy/systemd/jobs.conf"

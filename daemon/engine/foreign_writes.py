@@ -35,9 +35,9 @@ def with_stamp(result: CheckResult, check: CheckRow, evidence: Evidence, purpose
 def must_read_stamp(check: CheckRow, purpose: Purpose) -> bool:
     """Whether a query reads the write stamp also where it is billed: for reruns and the sweep.
 
-    After a rerun that was cancelled, it shows whether the job had written anything.
+    After a job that was cancelled, it shows whether that had written anything.
     """
-    was_cut = check.follows_attempt and not check.last_attempt_succeeded and check.stamp_before is not None
+    was_cut = check.follows_attempt and not check.last_attempt_counts and check.stamp_before is not None
     return purpose == "sweep" or check.awaits_rewrite or was_cut
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from backfilld.daemon.preflight.findings import Finding
+from backfilld.state.formatting import pluralize
 
 if TYPE_CHECKING:  # the process that guards one job on a Dask worker needs no pipeline
     from backfilld.state.pipeline.executor_settings import ExecutorSettings
@@ -53,7 +54,7 @@ class JobResult:
     code: int | None
     ended_at: float
     detail: str = ""
-    """Why there is no exit code, or why the job could not start; empty otherwise."""
+    """Why there is no exit code, or why the job could not start; what of it was ended with it. Else empty."""
     max_rss_bytes: int | None = None
     cpu_seconds: float | None = None
     began: bool = True
@@ -93,6 +94,13 @@ class JobResult:
         """The end of a job that its cluster or machine stopped in order. It does not count as an attempt."""
         preempted = f"preempted: {why}"
         return replace(cls.lost(why, at=at), detail=preempted, counts_as_attempt=False)
+
+    def with_leftovers(self, n: int) -> JobResult:
+        """The same with how many processes outlived the job and were ended: what they did is not done."""
+        left = pluralize(
+            n, "process that it left behind was ended", "processes that it left behind were ended"
+        )
+        return replace(self, detail="; ".join(filter(None, (self.detail, left))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

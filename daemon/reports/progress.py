@@ -21,6 +21,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import attempts, holds, reporting, state_counts
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
@@ -46,6 +47,8 @@ class ProcessorProgress:
     name: str
     phase: str
     satisfied: int
+    waived: int
+    """Those of the satisfied ones that pass with a waiver."""
     total: int
     verdicts: Mapping[str, int]
 
@@ -251,6 +254,7 @@ def _processors(
             name=name,
             phase=pipeline.stage_of[name].phase.name,
             satisfied=sum(c.n for c in by_name[name] if c.satisfied),
+            waived=sum(c.n for c in by_name[name] if c.satisfied and not Verdict(c.verdict).satisfied),
             total=sum(c.n for c in by_name[name]) + without[name],
             verdicts=_sums((c.verdict, c.n) for c in by_name[name]),
         )

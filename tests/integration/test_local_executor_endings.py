@@ -228,3 +228,10 @@ def test_a_job_that_the_daemon_kills_is_not_out_of_memory(
 def test_this_host_counts_what_its_kernel_kills_for_want_of_memory() -> None:
     counted = [file for file in counter_files() if file.exists() and "oom_kill " in file.read_text()]
     assert counted
+
+
+def test_a_job_that_is_stopped_has_left_nothing_behind(driver: ExecutorDriver) -> None:
+    driver.shell("sleep 300 & echo $! >child; wait")
+    driver.pid("child")
+    driver.executor.stop(1, grace=5)
+    assert "left behind" not in driver.result().detail

@@ -283,3 +283,13 @@ def test_an_identity_survives_being_written_down() -> None:
         identity = Identity.of(process.pid, at=12.5, executor="")
     assert Identity.parse(identity.text()) == identity
     assert identity.boot == boot_id() != ""
+
+
+def test_what_a_job_left_behind_is_said_by_the_next_daemon_too(driver: ExecutorDriver) -> None:
+    # Given a job of an earlier daemon that ends while no daemon runs, and leaves a process
+    with earlier_daemon(driver, "sleep 300 & echo $! >child; exit 0"):
+        child = driver.pid("child")
+    driver.executor.recover(recorded_handles(driver))
+    end = driver.result()
+    assert (end.code, end.detail) == (0, "1 process that it left behind was ended")
+    assert not lives(child)

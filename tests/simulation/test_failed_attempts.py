@@ -4,8 +4,9 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.events import Incident
-from backfilld.state.formatting import last_line, matching_line
+from backfilld.daemon.events import AttemptEnded, Incident
+from backfilld.daemon.executors.adapter import JobResult
+from backfilld.state.formatting import last_line, matching_line, shown_line
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
@@ -148,3 +149,38 @@ def test_where_a_source_has_no_data_the_command_that_loads_it_is_shown_and_not_r
     assert row.outcome == "blocked"
     assert row.reason.endswith("; load its source: python3 scrapers/box.py --dates 2021-10-19")
     assert all(job.argv[0] == "true" for job in world.executor.launched)
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        (0, "the latest run succeeded (exit 0; 2 processes that it left behind were ended)"),
+        (1, "the latest run failed (exit 1; 2 processes that it left behind were ended)"),
+        (None, "the latest run failed (lost: killed; 2 processes that it left behind were ended)"),
+    ],
+)
+def test_the_reason_of_a_verdict_names_the_processes_that_a_job_left_behind(tmp_path, code, how):
+    world = World(pipeline(phase("raw", processor("box")), jobs={"backoff": "60s"}), DAYS, tmp_path)
+    world.enqueue(min(DAYS), min(DAYS))
+    world.settle()
+    del world.executor.alive[1]
+    end = JobResult(code=code, ended_at=world.clock(), detail="" if code is not None else "killed")
+    world.executor.ended[1] = end.with_leftovers(2)
+    world.settle()
+    with world.db.read() as tx:
+        assert how in checks.for_dates(tx, [min(DAYS)])[min(DAYS)]["box"].reason
+    (event,) = [event for event in world.events if isinstance(event, AttemptEnded)]
+    assert event.detail.endswith("2 processes that it left behind were ended")
+
+
+@pytest.mark.parametrize(
+    ("output", "failed", "line"),
+    [
+        ("Error: a\n\ntrailer\n", True, "Error: a"),
+        ("Error: a\n\ntrailer\n", False, "trailer"),
+        ("all well\n", True, "all well"),
+        ("", True, ""),
+    ],
+)
+def test_the_line_that_tells_is_that_of_the_pattern_where_a_job_failed(output, failed, line):
+    assert shown_line(output, "Error: .*", failed=failed) == line

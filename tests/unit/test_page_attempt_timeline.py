@@ -28,6 +28,7 @@ def attempt(number: int, start: float, end: float | None, verdict: Verdict | Non
         ended_at=end,
         duration_seconds=None,
         tail="",
+        last_line="",
         max_rss_bytes=None,
         cpu_seconds=None,
         dates=[dt.date(2021, 10, 19)],

@@ -12,7 +12,8 @@ from backfilld.api.cli.watch_snapshot import Failure, Snapshot, attempt_failure,
 
 NOON = dt.datetime(2021, 10, 19, 12, tzinfo=dt.UTC)
 LATER = (NOON + dt.timedelta(minutes=4)).astimezone()
-BOX = {"processor": "box", "satisfied": 2, "total": 4, "verdicts": {"complete": 2, "partial": 2}}
+BOX = {"processor": "box", "satisfied": 2, "waived": 0, "total": 4}
+BOX |= {"verdicts": {"complete": 2, "partial": 2}}
 BUDGET = {"kind": "table", "key": "nba.box", "limit": 5, "extra": 1, "spent": 2}
 ACTIVITY = {
     "stuck": False,
@@ -23,6 +24,7 @@ ACTIVITY = {
 }
 PROGRESS = {
     "dates": {"total": 4, "done": 1, "failed": 1, "live": 2},
+    "outcomes": {"complete": 1, "exhausted": 1},
     "rate_per_hour": 31.25,
     "eta": "2021-10-19T12:04:00.000Z",
     "eta_method": "2 dates left at 31.3 an hour",
@@ -44,6 +46,7 @@ BACKFILL = {
     "stuck_on": None,
     "note": "",
     "states": {"phase2": 2, "done": 1, "failed": 1},
+    "outcomes": {"complete": 1, "exhausted": 1},
 }
 
 
@@ -107,7 +110,7 @@ def test_a_hold_is_printed_once_with_the_command_that_releases_it():
 def test_a_failed_attempt_is_printed_with_its_code_its_last_line_and_the_command_for_its_log():
     attempt = {"id": 31, "processor": "box", "dates": ["2021-10-19"], "status": "exited", "exit_code": 1}
     attempt |= {"verdict": "never_ran", "verdict_reason": ""}
-    failure = attempt_failure({**attempt, "detail": "", "tail": "line\nupstream said 503\n"})
+    failure = attempt_failure({**attempt, "detail": "", "last_line": "upstream said 503"})
     assert printed(view(), failures=(failure,))[0] == (
         "2021-10-19T12:00:00Z ✗ 2021-10-19 box exited 1: exit 1: upstream said 503 → backfilld logs 31"
     )
@@ -115,11 +118,37 @@ def test_a_failed_attempt_is_printed_with_its_code_its_last_line_and_the_command
 
 def test_an_attempt_that_exited_0_is_printed_with_what_it_left():
     attempt = {"id": 31, "processor": "box", "dates": ["2021-10-19"], "status": "exited", "exit_code": 0}
-    failure = attempt_failure(
-        {**attempt, "verdict": "partial", "verdict_reason": "2 of 14 rows", "tail": "done"}
-    )
+    attempt |= {"verdict": "partial", "verdict_reason": "2 of 14 rows", "detail": ""}
+    failure = attempt_failure({**attempt, "last_line": "done"})
     assert printed(view(), failures=(failure,))[0] == (
         "2021-10-19T12:00:00Z ⚠ 2021-10-19 box exit 0 · 2 of 14 rows → backfilld logs 31"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "result", "reason"),
+    [
+        (0, "exit 0 · no rows", "2 processes that it left behind were ended"),
+        (1, "exited 1", "exit 1: submitted; 2 processes that it left behind were ended"),
+    ],
+)
+def test_an_attempt_is_printed_with_what_it_left_behind(code, result, reason):
+    attempt = {"id": 31, "processor": "box", "dates": ["2021-10-19"], "status": "exited", "exit_code": code}
+    attempt |= {"verdict": "no_data", "verdict_reason": "", "last_line": "submitted"}
+    failure = attempt_failure({**attempt, "detail": "2 processes that it left behind were ended"})
+    assert (failure.result, failure.reason) == (result, reason)
+
+
+def test_dates_that_are_done_with_a_waiver_are_counted_beside_the_others():
+    waived = {"complete": 1, "waived": 2}
+    of_box = PROGRESS["phases"][0] | {"processors": [BOX | {"satisfied": 4, "waived": 2}]}
+    shown = view(outcomes=waived, phases=[of_box], dates={"total": 4, "done": 3, "failed": 1, "live": 0})
+    lines = list(plain_lines(shown))
+    assert lines[0] == "3 of 4 dates done (2 waived), 1 failed, 0 live"
+    assert lines[2] == "  box                 4/4  100 %  ⚠ 2  2 waived"
+    ended = view(backfill={"status": "finished", "states": {"done": 3, "failed": 1}, "outcomes": waived})
+    assert (
+        "backfill 7 is finished: 3 done (2 waived), 1 failed of 2021-10-19..2021-10-22" in printed(ended)[0]
     )
 
 

@@ -212,7 +212,9 @@ def _log_event(event: Event) -> None:
         log.info("attempt %d: %s for %s starts", event.attempt, event.processor, _dates(event))
     elif isinstance(event, AttemptEnded):
         result = attempt_result(event.status, event.exit_code)
-        log.info("attempt %d: %s %s after %.1f s", event.attempt, event.processor, result, event.seconds)
+        detail = f"; {event.detail}" if event.detail else ""
+        head = f"attempt {event.attempt}: {event.processor} {result}"
+        log.info("%s after %.1f s%s", head, event.seconds, detail)
     elif isinstance(event, ForeignWrites):
         written = format_date_ranges(event.dates)
         log.warning("%s: %s was written by something else; %s", event.processor, written, event.suspect)

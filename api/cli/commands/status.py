@@ -15,7 +15,6 @@ from backfilld.api.cli.client import Client, Json
 from backfilld.api.cli.output import (
     coloured,
     console,
-    counts,
     example,
     json_option,
     print_json,
@@ -85,7 +84,7 @@ def _print_backfills(backfills: list[Json]) -> None:
             str(row["id"]),
             row["status"],
             f"{row['start']}..{row['end']}",
-            counts(row["states"]),
+            dashboard.date_counts(row),
             sanitize_line(row["stuck_on"] or row["stop_reason"] or row["note"] or ""),
         ]
         for row in backfills

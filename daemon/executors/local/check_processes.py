@@ -24,7 +24,7 @@ from backfilld.daemon.executors.local.descendant_processes import Marks, Process
 from backfilld.daemon.executors.local.launcher import SHELL, passed_environment
 from backfilld.daemon.executors.process_identity import Identity, executor_id, signal_group
 from backfilld.daemon.host_limits import restore_open_files
-from backfilld.state.formatting import last_line, matching_line
+from backfilld.state.formatting import last_line, shown_line
 from backfilld.state.rules.check_command_run import NOT_FOUND
 from backfilld.state.rules.needs_graph import Pair
 
@@ -150,9 +150,9 @@ class CheckProcesses:
             printed = f": {last_line(tail)}" if last_line(tail) else " and printed nothing"
             remedy = "raise its timeout, or run it by hand"
             return None, f"did not end within {command.timeout:g} s{printed}; {remedy}"
-        pattern, code = command.error_pattern, process.returncode
-        line = matching_line(tail, pattern) if pattern and code else ""
-        return code if code >= 0 else _SIGNALLED - code, line or last_line(tail)
+        code = process.returncode
+        line = shown_line(tail, command.error_pattern, failed=code != 0)
+        return code if code >= 0 else _SIGNALLED - code, line
 
     def _wait(
         self, command: CheckCommand, process: subprocess.Popen[bytes], log: OpenLog

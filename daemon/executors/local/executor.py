@@ -245,6 +245,8 @@ class LocalExecutor:
                 return True
             if in_grace:
                 break
+            if run.kill_at is None:
+                run.leftovers.update(left)
             self._signal_group(run, signal.SIGKILL)
             for pid in left:
                 self._finder.signal(pid, marks, signal.SIGKILL)
@@ -267,6 +269,8 @@ class LocalExecutor:
         if run.preempted and result.began and result.code != 0:
             why = run.lost if result.code is None else f"{run.lost}, exit {result.code}"
             result = JobResult.preempted(why, at=result.ended_at)
+        if run.leftovers and result.began:
+            result = result.with_leftovers(len(run.leftovers))
         memory = usage.ru_maxrss if usage and usage.ru_maxrss > run.memory_floor else None
         result = replace(
             result,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backfilld.daemon.executors.attempt_files import OpenLog
 from backfilld.daemon.executors.process_identity import Identity
@@ -26,5 +26,7 @@ class LocalAttempt:
     """Whether the daemon had stopped in order and the job ended with its machine or container after that."""
     memory_kills: int = 0
     """How many processes the kernel had killed for want of memory before."""
+    leftovers: set[int] = field(default_factory=set)
+    """The processes that outlived a job that ended by itself, and were ended."""
     began: bool = True
     """False when it was never started. Files of its number are from before a restored backup then."""

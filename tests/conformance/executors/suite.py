@@ -24,6 +24,8 @@ class Capabilities:
     """Results have the CPU time."""
     kill_has_no_code: bool = True
     """A killed job has no exit code; else it has the code of a shell, 137."""
+    leftovers: bool = True
+    """Results say how many processes outlived a job and were ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,14 @@ class RecordFailed(Exception):
 
 def never_began(result: JobResult) -> bool:
     return (result.code, result.began, result.counts_as_attempt) == (None, False, False)
+
+
+_UNTIL_LEFT = "until test -s one && test -s two; do sleep 0.02; done"
+
+
+def _leaves(name: str) -> str:
+    """A process that lives on for long, once it has written its pid to a file."""
+    return f"sh -c 'echo $$ >{name}; exec sleep 300'"
 
 
 class ExecutorConformance:
@@ -216,6 +226,19 @@ class ExecutorConformance:
         driver.shell("setsid sh -c 'echo $$ >left; exec sleep 300' & until test -s left; do sleep 0.02; done")
         assert driver.result().code == 0
         assert not lives(driver.pid("left"))
+
+    def test_a_result_says_how_many_processes_the_job_left_behind(
+        self, driver: ExecutorDriver, rig: Rig
+    ) -> None:
+        driver.shell(f"{_leaves('one')} & {_leaves('two')} & {_UNTIL_LEFT}; exit 3")
+        result, left = driver.result(), "2 processes that it left behind were ended"
+        assert (result.code, result.detail) == (3, left if rig.capabilities.leftovers else "")
+        assert result.counts_as_attempt
+
+    def test_a_job_that_waits_for_its_children_leaves_none_behind(self, driver: ExecutorDriver) -> None:
+        driver.shell("(sleep 0.1; echo one) & (sleep 0.1; echo two) & wait; echo three | cat")
+        result = driver.result()
+        assert (result.code, result.detail) == (0, "")
 
     # ---- the next daemon
 

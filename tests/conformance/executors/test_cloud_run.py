@@ -11,7 +11,7 @@ from tests.integration.cloud_run.client_driver import dead_launcher, driver_of
 from tests.integration.cloud_run.stub import serving
 from tests.integration.real_jobs import changed
 
-CAPABILITIES = Capabilities(live_output=False, usage=False, kill_has_no_code=False)
+CAPABILITIES = Capabilities(live_output=False, usage=False, kill_has_no_code=False, leftovers=False)
 
 
 class TestCloudRun(ExecutorConformance):
