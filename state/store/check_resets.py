@@ -37,6 +37,13 @@ _UNKNOWN: dict[str, Any] = {
 }
 """A check of which nothing is known."""
 
+_FORGET_STAMP = (
+    update(checks)
+    .where(checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
+    .where(checks.c.write_stamp.is_not(None))
+    .values(write_stamp=None)
+)
+
 _ONCE = (RunMode.FORCE, RunMode.REFRESH)
 """The modes that stay until an attempt was made, the stronger one first."""
 
@@ -136,6 +143,11 @@ def reset_other_tables(tx: Connection, tables: Mapping[str, str], now: float) ->
         if tables.get(name, output) != output:
             here = (checks.c.processor == name, checks.c.output == output)
             tx.execute(update(checks).where(*here).values(**_UNKNOWN, **REQUESTED, query_due_at=now))
+
+
+def forget_stamps(tx: Connection, pairs: Sequence[Pair]) -> None:
+    """Compare the next write stamp of each pair with none: an attempt may have written its table."""
+    execute(tx, _FORGET_STAMP, [{"_date": date, "_processor": name} for date, name in pairs])
 
 
 def expect_anew(tx: Connection, pairs: Sequence[Pair], now: float) -> None:

@@ -142,15 +142,38 @@ def foreign_writes(world: World) -> list[str]:
     return sorted(event.processor for event in world.events if isinstance(event, ForeignWrites))
 
 
+@pytest.mark.parametrize("billed", [False, True])
 @pytest.mark.parametrize("phases", [ONE_STATE_IN_ORDER, PATCH_LATER, PATCH_LAST, IN_STEPS])
-def test_attempts_of_one_processor_are_no_foreign_writes_of_another_and_make_it_not_stale(tmp_path, phases):
+def test_attempts_of_one_processor_are_no_foreign_writes_of_another_and_make_it_not_stale(
+    tmp_path, phases, billed
+):
     world = shared(tmp_path, *phases)
+    world.warehouse.bills_stamps = billed
     world.enqueue(FIRST, LAST)
     world.run()
     world.time += WEEK
     assert world.engine.sweeper.run() == len(DATES)
     assert foreign_writes(world) == []
     assert [row.stale_at for row in world.dates().values()] == [None] * len(DATES)
+
+
+def test_a_rerun_after_a_sweep_is_no_foreign_write_of_another_processor(tmp_path):
+    # Given a done date whose stamps a sweep has read, where gates read none
+    world = shared(tmp_path, *PATCH_LAST)
+    world.warehouse.bills_stamps = True
+    world.enqueue(FIRST, FIRST)
+    world.run()
+    world.time += WEEK
+    assert world.engine.sweeper.run() == 1
+    # When the last processor of its table runs again
+    world.enqueue(FIRST, FIRST, force=True, selection=("patch",))
+    world.run()
+    world.time += WEEK
+    assert world.engine.sweeper.run() == 1
+    # Then what was computed from the first one is not stale: a retry of it would go on without end
+    assert jobs(world) == ["base", "team", "patch", "patch"]
+    assert foreign_writes(world) == []
+    assert world.dates()[FIRST].stale_at is None
 
 
 def test_a_write_by_others_is_one_of_each_processor_of_the_table(tmp_path):
