@@ -113,15 +113,14 @@ class StaleTruth:
         check, warehouse = self._invariants.checks.get((str(day), of)), self._sim.warehouse
         if check is None or check["verdict"] != "complete" or not check["rows"] or of in warehouse.unprovable:
             return []
-        ends = [
-            job.ended or math.inf for job in self._sim.launches if job.processor == of and day in job.dates
-        ]
-        last_end = max(ends, default=0.0)
+        table = warehouse.table(of)
+        jobs = [job for job in self._sim.launches if job.table == table and day in job.dates]
+        last_end = max((job.ended or math.inf for job in jobs), default=0.0)
         answers = warehouse.answers.get((of, day), {})
         known = any(last_end <= at < began and not answer.error for at, answer in answers.items())
         if last_end > began or not known:
             return []
-        changes = warehouse.rows.changes[warehouse.table(of), day]
+        changes = warehouse.rows.changes[table, day]
         return [at for at, _ in changes if began < at < (check["asked_at"] or 0.0)]
 
     def _is_stale(self, pair: Pair) -> bool:
