@@ -232,8 +232,8 @@ class Warehouse(Protocol):
         """Rows, figures and latest runs of every wanted pair: two queries, however many tables and dates.
 
         A table that cannot be queried gives evidence with `error` for its processors and no other. `stamps`
-        are the wanted pairs whose write stamp is read too, which may cost more queries. With the purpose
-        `gate` it is also read of all others, where that is not billed.
+        are the wanted pairs whose write stamp is read too, which may cost more queries; it is also read of
+        all others where that is not billed. None: no stamp is read.
 
         Raises:
             WarehouseError: no query could be answered.
@@ -269,7 +269,7 @@ class WriteStamps(Protocol):
     def read_unbilled(
         self, partitions: Collection[Partition], *, purpose: Purpose
     ) -> Mapping[Partition, str]:
-        """As `read`, for what is read with every query of a gate, and compared with what is read later.
+        """As `read`, for stamps that are read with all evidence, and compared with those that are read later.
 
         Left out are stamps that are billed, and those that a write of another partition changes too.
 

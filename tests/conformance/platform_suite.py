@@ -112,7 +112,7 @@ class PlatformSuite:
 
     def test_no_write_stamp_is_read_unless_it_is_wanted(self, house: House) -> None:
         house.put("nba.box", rows(1))
-        answers = house.open(box(), history=None).evidence({"box": [DAY]}, purpose="validation")
+        answers = house.open(box(), history=None).evidence({"box": [DAY]}, purpose="gate")
         assert answers["box", DAY].write_stamp is None
 
     def test_only_a_kind_with_the_capability_tells_write_stamps(self, house: House) -> None:

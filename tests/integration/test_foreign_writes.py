@@ -65,7 +65,7 @@ def found(world: World) -> tuple[list[tuple[str, tuple[dt.date, ...]]], set[dt.d
 
 def test_the_query_of_a_gate_reads_the_write_stamp_of_a_date(house):
     house.put("nba.box", rows(2))
-    answers = house.open(box(), history=None).evidence({"box": [DAY, NEXT]}, purpose="gate")
+    answers = house.open(box(), history=None).evidence({"box": [DAY, NEXT]}, purpose="gate", stamps={})
     assert {date: evidence.write_stamp for (_, date), evidence in answers.items()} == stamps(house)
 
 

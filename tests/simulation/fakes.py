@@ -116,8 +116,8 @@ class SimWarehouse:
         self.point(QUERY_SENT)
         self._ask(tables=len(wanted))
         answers = {(name, date): self.look(name, date) for name, chosen in wanted.items() for date in chosen}
-        unbilled = {} if self.bills_stamps or purpose != "gate" else wanted
-        stamped = {(name, date) for of in (stamps or {}, unbilled) for name in of for date in of[name]}
+        read = (stamps, {} if self.bills_stamps else wanted) if stamps is not None else ()
+        stamped = {(name, date) for of in read for name in of for date in of[name]}
         for pair in stamped:
             answers[pair] = replace(answers[pair], write_stamp=self.write_stamp(pair))
         for pair, evidence in answers.items():

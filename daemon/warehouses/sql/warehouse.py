@@ -73,8 +73,8 @@ class WarehouseClient:
         """Rows, figures and latest runs of every wanted pair: two queries, however many tables and dates.
 
         A table that cannot be queried gives evidence with `error` for its processors and no other. `stamps`
-        are the wanted pairs whose write stamp is read too, which may cost more queries. With the purpose
-        `gate` it is also read of all others, where that is not billed.
+        are the wanted pairs whose write stamp is read too, which may cost more queries; it is also read of
+        all others where that is not billed. None: no stamp is read.
 
         Raises:
             WarehouseError: no query could be answered.
@@ -86,7 +86,7 @@ class WarehouseClient:
         # round, its success would stand beside rows that were not there yet.
         runs = self._history.fetch(wanted, purpose=purpose) if self._history else {}
         # Before the rows: a write between the two is then noticed the next time.
-        written = self._partitions.write_stamps(stamps or {}, wanted if purpose == "gate" else {}, purpose)
+        written = {} if stamps is None else self._partitions.write_stamps(stamps, wanted, purpose)
         existing = self._partitions.existing(wanted, purpose)
         table_queries = queries.table_queries(self._processors, wanted)
         tables = self._tables.query(table_queries, purpose=purpose)
