@@ -190,7 +190,7 @@ Reason = Annotated[
     AfterValidator(readable),
     AfterValidator(_not_blank),
 ]
-"""Why somebody decided something: not blank."""
+"""Why a client changes something: not blank."""
 DateCursor = Annotated[dt.date, BeforeValidator(_decoder("date", plain_date)), _CURSOR_SCHEMA]
 """The date after which a page begins."""
 NumberCursor = Annotated[int, BeforeValidator(_decoder("id", _row_id)), _CURSOR_SCHEMA]

@@ -279,13 +279,12 @@ def _with_fallbacks(processor: Processor, alone: Mapping[str, _Step]) -> _Step:
     fails, tolerated = step.kind is _Kind.FAIL, step.kind is _Kind.WAIVER and step.by is WaivedBy.POLICY
     for name in processor.fallbacks if fails or tolerated else ():
         if alone[name].kind is _Kind.SATISFIED:
-            reason = step.text.removeprefix(f"{processor.name}: ")
-            return _Step(_Kind.WAIVER, f"replaced by {name}: {reason}", by=WaivedBy.FALLBACK)
+            text = f"replaced by {name}: {step.text.removeprefix(f'{processor.name}: ')}"
+            return _Step(_Kind.WAIVER, text, by=WaivedBy.FALLBACK)
     for name in processor.fallbacks if fails else ():
         if alone[name].kind not in (_Kind.WAIVER, _Kind.FAIL, _Kind.UNSELECTED):
-            return _Step(
-                _Kind.WAIT, f"{name}, which can replace {processor.name}", WaitReason.OTHER_PROCESSOR
-            )
+            text = f"{name}, which can replace {processor.name}"
+            return _Step(_Kind.WAIT, text, WaitReason.OTHER_PROCESSOR)
     return step
 
 

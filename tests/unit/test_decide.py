@@ -175,16 +175,8 @@ def test_a_complete_fallback_stands_in():
     assert decision.waivers["book"].by is WaivedBy.FALLBACK
 
 
-@pytest.mark.parametrize("name", ["book", "bookmaker"])
-def test_what_a_fallback_replaces_is_named_once(name):
-    lines = phase("phase2", processor(name, priority="critical", fallbacks=["spare"]), processor("spare"))
-    missing = check(name, Verdict.NO_DATA, reason="no rows", **TRIED)
-    waiver = decided(pipeline(lines).stages[0], missing).waivers[name]
-    assert waiver.reason.startswith("replaced by spare: no data: no rows")
-
-
-@pytest.mark.parametrize("priority", ["important", "fallback"])
-def test_a_complete_fallback_stands_in_for_what_could_be_done_without(priority):
+@pytest.mark.parametrize("priority", ["critical", "important", "fallback"])
+def test_a_complete_fallback_stands_in_whatever_the_priority_and_says_why_once(priority):
     lines = phase("phase2", processor("props", priority=priority, fallbacks=["spare"]), processor("spare"))
     decision = decided(pipeline(lines).stages[0], check("props", Verdict.NO_DATA, reason="none", **TRIED))
     assert decision.waivers["props"].by is WaivedBy.FALLBACK
