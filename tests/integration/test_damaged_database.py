@@ -147,7 +147,7 @@ REFUSALS: dict[Damage, str] = {
     remove(""): "state.db is missing or empty, but attempts beside it are not: restore",
     write_byte(47, 5): "restore the latest good backup (unsupported file format)",
     from_the_future: "schema version 9999, which this backfilld does not know",
-    second_version: "schema version 9999, v2_0001, which this backfilld does not know",
+    second_version: "schema version 9999, v2_0002, which this backfilld does not know",
     edit_schema("address", "addrdss"): "the table audit has other columns",
     edit_schema("version_num", "vershon_num"): "restore the latest good backup (no such column: ",
     edit_schema("alembic_version", "alembic_persion"): "malformed database schema",

@@ -20,7 +20,7 @@ LATER_MIGRATION = """
 from alembic import op
 
 revision = "v2_9999"
-down_revision = "v2_0001"
+down_revision = "v2_0002"
 
 
 def upgrade():
@@ -52,8 +52,13 @@ INSERT INTO attempt_dates (date, attempt_id) VALUES ('2021-10-26', 41);
 @pytest.fixture
 def path(tmp_path):
     """The file of a database that a program with the baseline schema left."""
+    baseline = tmp_path / "baseline"
+    shutil.copytree(MIGRATIONS, baseline)
+    for later in (baseline / "versions").glob("*.py"):
+        if f'\nrevision = "{BASELINE}"' not in later.read_text():
+            later.unlink()
     database = Database(f"sqlite:///{tmp_path / 'state.db'}")
-    database.upgrade()
+    database.upgrade(baseline)
     database.close()
     with contextlib.closing(sqlite3.connect(database.path)) as db:
         db.executescript(ROWS)
@@ -77,6 +82,15 @@ def upgrade(path):
 def version(path):
     with contextlib.closing(sqlite3.connect(path)) as db:
         return db.execute("SELECT version_num FROM alembic_version").fetchall()
+
+
+def test_a_database_of_each_earlier_version_is_intact_after_its_upgrade(path):
+    with contextlib.closing(Database(f"sqlite:///{path}")) as database:
+        database.open()
+        database.verify()
+        with database.read() as tx:
+            assert not schema_version(tx).problem
+            assert checks.for_dates(tx, [DATE])[DATE]["zones"].rows == 30
 
 
 def test_an_upgrade_loses_nothing(path, migrations):

@@ -127,7 +127,7 @@ checks = Table(
     Column("attempt_id", Integer),
     *(Column(name, Double) for name in ("last_attempt_started_at", "last_attempt_ended_at")),
     _flag("last_attempt_succeeded"),
-    _text("last_attempt_detail"), _flag("last_attempt_counts"),
+    _text("last_attempt_detail"),
     *(Column(name, Text) for name in ("write_stamp", "stamp_before")),
     Column("stale_at", Double), *map(_text, ("waived_by", "waiver_reason", "accepted_by", "accepted_reason")),
     _partial("checks_query_due", "query_due_at", "date", where="query_due_at IS NOT NULL"),
@@ -184,7 +184,6 @@ attempt_dates = Table(
     Column("date", Date, primary_key=True),
     Column("attempt_id", ForeignKey("attempts.id"), primary_key=True),
     *(Column(name, Text) for name in ("verdict", "verdict_reason")),
-    _flag("breaker_counted"),
     Index("attempt_dates_attempt", "attempt_id"),
     _partial("attempt_dates_verdict", "verdict", where="verdict <> 'complete'"),
 )
