@@ -134,7 +134,7 @@ lock:
 	  --custom-compile-command "make lock" --output-file $(CONSTRAINTS) pyproject.toml
 
 # These environments do not need $(VENV).
-$(EMULATOR): tests/integration/emulator.py tests/environments.py
+$(EMULATOR): tests/integration/emulator.py tests/virtual_environments.py
 	@test -e $(READY) || { $(CHECK_PYTHON); }
 	@echo "adding a BigQuery emulator for tests"
 	@$(INTERPRETER) -c "from tests.integration.emulator import installed; installed()"
@@ -145,13 +145,13 @@ $(COMPILED): $(READY_DEV)
 	@$(BIN)/python -m pytest -n 0 -q --collect-only >/dev/null 2>&1 || true
 	@mkdir -p $(@D) && touch $@
 
-$(DBT): tests/acceptance/dbt.py tests/environments.py
+$(DBT): tests/acceptance/dbt.py tests/virtual_environments.py
 	@test -e $(READY) || { $(CHECK_PYTHON); }
 	@echo "adding dbt for the test of an example"
 	@$(INTERPRETER) -c "from tests.acceptance.dbt import installed; installed()"
 	@touch $@
 
-$(CLIENTS): tests/clients/__init__.py tests/environments.py
+$(CLIENTS): tests/clients/__init__.py tests/virtual_environments.py
 	@test -e $(READY) || { $(CHECK_PYTHON); }
 	@echo "adding a generator of clients for tests"
 	@$(INTERPRETER) -c "from tests.clients import installed; installed()"

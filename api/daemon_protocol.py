@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from backfilld.daemon.engine.commands import Commands
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue import Enqueuer
+from backfilld.daemon.engine.operator_commands import Commands
 from backfilld.daemon.events import EventSink
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.settings import Settings

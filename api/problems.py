@@ -14,8 +14,8 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from backfilld.api.auth.redaction import redacted
 from backfilld.api.schemas.responses import Fault, Problem
-from backfilld.daemon.engine.commands import Conflict, NotFound
 from backfilld.daemon.engine.enqueue import KeyReused
+from backfilld.daemon.engine.operator_commands import Conflict, NotFound
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.errors import BackfilldError
 from backfilld.state.rules.machine import IllegalMove

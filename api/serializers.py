@@ -28,7 +28,7 @@ from backfilld.state.store import attempt_verdicts, backfills
 from backfilld.state.store.attempt_verdicts import AttemptVerdict
 from backfilld.state.store.attempts import covered
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.reporting import Cell
+from backfilld.state.store.progress_queries import Cell
 from backfilld.state.store.stale_marks import StaleCause
 
 NAMED = 3

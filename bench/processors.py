@@ -21,7 +21,7 @@ from pathlib import Path
 
 from backfilld.daemon.adapters import parse_pipeline
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.semantic_checks import warnings
+from backfilld.state.pipeline.semantic_validation import warnings
 from backfilld.state.store import dates
 from bench.arguments import conditions, parser
 from bench.instant import Instant

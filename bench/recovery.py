@@ -49,7 +49,7 @@ def measure(number: int) -> tuple[float, float]:
 @contextlib.contextmanager
 def _started(folder: str, number: int) -> Iterator[None]:
     """A daemon that is ready, until it is killed with `kill -9`; its jobs live on."""
-    command = [sys.executable, "-m", "bench.daemon_process", folder, str(number)]
+    command = [sys.executable, "-m", "bench.headless_daemon", folder, str(number)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
         try:
             if daemon.stdout is None or daemon.stdout.readline() != b"ready\n":

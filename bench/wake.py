@@ -59,7 +59,7 @@ def measure(steps: int, dates: int, idle_seconds: float) -> tuple[list[float], f
         toml = PIPELINE + "".join(STEP.format(number=number) for number in range(steps))
         (folder / "pipeline.toml").write_text(toml)
         database = folder / "state" / "state.db"
-        command = [sys.executable, "-m", "bench.daemon_process", name, str(dates)]
+        command = [sys.executable, "-m", "bench.headless_daemon", name, str(dates)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
             try:
                 _wait(lambda: _ended(database) == dates)

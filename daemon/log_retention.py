@@ -6,7 +6,7 @@ import itertools
 from contextlib import suppress
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.executors.local.check_processes import FOLDER as CHECKS_FOLDER
+from backfilld.daemon.executors.local.check_command_runner import FOLDER as CHECKS_FOLDER
 from backfilld.state.store import attempts, check_command_runs
 
 FOLDER = "attempts"

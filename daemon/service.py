@@ -22,13 +22,13 @@ from backfilld.daemon.background_scheduler import new_scheduler
 from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.clock_steps import ClockMonitor, ClockStepDetector
 from backfilld.daemon.engine.budgets import BytesLedger
-from backfilld.daemon.engine.commands import Commands
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
+from backfilld.daemon.engine.operator_commands import Commands
 from backfilld.daemon.engine.revalidation import TICK_SECONDS
 from backfilld.daemon.events import Event, EventSink, Incident
-from backfilld.daemon.executors.local.check_processes import CheckProcesses
+from backfilld.daemon.executors.local.check_command_runner import CheckProcesses
 from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.leadership import Leadership
 from backfilld.daemon.settings import Settings, prepare

@@ -8,7 +8,7 @@ from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import Evidence, HistoryRun
-from backfilld.state.rules.expectations.figures import GroupCounts
+from backfilld.state.rules.expectations.aggregates import GroupCounts
 from backfilld.state.rules.expectations.rows_each import RowsEach
 
 Pair = tuple[str, dt.date]

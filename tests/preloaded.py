@@ -15,7 +15,7 @@ import backfilld.daemon.executors.local.executor
 import backfilld.daemon.warehouses.lake.adapter
 import backfilld.daemon.warehouses.lake.backend
 import backfilld.daemon.warehouses.lake.catalog
-import backfilld.daemon.warehouses.lake.stamps
+import backfilld.daemon.warehouses.lake.write_stamps
 import backfilld.daemon.warehouses.sql.fragment_validation
 import backfilld.daemon.warehouses.sql.warehouse
 import tests.fork_server

@@ -30,7 +30,6 @@ from backfilld.state.pipeline.calendar_settings import CalendarSettings, SeasonS
 from backfilld.state.pipeline.closed_hours_settings import WindowSettings
 from backfilld.state.pipeline.days_settings import DaysSettings
 from backfilld.state.pipeline.executor_settings import ExecutorSettings
-from backfilld.state.pipeline.history_settings import HistorySettings
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.phase import Phase
@@ -38,6 +37,7 @@ from backfilld.state.pipeline.pipeline import EngineSettings, Pipeline
 from backfilld.state.pipeline.pool_settings import PoolSettings
 from backfilld.state.pipeline.preflight_settings import PreflightCheckSettings, PreflightSettings
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.pipeline.run_history_settings import HistorySettings
 from backfilld.state.pipeline.warehouse_settings import WarehouseSettings
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
 from backfilld.state.rules.date_outcome import Outcome

@@ -20,7 +20,7 @@ from backfilld.api.auth.redaction import redacted
 from backfilld.api.auth.sessions import LIFETIME_SECONDS, Sessions
 from backfilld.api.auth.tokens import ANONYMOUS, Scope, Token, Tokens
 from backfilld.api.http.lanes import UNLIMITED, lane_of
-from backfilld.daemon.engine.commands import Conflict
+from backfilld.daemon.engine.operator_commands import Conflict
 from backfilld.daemon.leadership import UNKNOWN
 from backfilld.daemon.settings import Settings, SettingsError
 from backfilld.state.records import Actor

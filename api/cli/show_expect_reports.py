@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from backfilld.daemon.reports.expectation_blindness import BlindnessReport, ProcessorBlindness
-from backfilld.daemon.reports.suggestions import Suggestion, SuggestionReport
+from backfilld.daemon.reports.expectation_suggestions import Suggestion, SuggestionReport
 from backfilld.state.formatting import pluralize
 from backfilld.state.rules.simulated_damage import DAMAGES
 

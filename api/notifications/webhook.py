@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from backfilld.api.notifications import digests
+from backfilld.api.notifications import messages
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.events import Event
 from backfilld.state.errors import BackfilldError
@@ -143,7 +143,7 @@ class Notifier:
         if not self._leads():
             return
         with self._context.db.read() as tx:
-            due = list(digests.due(tx, self._context))
+            due = list(messages.due(tx, self._context))
         rejected: MessageRejected | None = None
         for digest in due:
             if self._stopping.is_set():

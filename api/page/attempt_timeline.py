@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.api.page import filters, time_axis
+from backfilld.api.page import template_filters, time_axis
 from backfilld.api.page.time_axis import UNITS, Axis
 from backfilld.api.schemas.responses import Attempt
 from backfilld.state.rules.interval_sets import Interval, merged
@@ -65,7 +65,7 @@ def _lane(name: str, attempts: Sequence[Attempt], ends: Mapping[int, float], axi
     for attempt in attempts:
         start = min(axis.position(attempt.started_at), UNITS - SHORTEST)
         end = max(axis.position(ends[attempt.id]), start + SHORTEST)
-        spans[not _is_satisfied(attempt), filters.attempt_class(attempt)].append((start, end))
+        spans[not _is_satisfied(attempt), template_filters.attempt_class(attempt)].append((start, end))
     return Lane(
         name=name,
         bars={style: _path(group, 0 if bad else _INSET) for (bad, style), group in sorted(spans.items())},
@@ -76,8 +76,8 @@ def _lane(name: str, attempts: Sequence[Attempt], ends: Mapping[int, float], axi
 def summarize(attempts: Sequence[Attempt]) -> str:
     """What became of some attempts as text: `3 attempts: 2 complete, 1 failed`."""
     if len(attempts) == 1:
-        return f"attempt {attempts[0].id}: {filters.result(attempts[0])}"
-    counts = Counter(filters.words(attempt.verdict or attempt.status) for attempt in attempts)
+        return f"attempt {attempts[0].id}: {template_filters.result(attempts[0])}"
+    counts = Counter(template_filters.words(attempt.verdict or attempt.status) for attempt in attempts)
     ends = ", ".join(f"{n} {word}" for word, n in counts.most_common())
     return f"{len(attempts)} attempts: {ends}"
 

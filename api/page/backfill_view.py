@@ -16,7 +16,7 @@ from backfilld.api.routes import backfills
 from backfilld.api.schemas import list_pages, requests, responses
 from backfilld.state.formatting import join_truncated
 from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import reporting
+from backfilld.state.store import progress_queries
 from backfilld.state.store.date_scope import DateScope
 
 MAX_ATTEMPTS = 500
@@ -67,16 +67,16 @@ def _version(service: DaemonService, shown: responses.Backfill) -> str:
     if _live(shown) or shown.running_attempts:
         return f"live-{service.context.now() // REDRAWN_EVERY:.0f}"
     with service.context.db.read() as tx:
-        return reporting.ends_version(tx, shown.id)
+        return progress_queries.ends_version(tx, shown.id)
 
 
 def _charts(service: DaemonService, shown: responses.Backfill) -> Charts:
     with service.context.db.read() as tx:
-        rows = reporting.attempts_of_backfill(tx, shown.id, MAX_ATTEMPTS + 1)
+        rows = progress_queries.attempts_of_backfill(tx, shown.id, MAX_ATTEMPTS + 1)
         attempts = serializers.attempts(tx, rows[:MAX_ATTEMPTS], service.pipeline)
-        ended = reporting.ends_of_backfill(tx, shown.id)
+        ended = progress_queries.ends_of_backfill(tx, shown.id)
         now = service.context.now()
-        jobs = reporting.latest_jobs(tx, 0.0, now, MAX_JOBS, DateScope(backfill=shown.id))
+        jobs = progress_queries.latest_jobs(tx, 0.0, now, MAX_JOBS, DateScope(backfill=shown.id))
     return Charts(
         timeline=attempt_timeline.draw(attempts, now),
         earlier=len(rows) > MAX_ATTEMPTS,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.schemas.grid import GridAction, GridSelection
-from backfilld.daemon.engine.acceptances import acceptances
+from backfilld.daemon.engine.accept_dates import acceptances
 from backfilld.daemon.engine.bulk_request import DateAnswers, DateQuery
 from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.state.records import Actor, DateRow

@@ -11,7 +11,7 @@ from flask import redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from backfilld.api import grid
+from backfilld.api import grid_encoding
 from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import parse
@@ -24,16 +24,16 @@ from backfilld.api.schemas.requests import ByDate
 from backfilld.state.rules.calendar import Season
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.spelling_suggestions import did_you_mean
-from backfilld.state.store import dates, reporting
+from backfilld.state.store import dates, progress_queries
 
 WEEKS = 8
 DAYS = 7 * WEEKS
 _SIGNS = {
-    **{letter: (verdict.symbol, f"v-{verdict}") for verdict, letter in grid.LETTERS.items()},
-    **{letter.upper(): ("w", "v-waived") for letter in grid.LETTERS.values()},
-    grid.ATTEMPT: ("▷", "v-running"),
-    grid.NOT_CHECKED: ("·", "v-unchecked"),
-    grid.NO_CHECK: ("", ""),
+    **{letter: (verdict.symbol, f"v-{verdict}") for verdict, letter in grid_encoding.LETTERS.items()},
+    **{letter.upper(): ("w", "v-waived") for letter in grid_encoding.LETTERS.values()},
+    grid_encoding.ATTEMPT: ("▷", "v-running"),
+    grid_encoding.NOT_CHECKED: ("·", "v-unchecked"),
+    grid_encoding.NO_CHECK: ("", ""),
 }
 """Sign and CSS class of each letter."""
 
@@ -96,7 +96,7 @@ def _context(service: DaemonService, window: Window, form: MultiDict[str, str]) 
     """What the template shows, whatever is marked."""
     rows = read(service, window.start, window.end).rows
     with service.context.db.read() as tx:
-        states = {cell.date: cell for cell in reporting.calendar(tx, window.start, window.end)}
+        states = {cell.date: cell for cell in progress_queries.calendar(tx, window.start, window.end)}
     return {
         "window": window,
         "phases": [(phase, list(group)) for phase, group in groupby(rows, lambda row: row.phase)],

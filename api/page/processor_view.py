@@ -13,7 +13,7 @@ from backfilld.api.page import per_date_chart
 from backfilld.api.page.per_date_chart import Bounds
 from backfilld.api.page.rendering import query_fields
 from backfilld.api.schemas.requests import ByDate
-from backfilld.daemon.engine.commands import NotFound
+from backfilld.daemon.engine.operator_commands import NotFound
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.spelling_suggestions import did_you_mean
 from backfilld.state.store import calendar_days, dates, grid

@@ -13,13 +13,13 @@ from backfilld.api.page.date_styles import DateStyle, DateStyles
 from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, DateDetail
 from backfilld.daemon.engine import retry_processors
-from backfilld.daemon.engine.acceptances import acceptances
+from backfilld.daemon.engine.accept_dates import acceptances
 from backfilld.daemon.engine.withdrawn_waivers import withdrawal
 from backfilld.daemon.reports.plan.models import Step
 from backfilld.state.pipeline.phase import FAILED, PENDING
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import attempts, checks, reporting
+from backfilld.state.store import attempts, checks, progress_queries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +47,13 @@ def calendar_image_version(service: DaemonService) -> str:
     """Changes whenever the image does: a date changed its state, a job started or ended."""
     with service.context.db.read() as tx:
         running = [str(row.id) for row in attempts.running(tx)]
-        return "-".join([reporting.calendar_version(tx), *running])
+        return "-".join([progress_queries.calendar_version(tx), *running])
 
 
 def calendar_image(service: DaemonService, styles: DateStyles) -> CalendarImage:
     """The calendar grid of all dates."""
     with service.context.db.read() as tx:
-        cells = reporting.calendar(tx)
+        cells = progress_queries.calendar(tx)
         covered = attempts.covered(tx, [row.id for row in attempts.running(tx)])
     running = {date for dates in covered.values() for date in dates}
     return CalendarImage(calendar_grid.rows(cells, service.pipeline.seasons, styles, running))

@@ -23,10 +23,10 @@ from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import (
     attempt_timeline,
     backfill_view,
-    filters,
     grid_page,
     list_views,
     processor_view,
+    template_filters,
     view_models,
 )
 from backfilld.api.page.date_styles import DateStyles
@@ -64,7 +64,7 @@ def blueprint(service: DaemonService) -> Blueprint:
     """The pages of one daemon."""
     page = Blueprint("page", __name__, template_folder="templates", static_folder="static")
     styles = DateStyles(service.context.machine.states)
-    for name, filter_ in filters.FILTERS.items():
+    for name, filter_ in template_filters.FILTERS.items():
         page.add_app_template_filter(filter_, name)
     page.app_context_processor(
         lambda: {

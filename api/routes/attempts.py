@@ -14,15 +14,15 @@ from backfilld.api.schemas import list_pages, requests, responses
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.api.schemas.mark_lost import MarkLost
 from backfilld.daemon.engine.audited_change import no_attempt
-from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.mark_attempt_lost import mark_lost
+from backfilld.daemon.engine.operator_commands import NotFound
 from backfilld.daemon.executors.adapter import JobLog
 from backfilld.daemon.executors.attempt_files import FileLog
-from backfilld.daemon.executors.local.check_processes import log_file
+from backfilld.daemon.executors.local.check_command_runner import log_file
 from backfilld.state.records import AttemptRow
 from backfilld.state.spelling_suggestions import did_you_mean
-from backfilld.state.store import attempts, check_command_runs, reporting
-from backfilld.state.store.reporting import AttemptFilter
+from backfilld.state.store import attempts, check_command_runs, progress_queries
+from backfilld.state.store.progress_queries import AttemptFilter
 
 section = Router("attempts", "Executions of jobs")
 PLAIN = "text/plain"
@@ -36,7 +36,7 @@ def list_attempts(service: DaemonService, *, query: list_pages.AttemptsPage) -> 
         message = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
         raise BadInput.for_field("processor", message)
     with service.context.db.read() as tx:
-        rows = reporting.attempts_page(
+        rows = progress_queries.attempts_page(
             tx,
             AttemptFilter(
                 statuses=query.status or (),

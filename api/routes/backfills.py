@@ -13,8 +13,8 @@ from backfilld.api.schemas import enqueue_result, list_pages, requests, response
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.daemon.engine.audited_change import no_backfill
-from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.operator_commands import NotFound
 from backfilld.daemon.engine.withdrawn_waivers import withdrawn
 from backfilld.daemon.reports.stale_impact import becomes_stale
 from backfilld.daemon.reports.waiting_on import waiting_on

@@ -19,9 +19,9 @@ from backfilld.api.schemas import date_changes, list_pages, requests, responses
 from backfilld.api.schemas.calendar import Calendar
 from backfilld.api.schemas.fields import next_cursor
 from backfilld.daemon.engine.bulk_request import NEVER_ENQUEUED, DateQuery
-from backfilld.daemon.engine.commands import NotFound
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
+from backfilld.daemon.engine.operator_commands import NotFound
 from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.daemon.reports.cascade_reach import NO_REACH, CascadeReach, cascade_reach
 from backfilld.daemon.reports.waiting_on import waiting_on, with_holds
@@ -34,7 +34,7 @@ from backfilld.state.store import (
     checks,
     dates,
     interests,
-    reporting,
+    progress_queries,
     stale_marks,
     transitions,
 )
@@ -58,7 +58,7 @@ def list_dates(service: DaemonService, *, query: list_pages.DatesPage) -> respon
     states = _states(service.context, query.state)
     with service.context.db.read() as tx:
         more = list(_filter(tx, service.context, query).conditions())
-        number = reporting.number_of_dates(
+        number = progress_queries.number_of_dates(
             tx, start=start, end=end, states=states, mark=query.mark, more=more
         )
         rows = dates.page(
@@ -77,11 +77,11 @@ def get_calendar(service: DaemonService, *, header: requests.IfNoneMatch) -> Rep
     Send the ETag back as If-None-Match: the response is a cheap 304 until a date changes its state.
     """
     with service.context.db.read() as tx:
-        version = reporting.calendar_version(tx)
+        version = progress_queries.calendar_version(tx)
         etag = {"ETag": f'"{version}"'}
         if header.if_none_match == etag["ETag"]:
             return Response(status=304, headers=etag)
-        return Reply(body=serializers.calendar(version, reporting.calendar(tx)), headers=etag)
+        return Reply(body=serializers.calendar(version, progress_queries.calendar(tx)), headers=etag)
 
 
 @section.get("/v1/dates/{date}", responses.DateDetail, path=requests.ByDate, problems=(404,))

@@ -7,7 +7,7 @@ import hashlib
 
 from flask import Response
 
-from backfilld.api import grid
+from backfilld.api import grid_encoding
 from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import Reply, Router
 from backfilld.api.schemas import requests
@@ -42,5 +42,7 @@ def read(service: DaemonService, start: dt.date, end: dt.date) -> Grid:
     }
     with service.context.db.read() as tx:
         cells = store.cells(tx, start, end)
-    rows = grid.rows(cells, phases, start, end)
-    return Grid(start=start, end=end, dates=(end - start).days + 1, legend=dict(grid.LEGEND), rows=rows)
+    rows = grid_encoding.rows(cells, phases, start, end)
+    return Grid(
+        start=start, end=end, dates=(end - start).days + 1, legend=dict(grid_encoding.LEGEND), rows=rows
+    )

@@ -8,7 +8,7 @@ from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.endpoint_definition import Router
 from backfilld.api.problems import BadInput
 from backfilld.api.schemas import requests, responses
-from backfilld.daemon.engine.commands import Conflict, NotFound
+from backfilld.daemon.engine.operator_commands import Conflict, NotFound
 from backfilld.daemon.reports.window_and_pool_holds import POOL, WINDOW, derived_holds
 from backfilld.state.spelling_suggestions import did_you_mean
 

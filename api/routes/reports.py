@@ -19,7 +19,7 @@ from backfilld.daemon.reports import expectation_blindness, state_lookup
 from backfilld.daemon.reports import quality as qualities
 from backfilld.daemon.reports import validation as validations
 from backfilld.daemon.reports.plan import plan as plans
-from backfilld.daemon.reports.plan_options import RequestOptions
+from backfilld.daemon.reports.request_options import RequestOptions
 
 section = Router("reports", "What exists for a range of dates, and what would run")
 MAX_CONCURRENT_REPORTS = 4

@@ -9,8 +9,8 @@ from pydantic import Field
 from backfilld.api.schemas.fields import ReportModel
 from backfilld.daemon.preflight.findings import Result
 from backfilld.daemon.reports.expectation_blindness import ProcessorBlindness
+from backfilld.daemon.reports.expectation_suggestions import Suggestion
 from backfilld.daemon.reports.quality import ProcessorQuality
-from backfilld.daemon.reports.suggestions import Suggestion
 from backfilld.daemon.reports.validation import PhaseReport
 from backfilld.state.rules.calendar import Counts
 

@@ -15,22 +15,22 @@ from backfilld.daemon.engine import (
     vanished_inputs,
 )
 from backfilld.daemon.engine.advance_working_set import AdvanceBatch, DateWalk
-from backfilld.daemon.engine.backfill_lifecycle import record_failure, settle
 from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.date_owners import forced_pairs, read_owners
 from backfilld.daemon.engine.done_outcome import done_outcome
 from backfilld.daemon.engine.gate_decision import decide_gate
+from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners
 from backfilld.daemon.engine.selected_processors import mark_unselected_stale
+from backfilld.daemon.engine.settle_backfills import record_failure, settle
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
 from backfilld.daemon.events import Event, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.gates import Advance, Fail, Start, Wait, WaitReason
 from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.store import calendar_days, check_resets, checks, dates, interests, transitions
+from backfilld.state.rules.owning_backfills import Ownership
+from backfilld.state.store import calendar_days, checks, dates, interests, reset_checks, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.transitions import DateStatus, Move
@@ -82,7 +82,7 @@ class Advancer:
         again = stale_dates.rewritten(tx, admitted)
         readmitted = transitions.readmitted(tx, admitted)
         forced = forced_pairs(self._pipeline, admitted, batch.owners)
-        check_resets.reset_for(tx, admitted, self._pipeline.processors, now, again, readmitted, forced)
+        reset_checks.reset_for(tx, admitted, self._pipeline.processors, now, again, readmitted, forced)
         stale_dates.hold_back(tx, self._pipeline, admitted)
         interests.admitted(tx, [row.date for row in admitted])
 

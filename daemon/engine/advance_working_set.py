@@ -13,10 +13,10 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import BackfillRow, CheckRow, DateRow, RunMode
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.closed_hours import Closed
-from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.gates import Start, Wait, WaitReason
 from backfilld.state.rules.machine import Trigger
 from backfilld.state.rules.needs_graph import Pair
+from backfilld.state.rules.owning_backfills import Ownership
 from backfilld.state.store import checks
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus

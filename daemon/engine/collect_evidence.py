@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from backfilld.daemon.engine import (
-    calendar_changes,
+    attempt_history,
+    calendar_and_pipeline_changes,
     check_command_runs,
     comparison_dates,
     foreign_writes,
     requeue_failed_dates,
     store_verdicts,
     upstream,
-    vanished_outputs,
 )
 from backfilld.daemon.engine.comparison_references import new_reference, stored_reference
 from backfilld.daemon.engine.context import ACTOR, EngineContext
@@ -116,7 +116,7 @@ class Validator:
         """
         counts = self.read_calendar(start, end)
         with self._context.db.write() as tx:
-            events = calendar_changes.save_counts(tx, self._context, counts)
+            events = calendar_and_pipeline_changes.save_counts(tx, self._context, counts)
         self._context.emit_all(events)
 
     def recheck_calendar(self) -> None:
@@ -188,7 +188,7 @@ class Validator:
         if self._context.now() < asked_at:
             return due, answers, []  # the evidence has no usable time
         self._context.latest_query["seconds"] = self._context.now() - asked_at
-        due = vanished_outputs.with_history(self._context, due, answers)
+        due = attempt_history.with_history(self._context, due, answers)
         due, answers = check_command_runs.with_runs(self._context, due, answers, any_age=any_age)
         days = self._days({check.date for check in due}, counts)
         return due, answers, self._judge(due, answers, days, asked_at, purpose)

@@ -13,7 +13,7 @@ from backfilld.state.formatting import shown_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.store import attempts, check_resets, checks
+from backfilld.state.store import attempts, checks, reset_checks
 from backfilld.state.store.attempts import AttemptEnd
 from backfilld.state.store.checks import AttemptResult
 from backfilld.state.store.database import Transaction
@@ -87,7 +87,7 @@ def release(
     writers = {a.row.id: context.pipeline.writers_of.get(a.row.output, ()) for a in closed}
     shared = [attempt for attempt in closed if len(writers[attempt.row.id]) > 1]
     written = [(date, name) for a in shared for date in a.dates for name in writers[a.row.id]]
-    check_resets.forget_stamps(tx, written)
+    reset_checks.forget_stamps(tx, written)
 
 
 def _query_due_at(

@@ -15,7 +15,7 @@ from backfilld.daemon.engine import (
 )
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
-from backfilld.daemon.engine.calendar_changes import apply_pipeline_changes
+from backfilld.daemon.engine.calendar_and_pipeline_changes import apply_pipeline_changes
 from backfilld.daemon.engine.check_command_runs import CheckRuns
 from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.context import ACTOR, EngineContext
@@ -25,19 +25,19 @@ from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.daemon.engine.selected_processors import unselected_missing
 from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.adapter import Executor
-from backfilld.daemon.executors.check_executor_protocol import CheckExecutor
+from backfilld.daemon.executors.check_command_protocol import CheckExecutor
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.records import DateRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import (
     attempts,
-    check_resets,
     checks,
     circuit_breaker,
     dates,
     future_times,
     holds,
     pipeline_fingerprint,
+    reset_checks,
     wakeup_schedule,
 )
 from backfilld.state.store.database import Transaction
@@ -229,8 +229,8 @@ class Engine:
                 return
             processors = pipeline.processors
             checks.clear_all_runnable(tx)
-            check_resets.reset_other_tables(tx, {name: p.table for name, p in processors.items()}, now)
-            check_resets.request_live(tx, processors, now)
+            reset_checks.reset_other_tables(tx, {name: p.table for name, p in processors.items()}, now)
+            reset_checks.request_live(tx, processors, now)
             dates.make_due(tx, now)
             self._release_removed(tx)
             events = apply_pipeline_changes(tx, self.context)

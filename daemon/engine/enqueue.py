@@ -10,11 +10,11 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from backfilld.daemon.engine.collect_evidence import Validator
-from backfilld.daemon.engine.commands import Conflict
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue_request import MOST_DATES, DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.enqueue_store import store
 from backfilld.daemon.engine.incomplete_period_warnings import with_cut_periods
+from backfilld.daemon.engine.operator_commands import Conflict
 from backfilld.daemon.engine.withdrawn_waivers import withdrawal
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.errors import BackfilldError

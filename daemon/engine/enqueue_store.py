@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import partial
 
-from backfilld.daemon.engine.backfill_lifecycle import take_over
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest
 from backfilld.daemon.engine.requeue import requeued_event
+from backfilld.daemon.engine.settle_backfills import take_over
 from backfilld.daemon.engine.withdrawn_waivers import with_same_text, withdrawn
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING

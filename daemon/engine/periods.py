@@ -29,9 +29,9 @@ from backfilld.state.store import (
     calendar_days,
     checks,
     dates,
+    inactive_date_checks,
     period_checks,
     runnable_checks,
-    upstream_checks,
 )
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.runnable_checks import RunnableCheck
@@ -273,9 +273,9 @@ def create_checks(tx: Transaction, context: EngineContext, admitted: Iterable[dt
         for key in dict.fromkeys(period_key(processor, date) for date in admitted_dates):
             name, first, last = key
             names = with_references(pipeline, [name])
-            unchecked = upstream_checks.without_checks(tx, names, first, last)
+            unchecked = inactive_date_checks.without_checks(tx, names, first, last)
             expected, _ = expected_dates(pipeline, key, _days(tx, pipeline, key), now)
-            upstream_checks.create(tx, [date for date in expected if date in unchecked], names, now)
+            inactive_date_checks.create(tx, [date for date in expected if date in unchecked], names, now)
 
 
 def create_checks_beside(tx: Transaction, context: EngineContext, new: Collection[dt.date]) -> None:

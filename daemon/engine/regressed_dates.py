@@ -14,7 +14,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_owners import selected_when_done
+from backfilld.daemon.engine.owning_backfills import selected_when_done
 from backfilld.daemon.events import Incident
 from backfilld.state.formatting import format_counts
 from backfilld.state.records import CheckRow, DateRow

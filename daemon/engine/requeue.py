@@ -12,9 +12,9 @@ from backfilld.daemon.engine.withdrawn_waivers import with_same_text, withdrawn
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import FAILED, PENDING
 from backfilld.state.records import DateRow, RunMode
-from backfilld.state.rules.date_ownership import runs
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.owning_backfills import runs
 from backfilld.state.store import backfills, interests, sent_notifications, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.transitions import DateStatus, Move, Transition

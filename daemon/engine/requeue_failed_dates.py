@@ -13,16 +13,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.date_owners import read_last_owners
+from backfilld.daemon.engine.owning_backfills import read_last_owners
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.engine.selected_processors import needed_now, selected_now
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.gates import Fail, GateContext, decide
 from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.owning_backfills import Ownership
 from backfilld.state.store import backfills, checks, failed_date_rechecks, transitions
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.date_owners import read_last_owners
+from backfilld.daemon.engine.owning_backfills import read_last_owners
 from backfilld.daemon.engine.requeue import requeue
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, RunMode
-from backfilld.state.rules.date_ownership import Ownership
+from backfilld.state.rules.owning_backfills import Ownership
 from backfilld.state.rules.refresh_schedule import missed_refresh, refresh_dates
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, dates

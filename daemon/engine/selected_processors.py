@@ -10,9 +10,9 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.needs_graph import Pair, Span
+from backfilld.state.rules.owning_backfills import Ownership
 from backfilld.state.rules.processor_selection import downstream, upstream
 from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.database import Transaction

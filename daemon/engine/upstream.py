@@ -23,7 +23,7 @@ from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Need, NeedsGraph, Pair
-from backfilld.state.store import calendar_days, checks, dates, upstream_checks
+from backfilld.state.store import calendar_days, checks, dates, inactive_date_checks
 from backfilld.state.store.database import Transaction
 
 _DAY = dt.timedelta(days=1)
@@ -123,7 +123,7 @@ class UpstreamReader:
         """The first unsatisfied (date, processor) of these processors from `start` on; None without any."""
         known = self._unsatisfied.get(names)
         if known is None or not known[0] <= start <= (known[1][0] if known[1] else dt.date.max):
-            known = start, upstream_checks.earliest_unsatisfied(self._tx, names, start)
+            known = start, inactive_date_checks.earliest_unsatisfied(self._tx, names, start)
             self._unsatisfied[names] = known
         return known[1]
 
@@ -157,7 +157,7 @@ def _read_span(
     tx: Transaction, pipeline: Pipeline, names: Sequence[str], start: dt.date, end: dt.date
 ) -> _Span:
     last = end - dt.timedelta(days=1)
-    unchecked = upstream_checks.without_checks(tx, names, start, last)
+    unchecked = inactive_date_checks.without_checks(tx, names, start, last)
     expected = [date for date, counts in unchecked.items() if pipeline.seasons.day(date, counts).expected]
     return _Span(start, end, expected, calendar_days.unknown_between(tx, start, last))
 
@@ -233,7 +233,7 @@ def _wake_up_to_next_missing(
     next_missing, woken = dt.date.min, dt.date.min
     for date in satisfied_dates:
         if date >= next_missing:
-            missing = upstream_checks.earliest_unsatisfied(tx, need.of, date)
+            missing = inactive_date_checks.earliest_unsatisfied(tx, need.of, date)
             next_missing = missing[0] if missing else dt.date.max
         after, until = max(date, woken), min(next_missing, graph.end(need, date))
         if after < until:
@@ -250,10 +250,10 @@ def create_needed_checks(tx: Transaction, context: EngineContext, admitted: Sequ
         ends = sorted(day.date for day in admitted)
         starts = [graph.start(need, end) for end in ends]
         names = with_references(context.pipeline, need.of)
-        known = upstream_checks.without_checks(tx, names, starts[0], ends[-1] - dt.timedelta(days=1))
+        known = inactive_date_checks.without_checks(tx, names, starts[0], ends[-1] - dt.timedelta(days=1))
         expected = (date for date, counts in known.items() if seasons.day(date, counts).expected)
         missing = [date for date in expected if _in_a_window(date, starts, ends)]
-        upstream_checks.create(tx, missing, names, context.now())
+        inactive_date_checks.create(tx, missing, names, context.now())
 
 
 def _in_a_window(date: dt.date, starts: Sequence[dt.date], ends: Sequence[dt.date]) -> bool:

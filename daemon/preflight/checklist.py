@@ -36,7 +36,7 @@ from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.semantic_checks import warnings
+from backfilld.state.pipeline.semantic_validation import warnings
 
 __all__ = ["GROUPS", "Check", "Finding", "FindingStatus", "Preflight", "Result", "exit_code", "preflight"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from backfilld.daemon import job_program
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
+from backfilld.daemon.preflight.job_scripts import Script
 from backfilld.daemon.preflight.python_source import has_text, option_settings
-from backfilld.daemon.preflight.script_options import Script
 from backfilld.daemon.preflight.subprocesses import compiles_elsewhere, job_environment
 from backfilld.state.formatting import join_truncated, pluralize
 from backfilld.state.pipeline.placeholders import OF_DATES

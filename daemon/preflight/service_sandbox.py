@@ -8,7 +8,7 @@ from pathlib import Path
 
 from backfilld.daemon.job_command import cwd_of
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
-from backfilld.daemon.preflight.script_options import Scripts
+from backfilld.daemon.preflight.job_scripts import Scripts
 from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.state.pipeline.adapters import LOCAL
 from backfilld.state.pipeline.pipeline import Pipeline

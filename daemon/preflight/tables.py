@@ -9,8 +9,8 @@ from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.warehouses.adapter import QueryError, TableInfo
 from backfilld.state.formatting import join_truncated, pluralize
-from backfilld.state.pipeline.history_settings import HistorySettings
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.pipeline.run_history_settings import HistorySettings
 
 
 def warehouse(context: PreflightContext) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_owners import read_owners
+from backfilld.daemon.engine.owning_backfills import read_owners
 from backfilld.daemon.engine.periods import PeriodKey, key_title, period_key, read_status
 from backfilld.daemon.reports.cause import Cause
 from backfilld.daemon.reports.remedies import helpful_command

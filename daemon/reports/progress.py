@@ -22,7 +22,7 @@ from backfilld.state.records import AttemptRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import attempts, holds, reporting, state_counts
+from backfilld.state.store import attempts, holds, progress_queries, state_counts
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.state_counts import CheckCount, DateCount
@@ -146,7 +146,7 @@ def progress(tx: Transaction, context: EngineContext, scope: DateScope = ALL_DAT
         running=running(tx, scope),
         holds=active_holds,
         budgets=budgets.current_budgets(tx, context.pipeline, now),
-        last_progress_at=reporting.last_progress(tx, scope),
+        last_progress_at=progress_queries.last_progress(tx, scope),
         regressed=state_counts.regressed(tx, scope),
         stale=state_counts.stale(tx, scope),
         eta=_estimated_end(tx, counts, active_holds, scope, now),
@@ -173,9 +173,9 @@ def _estimated_end(
 
 def _pace(tx: Transaction, scope: DateScope, now: float) -> Pace:
     """How fast the dates of a scope end while jobs run, by the latest ends."""
-    jobs = reporting.latest_jobs(tx, now - OLDEST_SECONDS, now, SAMPLE, scope)
+    jobs = progress_queries.latest_jobs(tx, now - OLDEST_SECONDS, now, SAMPLE, scope)
     since = min(end for _, end in jobs) if len(jobs) == SAMPLE else now - OLDEST_SECONDS
-    ends, more = reporting.latest_ends(tx, since, SAMPLE, scope)
+    ends, more = progress_queries.latest_ends(tx, since, SAMPLE, scope)
     return Work(ends, jobs, now).pace(now, more=more or len(jobs) == SAMPLE)
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.reports.causes import causes_of_all, held_by_operator
+from backfilld.daemon.reports.wait_causes import causes_of_all, held_by_operator
 from backfilld.state.formatting import pluralize
 from backfilld.state.records import BackfillRow
 from backfilld.state.rules.gates import WaitReason

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_owners import read_owners
+from backfilld.daemon.engine.owning_backfills import read_owners
 from backfilld.daemon.engine.periods import period_key
 from backfilld.daemon.engine.selected_processors import selected_now
 from backfilld.state.records import DateRow

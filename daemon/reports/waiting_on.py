@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import checks_in_pool, in_pool
-from backfilld.daemon.reports.causes import CauseReader
+from backfilld.daemon.reports.wait_causes import CauseReader
 from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow, Runnable

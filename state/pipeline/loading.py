@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from backfilld.state.errors import UserError
 from backfilld.state.pipeline.adapters import Adapters
-from backfilld.state.pipeline.checks_despite_errors import remaining_problems
 from backfilld.state.pipeline.days_settings import read_date_files
 from backfilld.state.pipeline.jobs import JobSettings
+from backfilld.state.pipeline.partial_validation import remaining_problems
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.semantic_checks import Location, key_path, lookup, validate
+from backfilld.state.pipeline.semantic_validation import Location, key_path, lookup, validate
 
 
 class PipelineError(UserError):

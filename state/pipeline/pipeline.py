@@ -21,12 +21,12 @@ from backfilld.state.pipeline.calendar_settings import CalendarSettings
 from backfilld.state.pipeline.closed_hours_settings import WindowSettings
 from backfilld.state.pipeline.executor_settings import ExecutorSettings
 from backfilld.state.pipeline.fields import Duration, Name, Size, TimeZone
-from backfilld.state.pipeline.history_settings import HistorySettings
 from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pool_settings import PoolSettings
 from backfilld.state.pipeline.preflight_settings import PreflightSettings
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.pipeline.run_history_settings import HistorySettings
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.pipeline.warehouse_settings import DEFAULT_QUOTA_TIMEZONE
 from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season

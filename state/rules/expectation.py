@@ -15,10 +15,10 @@ from pydantic import Field
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.expectations.aggregates import Aggregate
 from backfilld.state.rules.expectations.change import Change
 from backfilld.state.rules.expectations.check_command import CommandCheck
 from backfilld.state.rules.expectations.distinct import Distinct
-from backfilld.state.rules.expectations.figures import Aggregate
 from backfilld.state.rules.expectations.filled import Filled
 from backfilld.state.rules.expectations.keys import Keys
 from backfilld.state.rules.expectations.no_rows import NoRows

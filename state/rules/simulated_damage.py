@@ -12,7 +12,7 @@ from dataclasses import replace
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
-from backfilld.state.rules.expectations.figures import GroupCounts, KeyCounts
+from backfilld.state.rules.expectations.aggregates import GroupCounts, KeyCounts
 
 _Scale = Callable[[int], int]
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from backfilld.state.pipeline.phase import DONE, FAILED
-from backfilld.state.store.columns import BIG, count, flag, partial_index, text_column
+from backfilld.state.store.schema_columns import BIG, count, flag, partial_index, text_column
 
 metadata = MetaData()
 

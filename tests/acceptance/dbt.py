@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests import environments
+from tests import virtual_environments
 from tests.documents import ROOT
 
 ENVIRONMENT = ROOT / ".venv-dbt"
@@ -12,4 +12,4 @@ REQUIREMENTS = ("--only-binary=:all:", "dbt-core<1.12", "dbt-duckdb")
 
 def installed() -> Path:
     """The directory of programs with dbt, which is installed first where it is not."""
-    return Path(environments.installed(ENVIRONMENT, REQUIREMENTS)).parent
+    return Path(virtual_environments.installed(ENVIRONMENT, REQUIREMENTS)).parent

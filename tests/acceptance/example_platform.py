@@ -15,14 +15,14 @@ from pathlib import Path
 
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.engine.bulk_request import DateQuery
-from backfilld.daemon.engine.commands import Commands
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.engine.enqueue_request import EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.operator_commands import Commands
 from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.daemon.events import Event
-from backfilld.daemon.executors.local.check_processes import CheckProcesses
+from backfilld.daemon.executors.local.check_command_runner import CheckProcesses
 from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse

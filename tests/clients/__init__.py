@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests import environments
+from tests import virtual_environments
 from tests.documents import ROOT
 
 ENVIRONMENT = ROOT / ".venv-clients"
@@ -18,7 +18,7 @@ _TYPES = ("--strict", "--module", "nodenext", "--target", "es2022", "--lib", "es
 
 def installed() -> str:
     """The interpreter that has the generator of Python clients, which is installed first where it is not."""
-    return environments.installed(ENVIRONMENT, REQUIREMENTS)
+    return virtual_environments.installed(ENVIRONMENT, REQUIREMENTS)
 
 
 def python_client(document: Path, folder: Path) -> list[str]:
@@ -27,7 +27,7 @@ def python_client(document: Path, folder: Path) -> list[str]:
     (folder / "settings.yml").write_text(_QUIET)
     generate = [python, "-m", "openapi_python_client", "generate", "--meta", "none", "--fail-on-warning"]
     paths = ["--path", document, "--config", folder / "settings.yml", "--output-path", folder / "generated"]
-    environments.run([*generate, *map(str, paths)])
+    virtual_environments.run([*generate, *map(str, paths)])
     shutil.copy(_FOLDER / "backfill.py", folder)
     return [python, str(folder / "backfill.py")]
 
@@ -37,7 +37,9 @@ def typescript_client(document: Path, folder: Path) -> list[str]:
     (folder / "node_modules").symlink_to(_NODE)
     shutil.copy(_FOLDER / "backfill.mts", folder)
     generate = ["node", str(_NODE / "openapi-typescript" / "bin" / "cli.js"), str(document)]
-    environments.run([*generate, "--default-non-nullable", "false", "--output", str(folder / "schema.d.ts")])
+    virtual_environments.run(
+        [*generate, "--default-non-nullable", "false", "--output", str(folder / "schema.d.ts")]
+    )
     compiled = subprocess.run(
         ["node", str(_NODE / "typescript" / "bin" / "tsc"), *_TYPES, "--noEmitOnError", "backfill.mts"],
         cwd=folder,

@@ -13,7 +13,7 @@ from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import lake as lakes
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.figures import GroupCounts
+from backfilld.state.rules.expectations.aggregates import GroupCounts
 from backfilld.state.rules.expectations.rows_each import RowsEach
 from backfilld.state.rules.judge import JudgeContext, judge
 from backfilld.state.rules.verdict import Verdict

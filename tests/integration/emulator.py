@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests import environments
+from tests import virtual_environments
 from tests.ports import free_port
 from tests.timeouts import PATIENCE
 
@@ -48,11 +48,11 @@ def running(scratch: Path) -> Iterator[str]:
 
 def installed() -> str:
     """The interpreter that has the emulator; installs it first where it is not, once for all workers."""
-    return environments.installed(ENVIRONMENT, REQUIREMENTS, _add_spatial)
+    return virtual_environments.installed(ENVIRONMENT, REQUIREMENTS, _add_spatial)
 
 
 def _add_spatial(python: str) -> None:
-    environments.run([python, "-c", _SPATIAL], env=_environment())
+    virtual_environments.run([python, "-c", _SPATIAL], env=_environment())
 
 
 def _environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from backfilld.api.formatting import format_attempt_result
-from backfilld.api.notifications import digests
+from backfilld.api.notifications import messages
 from backfilld.daemon.executors.adapter import Job
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.verdict import Verdict
@@ -210,7 +210,7 @@ def test_the_message_of_a_finished_backfill_counts_what_jobs_left_although_they_
     api.enqueue(str(DATE))
     api.world.run()
     with api.world.db.read() as tx:
-        (digest,) = digests.due(tx, api.world.context)
+        (digest,) = messages.due(tx, api.world.context)
     assert "1 attempt exited with 0 and left something wrong: 1 partial" in digest.text
 
 

@@ -15,8 +15,8 @@ import pytest
 import requests
 
 from backfilld.api.http import connections
+from backfilld.api.http.lane_threads import REPORT_SECONDS, WaitLog, _LaneThreads
 from backfilld.api.http.lanes import LIMITS, Lane
-from backfilld.api.http.threads import REPORT_SECONDS, WaitLog, _LaneThreads
 from tests.integration.api_with_tokens import Door, make_door
 from tests.integration.api_world import Api, listening, make_api, refused
 from tests.timeouts import PATIENCE

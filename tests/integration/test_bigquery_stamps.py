@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backfilld.daemon.warehouses.adapter import Partition
-from backfilld.daemon.warehouses.bigquery.stamps import NO_PARTITION, partitions_query, stamps_of
+from backfilld.daemon.warehouses.bigquery.write_stamps import NO_PARTITION, partitions_query, stamps_of
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, BigQueryHouse
 
@@ -102,7 +102,7 @@ def test_a_dataset_whose_view_cannot_be_read_leaves_the_rows_judged(
 ) -> None:
     bigquery_house.put("nba.box", [{"game_date": DAY}])
     monkeypatch.setattr(
-        "backfilld.daemon.warehouses.bigquery.stamps._PARTITIONS", "SELECT nope FROM {dataset}.nowhere"
+        "backfilld.daemon.warehouses.bigquery.write_stamps._PARTITIONS", "SELECT nope FROM {dataset}.nowhere"
     )
     made = phase("raw", processor("box", date_column="game_date"))
     found = bigquery_house.open(made, history=None).evidence(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon.reports import causes
-from backfilld.daemon.reports.causes import CauseReader, causes_of_all
+from backfilld.daemon.reports import wait_causes
+from backfilld.daemon.reports.wait_causes import CauseReader, causes_of_all
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.store import checks, dates, holds
 from tests.factories import phase, pipeline, processor
@@ -52,7 +52,7 @@ def test_all_causes_are_those_of_each_date_and_few_dates_are_read(
         rows, active = dates.wanted_by(tx, 1), holds.all_holds(tx)
         reader = CauseReader(tx, context, active, rows)
         each = [reader.cause(row) for row in rows]
-        monkeypatch.setattr(causes.checks, "for_dates", counted)
+        monkeypatch.setattr(wait_causes.checks, "for_dates", counted)
         together = list(causes_of_all(tx, context, active, rows))
     assert together == each
     assert all("which failed" in cause.text for cause in each)

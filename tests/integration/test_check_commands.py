@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from backfilld.daemon.executors.local.check_processes import CheckProcesses
+from backfilld.daemon.executors.local.check_command_runner import CheckProcesses
 from backfilld.daemon.preflight import jobs
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.reports import quality, state_lookup

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.warehouses.adapter import Partition
-from backfilld.daemon.warehouses.lake.stamps import LakeStamps
+from backfilld.daemon.warehouses.lake.write_stamps import LakeStamps
 from backfilld.demo import misbehaviour, run_log
 from backfilld.state.rules.verdict import Verdict
 from tests.integration.demo_platform import DAY, PIPELINE, Platform

@@ -10,8 +10,7 @@ from pyiceberg.transforms import DayTransform, MonthTransform
 from backfilld.daemon.reports.warehouse_conformance import warehouse_check
 from backfilld.daemon.warehouses.lake.catalog import LakeCatalog
 from tests.factories import phase, processor
-from tests.integration.iceberg_house import IcebergHouse
-from tests.integration.iceberg_tables import (
+from tests.integration.iceberg_evidence import (
     DATES,
     DAY,
     NEXT,
@@ -25,6 +24,7 @@ from tests.integration.iceberg_tables import (
     rows,
     stamps,
 )
+from tests.integration.iceberg_house import IcebergHouse
 from tests.scratch_duckdb import scratch
 
 

@@ -13,8 +13,7 @@ from pyiceberg.manifest import DataFileContent, FileFormat
 from backfilld.daemon.warehouses.lake.iceberg import table_cache
 from backfilld.state.rules.evidence import UNTIL_CORRECTED
 from tests.factories import phase, processor
-from tests.integration.iceberg_house import IcebergHouse
-from tests.integration.iceberg_tables import (
+from tests.integration.iceberg_evidence import (
     DAY,
     NEXT,
     THIRD,
@@ -26,6 +25,7 @@ from tests.integration.iceberg_tables import (
     made,
     rows,
 )
+from tests.integration.iceberg_house import IcebergHouse
 
 
 @pytest.fixture

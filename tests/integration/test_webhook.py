@@ -8,7 +8,7 @@ import time
 import pytest
 
 from backfilld.api.cli.commands import serve
-from backfilld.api.notifications import digests, webhook
+from backfilld.api.notifications import messages, webhook
 from backfilld.api.notifications.webhook import DeliveryFailed, Notifier
 from backfilld.state.rules.date_outcome import Outcome
 from tests.integration.hooks import SECRET, hook
@@ -253,14 +253,14 @@ def test_it_stops_after_the_message_that_is_under_way(api, hooked, notifier, mon
 
 def test_an_error_that_nobody_foresaw_does_not_end_the_telling(api, hooked, monkeypatch, caplog):
     # Given one that lasts for a while
-    meant, wrong = digests.due, iter([ZeroDivisionError("0 of 0")] * 3)
+    meant, wrong = messages.due, iter([ZeroDivisionError("0 of 0")] * 3)
 
     def due(tx, context):
         if fault := next(wrong, None):
             raise fault
         return meant(tx, context)
 
-    monkeypatch.setattr(digests, "due", due)
+    monkeypatch.setattr(messages, "due", due)
     api.enqueue(FIRST)
     notifier = Notifier(api.behind.context, hooked.url, backoff=0.02)
     notifier.start()

@@ -7,7 +7,7 @@ import datetime as dt
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from backfilld.daemon.engine.commands import Conflict
+from backfilld.daemon.engine.operator_commands import Conflict
 from backfilld.state.records import Mark
 from tests.simulation.external_events import OPERATOR, enqueue, retry_marked
 from tests.simulation.help import Help

@@ -18,6 +18,7 @@ from backfilld.state.rules.machine import FINAL, IllegalMove, Trigger
 from tests.simulation.budget_invariants import BudgetInvariants
 from tests.simulation.claim_invariants import ClaimInvariants
 from tests.simulation.fakes import Pair
+from tests.simulation.ground_truth import Truth
 from tests.simulation.needs_invariants import NeedsInvariants
 from tests.simulation.no_data_invariants import NoDataInvariants
 from tests.simulation.output_dates import has_output
@@ -28,7 +29,6 @@ from tests.simulation.rewrite_invariants import RewriteInvariants
 from tests.simulation.sharing_invariants import SharingInvariants
 from tests.simulation.stale_truth import StaleTruth
 from tests.simulation.staleness_invariants import StalenessInvariants
-from tests.simulation.truth import Truth
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

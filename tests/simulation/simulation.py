@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from backfilld.daemon.engine.budgets import BytesLedger
-from backfilld.daemon.engine.commands import Commands
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
+from backfilld.daemon.engine.operator_commands import Commands
 from backfilld.daemon.events import Event
 from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.state.rules.machine import Machine

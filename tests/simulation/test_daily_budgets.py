@@ -10,7 +10,7 @@ from backfilld.api.cli.output import console
 from backfilld.api.cli.watch_snapshot import Snapshot
 from backfilld.daemon.engine import budgets
 from backfilld.daemon.engine.budgets import BytesLedger
-from backfilld.daemon.engine.commands import Conflict, NotFound
+from backfilld.daemon.engine.operator_commands import Conflict, NotFound
 from backfilld.daemon.events import Incident
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.reports.waiting_on import waiting_on

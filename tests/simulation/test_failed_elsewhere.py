@@ -2,7 +2,7 @@
 
 import pytest
 
-from backfilld.daemon.engine.commands import Conflict
+from backfilld.daemon.engine.operator_commands import Conflict
 from tests.simulation.season import OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, Work, World
 

@@ -9,7 +9,7 @@ import pytest
 
 from backfilld.daemon.reports import state_lookup
 from backfilld.daemon.reports.plan.plan import Plan, plan
-from backfilld.daemon.reports.plan_options import RequestOptions
+from backfilld.daemon.reports.request_options import RequestOptions
 from backfilld.daemon.reports.validation import validation
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from backfilld.daemon.engine import commands, enqueue_store
+from backfilld.daemon.engine import enqueue_store, operator_commands
 from backfilld.state.records import AttemptStatus
-from backfilld.state.rules.date_ownership import Ownership
+from backfilld.state.rules.owning_backfills import Ownership
 from backfilld.state.store import attempts, transitions
 from backfilld.state.store.schema import backfill_dates, dates
 from tests.simulation.generators import generate
@@ -24,7 +24,7 @@ def stop_what_others_want(monkeypatch: pytest.MonkeyPatch) -> None:
     def cancel_unwanted(tx: Any) -> None:
         attempts.mark_stopping(tx, [row.id for row in attempts.running(tx)], AttemptStatus.CANCELLED)
 
-    monkeypatch.setattr(commands, "cancel_unwanted", cancel_unwanted)
+    monkeypatch.setattr(operator_commands, "cancel_unwanted", cancel_unwanted)
 
 
 def tell_only_the_lead(monkeypatch: pytest.MonkeyPatch) -> None:

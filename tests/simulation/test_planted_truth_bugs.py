@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from backfilld.daemon.engine import (
-    calendar_changes,
+    calendar_and_pipeline_changes,
     collect_evidence,
     ended_attempts,
     foreign_writes,
@@ -31,10 +31,10 @@ from backfilld.state.rules.needs_graph import NeedsGraph
 from backfilld.state.rules.period_ends import PeriodEnds
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import (
-    check_resets,
     checks,
     done_date_rechecks,
     future_times,
+    reset_checks,
     runnable_checks,
     stale_marks,
 )
@@ -52,8 +52,8 @@ def count_attempts_of_earlier_requests(monkeypatch: pytest.MonkeyPatch) -> None:
         *others, _, forced = args
         original(tx, admitted, *others, {row.date for row in admitted}, forced)
 
-    original = check_resets.reset_for
-    monkeypatch.setattr(check_resets, "reset_for", reset_for)
+    original = reset_checks.reset_for
+    monkeypatch.setattr(reset_checks, "reset_for", reset_for)
 
 
 def trust_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def count_attempts_of_another_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
     original = CheckRow.last_attempt_on
     monkeypatch.setattr(CheckRow, "last_attempt_on", last_attempt_on)
-    monkeypatch.setattr(check_resets, "reset_other_tables", lambda *_: None)
+    monkeypatch.setattr(reset_checks, "reset_other_tables", lambda *_: None)
 
 
 def count_failed_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ def believe_failed_reruns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read_the_calendar_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calendar_changes, "apply_calendar_changes", lambda *_: [])
+    monkeypatch.setattr(calendar_and_pipeline_changes, "apply_calendar_changes", lambda *_: [])
 
 
 def stay_where_an_edit_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.api.notifications import digests
+from backfilld.api.notifications import messages
 from backfilld.daemon.engine.bulk_request import DateQuery
 from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.state.records import Mark
@@ -33,7 +33,7 @@ def sent(world):
     """The messages about the end of backfills that are due once the world is at rest, and then are sent."""
     world.run()
     with world.db.write() as tx:
-        due = list(digests.due(tx, world.context))
+        due = list(messages.due(tx, world.context))
         for digest in due:
             sent_notifications.mark_sent(tx, digest.subject, digest.topics, world.time)
     return [digest.text.splitlines()[0] for digest in due]

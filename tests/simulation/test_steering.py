@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.engine.commands import Conflict
+from backfilld.daemon.engine.operator_commands import Conflict
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import dates
 from tests.factories import phase, pipeline, processor

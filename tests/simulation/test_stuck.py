@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.api.notifications import digests
+from backfilld.api.notifications import messages
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.rules.evidence import UNTIL_CORRECTED
@@ -262,7 +262,7 @@ def test_one_message_tells_of_a_stuck_backfill_and_one_more_when_a_retry_did_not
 def stuck_messages(world):
     """The messages of that kind that are sent now."""
     with world.db.read() as tx:
-        due = list(digests.due(tx, world.context))
+        due = list(messages.due(tx, world.context))
     with world.db.write() as tx:
         for digest in due:
             sent_notifications.mark_sent(tx, digest.subject, digest.topics, world.time)

@@ -11,11 +11,11 @@ import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from backfilld.daemon.engine.commands import Commands
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.engine.enqueue_request import EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.operator_commands import Commands
 from backfilld.daemon.events import Event
 from backfilld.daemon.executors.adapter import Job
 from backfilld.state.pipeline.pipeline import Pipeline

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from backfilld.state.rules.evidence import EarlierDate, Evidence
 from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectations.aggregates import EmptyValues, GroupCounts
 from backfilld.state.rules.expectations.earlier_dates import window
-from backfilld.state.rules.expectations.figures import EmptyValues, GroupCounts
 from backfilld.state.rules.judge import judge
 from tests.factories import about, day, expectation, seen
 

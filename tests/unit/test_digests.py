@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.api.notifications.digests import BackfillProgress, due_topic, implied_topics
+from backfilld.api.notifications.messages import BackfillProgress, due_topic, implied_topics
 from backfilld.state.records import BackfillRow, Sources
 
 DAY = dt.date(2021, 10, 19)

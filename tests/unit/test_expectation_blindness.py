@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from backfilld.daemon.reports.expectation_blindness import BlindnessReport, DamageCount, blindness
-from backfilld.daemon.reports.suggestions import Suggestion, suggest
+from backfilld.daemon.reports.expectation_suggestions import Suggestion, suggest
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.figures import GroupCounts
+from backfilld.state.rules.expectations.aggregates import GroupCounts
 from backfilld.state.rules.simulated_damage import DAMAGES, damaged
 from tests.factories import NOW, day, expectation, phase, pipeline, processor, seen
 from tests.fake_warehouse import FakeWarehouse

@@ -11,7 +11,7 @@ from backfilld.daemon.adapters import load_pipeline, parse_pipeline
 from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.reports.validation import Readiness, Validation, validation
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.semantic_checks import warnings
+from backfilld.state.pipeline.semantic_validation import warnings
 from backfilld.state.rules.verdict import Verdict
 from tests.checkout import make
 from tests.factories import NOW, run

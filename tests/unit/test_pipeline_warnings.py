@@ -6,7 +6,7 @@ import json
 import pytest
 
 from backfilld.daemon.preflight.checklist import preflight
-from backfilld.state.pipeline.semantic_checks import warnings
+from backfilld.state.pipeline.semantic_validation import warnings
 from tests.factories import NOW, phase, pipeline, processor
 from tests.integration.command_line import CommandLine
 

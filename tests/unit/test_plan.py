@@ -7,7 +7,7 @@ import pytest
 
 from backfilld.api.schemas import plans
 from backfilld.daemon.reports.plan.plan import Recompute, compare
-from backfilld.daemon.reports.plan_options import RequestOptions
+from backfilld.daemon.reports.request_options import RequestOptions
 from backfilld.daemon.reports.validation import validation
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.records import Sources

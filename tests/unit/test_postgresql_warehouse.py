@@ -12,8 +12,8 @@ from backfilld.daemon.warehouses.postgresql.sql_compiler import text_of
 from backfilld.daemon.warehouses.sql import queries, run_history
 from backfilld.daemon.warehouses.sql.fragment_embedding import user_sql
 from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
-from backfilld.state.pipeline.history_settings import HistorySettings
 from backfilld.state.pipeline.loading import PipelineError
+from backfilld.state.pipeline.run_history_settings import HistorySettings
 from tests.factories import phase, pipeline, processor
 
 DAY = dt.date(2021, 10, 26)

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 
-from backfilld.state.store import backfills, checks, runnable_checks, schema, upstream_checks
+from backfilld.state.store import backfills, checks, inactive_date_checks, runnable_checks, schema
 from backfilld.state.store.database import Database
 
 DATE, NEXT = dt.date(2021, 10, 26), dt.date(2021, 10, 27)
@@ -24,7 +24,7 @@ def database(state_url):
         request = {"start": DATE, "end": NEXT, "dates": 2, "sources": "all", "created_at": 0.0}
         row = {"state": "phase2", "backfill_id": backfills.create(tx, request), "entered_at": 0.0}
         tx.execute(sa.insert(schema.dates), [{**row, "date": date} for date in (DATE, NEXT)])
-        upstream_checks.create(tx, [DATE, NEXT], NAMES, 0.0)
+        inactive_date_checks.create(tx, [DATE, NEXT], NAMES, 0.0)
     yield database
     database.close()
 
@@ -54,10 +54,10 @@ def test_the_earliest_unsatisfied_check_of_more_processors_than_one_query_can_co
         tx.execute(complete.values(satisfied=1))
     # Then the date of the last processor comes before those of the others
     with database.read() as tx:
-        assert upstream_checks.earliest_unsatisfied(tx, NAMES, DATE) == (DATE, "p599")
-        assert upstream_checks.earliest_unsatisfied(tx, NAMES[:-1], DATE) == (NEXT, "p0")
-        assert upstream_checks.earliest_unsatisfied(tx, NAMES, NEXT + dt.timedelta(days=1)) is None
-        assert upstream_checks.earliest_unsatisfied(tx, [], DATE) is None
+        assert inactive_date_checks.earliest_unsatisfied(tx, NAMES, DATE) == (DATE, "p599")
+        assert inactive_date_checks.earliest_unsatisfied(tx, NAMES[:-1], DATE) == (NEXT, "p0")
+        assert inactive_date_checks.earliest_unsatisfied(tx, NAMES, NEXT + dt.timedelta(days=1)) is None
+        assert inactive_date_checks.earliest_unsatisfied(tx, [], DATE) is None
         # And the lists of names have no such limit
-        settled = upstream_checks.settled_between(tx, NAMES, DATE, NEXT)
+        settled = inactive_date_checks.settled_between(tx, NAMES, DATE, NEXT)
         assert settled == {(name, DATE) for name in NAMES[:-1]}

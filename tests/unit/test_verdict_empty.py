@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from backfilld.daemon.warehouses.adapter import Partition
-from backfilld.daemon.warehouses.bigquery.stamps import NO_PARTITION, stamps_of
+from backfilld.daemon.warehouses.bigquery.write_stamps import NO_PARTITION, stamps_of
 from backfilld.daemon.warehouses.lake.settings import LakeSettings
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.evidence import Evidence

@@ -8,7 +8,7 @@ from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.sql.key_queries import key_queries
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.figures import KeyCounts
+from backfilld.state.rules.expectations.aggregates import KeyCounts
 from backfilld.state.rules.judge import Reference, judge
 from backfilld.state.rules.simulated_damage import damaged
 from backfilld.state.rules.verdict import Verdict

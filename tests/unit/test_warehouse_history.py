@@ -7,7 +7,7 @@ import pytest
 
 from backfilld.daemon.warehouses.sql import run_history
 from backfilld.daemon.warehouses.sql.run_history import Runs
-from backfilld.state.pipeline.history_settings import HistorySettings
+from backfilld.state.pipeline.run_history_settings import HistorySettings
 from backfilld.state.rules.evidence import HistoryRun
 
 DAY = dt.date(2021, 10, 26)

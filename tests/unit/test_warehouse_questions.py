@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from backfilld.daemon.warehouses.sql import queries, run_history
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter
 from backfilld.daemon.warehouses.sql.queries import Query
-from backfilld.state.pipeline.history_settings import HistorySettings
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.run_history_settings import HistorySettings
 from tests.factories import phase, pipeline, processor
 
 DAY = dt.date(2021, 10, 26)

@@ -7,11 +7,11 @@ import time
 import click
 
 from backfilld.api.cli import show_expect_reports
-from backfilld.api.cli.commands.report import ReportRange, opened_warehouse, range_arguments
+from backfilld.api.cli.commands.validate_and_quality import ReportRange, opened_warehouse, range_arguments
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
 from backfilld.api.schemas import reports
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.daemon.reports import expectation_blindness, suggestions
+from backfilld.daemon.reports import expectation_blindness, expectation_suggestions
 
 
 @click.group(epilog=example("expect blind 2024-01-01 2024-03-31", "expect suggest 2023-10-24 2024-03-31"))
@@ -53,7 +53,7 @@ def suggest(scope: ReportRange, as_json: bool) -> None:
     """
     pipeline = load_pipeline(scope.path)
     with opened_warehouse(pipeline) as warehouse, spinner("counting rows"):
-        result = suggestions.suggest(pipeline, warehouse, scope.start, scope.end, now=time.time())
+        result = expectation_suggestions.suggest(pipeline, warehouse, scope.start, scope.end, now=time.time())
     if as_json:
         print_json(reports.Suggestions.plain(result))
     else:

@@ -15,7 +15,7 @@ from backfilld.daemon.warehouses.calendar_counts import read_calendar_file
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.semantic_checks import warnings
+from backfilld.state.pipeline.semantic_validation import warnings
 from backfilld.state.rules.machine import Machine
 
 pipeline_option = click.option("--pipeline", "path", help="The pipeline file; else BACKFILLD_PIPELINE.")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from backfilld.daemon.adapters import warehouse_adapter
 from backfilld.daemon.reports.plan.models import Cost, Step
-from backfilld.daemon.reports.plan.openings import Schedule
+from backfilld.daemon.reports.plan.schedule import Schedule
 from backfilld.daemon.warehouses.adapter import Wanted, WarehouseError
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline

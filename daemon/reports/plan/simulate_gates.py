@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine.selected_processors import needed_now, waited_for
 from backfilld.daemon.reports.plan.incomplete_periods import incomplete_periods
-from backfilld.daemon.reports.plan_options import RequestOptions
+from backfilld.daemon.reports.request_options import RequestOptions
 from backfilld.daemon.reports.warehouse_snapshot import (
     MissingUpstream,
     Snapshot,

@@ -12,7 +12,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
     from backfilld.daemon.warehouses.bigquery.backend import BigQuery  # noqa: PLC0415  Google's client is slow
     from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog  # noqa: PLC0415
-    from backfilld.daemon.warehouses.bigquery.stamps import BigQueryStamps  # noqa: PLC0415
+    from backfilld.daemon.warehouses.bigquery.write_stamps import BigQueryStamps  # noqa: PLC0415
     from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient  # noqa: PLC0415
 
     settings = cast(BigQuerySettings, pipeline.warehouse)

@@ -12,8 +12,8 @@ from backfilld.state.pipeline.pipeline import Pipeline
 def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
     from backfilld.daemon.warehouses.lake.backend import Lake  # noqa: PLC0415  BigQuery's users need no DuckDB
     from backfilld.daemon.warehouses.lake.catalog import LakeCatalog  # noqa: PLC0415
-    from backfilld.daemon.warehouses.lake.stamps import LakeStamps  # noqa: PLC0415
     from backfilld.daemon.warehouses.lake.unread_files import unread_files  # noqa: PLC0415
+    from backfilld.daemon.warehouses.lake.write_stamps import LakeStamps  # noqa: PLC0415
     from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient  # noqa: PLC0415
 
     settings = cast(LakeSettings, pipeline.warehouse)

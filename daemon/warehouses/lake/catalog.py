@@ -34,7 +34,7 @@ from backfilld.daemon.warehouses.lake.layout import (
     locate,
     read_layout,
 )
-from backfilld.daemon.warehouses.lake.sources import all_files
+from backfilld.daemon.warehouses.lake.table_scan import all_files
 from backfilld.daemon.warehouses.lake.unread_files import REMEDY
 from backfilld.state.formatting import join_truncated, pluralize
 from backfilld.state.pipeline.processor import Processor

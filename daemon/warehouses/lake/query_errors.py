@@ -12,7 +12,7 @@ import duckdb
 
 from backfilld.daemon.warehouses.adapter import CORRECT, QueryError
 from backfilld.daemon.warehouses.lake import outside_links
-from backfilld.daemon.warehouses.lake.sources import drifted_file
+from backfilld.daemon.warehouses.lake.table_scan import drifted_file
 from backfilld.daemon.warehouses.sql.duckdb_session import QUERY_ERRORS
 from backfilld.state.formatting import first_line
 

@@ -40,7 +40,7 @@ class LakeSettings(SqlWarehouseSettings):
         if self.dialect != "bigquery":
             return ""
         from backfilld.daemon.warehouses.adapter import QueryError  # noqa: PLC0415  sqlglot takes long to import
-        from backfilld.daemon.warehouses.lake.from_bigquery.queries import REMEDY, to_duckdb  # noqa: PLC0415
+        from backfilld.daemon.warehouses.lake.bigquery_transpiler.queries import REMEDY, to_duckdb  # noqa: PLC0415
 
         try:
             to_duckdb(text)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlglot import exp
 
 from backfilld.daemon.warehouses.adapter import QueryError
-from backfilld.daemon.warehouses.lake.from_bigquery.queries import to_duckdb
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.queries import to_duckdb
 from backfilld.daemon.warehouses.lake.settings import Dialect
 from backfilld.daemon.warehouses.sql import duckdb_parser
 from backfilld.daemon.warehouses.sql.fragment_embedding import (

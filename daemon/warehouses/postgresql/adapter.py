@@ -21,7 +21,7 @@ def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
         remedy = "pip install 'backfilld[postgres]'"
         raise WarehouseError(f"PostgreSQL needs its driver ({error}): {remedy}") from error
     from backfilld.daemon.warehouses.postgresql.catalog import PostgresqlCatalog  # noqa: PLC0415
-    from backfilld.daemon.warehouses.postgresql.stamps import PostgresqlStamps  # noqa: PLC0415
+    from backfilld.daemon.warehouses.postgresql.write_stamps import PostgresqlStamps  # noqa: PLC0415
     from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient  # noqa: PLC0415
 
     backend = Postgresql(cast(PostgresqlSettings, pipeline.warehouse), hooks)

@@ -15,8 +15,8 @@ from backfilld.daemon.warehouses.sql.backend_protocol import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
 from backfilld.daemon.warehouses.sql.queries import Query, TableQuery
 from backfilld.daemon.warehouses.sql.run_history import Runs
-from backfilld.state.pipeline.history_settings import HistorySettings
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.pipeline.run_history_settings import HistorySettings
 
 Counts = Mapping[dt.date, Row | QueryError]
 """The figures of a table by date. Dates without rows are absent; dates that cannot be read have an error."""

@@ -30,7 +30,7 @@ from backfilld.daemon.warehouses.sql.rule_query import RuleQuery, whole
 from backfilld.state.formatting import strip_unstorable
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.figures import KeyCounts
+from backfilld.state.rules.expectations.aggregates import KeyCounts
 from backfilld.state.rules.expectations.keys import Keys
 
 _EXAMPLE_LENGTH = 80

@@ -16,7 +16,7 @@ from backfilld.daemon.warehouses.adapter import Wanted
 from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter, DateRange, Param
 from backfilld.daemon.warehouses.sql.fragment_embedding import bracketed
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.expectations.figures import (
+from backfilld.state.rules.expectations.aggregates import (
     Aggregate,
     DistinctKeys,
     DistinctValues,

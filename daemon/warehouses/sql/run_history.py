@@ -32,7 +32,7 @@ from backfilld.daemon.warehouses.sql.queries import (
     table_of,
 )
 from backfilld.state.formatting import strip_unstorable
-from backfilld.state.pipeline.history_settings import HistorySettings
+from backfilld.state.pipeline.run_history_settings import HistorySettings
 from backfilld.state.rules.evidence import HistoryRun
 
 DETAIL_LENGTH = 300

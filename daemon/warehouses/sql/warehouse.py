@@ -23,7 +23,7 @@ from backfilld.daemon.warehouses.sql import queries
 from backfilld.daemon.warehouses.sql.backend_protocol import Row, SqlBackend
 from backfilld.daemon.warehouses.sql.date_columns import DateColumns
 from backfilld.daemon.warehouses.sql.failure_isolation import Counts, RunHistory, TableQueries
-from backfilld.daemon.warehouses.sql.partitions import Partitions
+from backfilld.daemon.warehouses.sql.partition_metadata import Partitions
 from backfilld.daemon.warehouses.sql.rule_query import whole
 from backfilld.daemon.warehouses.sql.rule_query_runner import rule_queries, with_rule_figures
 from backfilld.daemon.warehouses.sql.run_history import Runs
@@ -31,7 +31,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.calendar import Counts as CalendarCounts
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.figures import Aggregate, GroupCounts
+from backfilld.state.rules.expectations.aggregates import Aggregate, GroupCounts
 
 
 class WarehouseClient:

@@ -9,7 +9,7 @@ from backfilld.state.pipeline.fields import Bounds, Column
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.figures import Aggregate, DistinctValues
+from backfilld.state.rules.expectations.aggregates import Aggregate, DistinctValues
 from backfilld.state.rules.expectations.rows import scaled
 from backfilld.state.rules.expectations.rule import Finding, Rule
 from backfilld.state.rules.verdict import Verdict

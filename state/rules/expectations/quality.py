@@ -10,7 +10,7 @@ from backfilld.state.pipeline.fields import Share
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.figures import Aggregate, PassingRows
+from backfilld.state.rules.expectations.aggregates import Aggregate, PassingRows
 from backfilld.state.rules.expectations.rule import Finding, Rule, as_written
 from backfilld.state.rules.verdict import Verdict
 

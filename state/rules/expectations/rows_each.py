@@ -8,7 +8,7 @@ from backfilld.state.pipeline.fields import Bounds, Column
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.figures import GroupSizes
+from backfilld.state.rules.expectations.aggregates import GroupSizes
 from backfilld.state.rules.expectations.rule import Finding, Rule
 from backfilld.state.rules.verdict import Verdict
 

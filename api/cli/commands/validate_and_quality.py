@@ -20,7 +20,7 @@ from backfilld.api.cli.output import example, json_option, print_json, print_lin
 from backfilld.api.cli.plan_options import RequestedRun, request_options
 from backfilld.api.schemas import plans, reports
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.daemon.preflight.script_options import refused_options
+from backfilld.daemon.preflight.job_scripts import refused_options
 from backfilld.daemon.reports import quality as quality_reports
 from backfilld.daemon.reports import state_lookup
 from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, plan, unknown_durations

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.lake.from_bigquery import comparisons, times, values
-from backfilld.daemon.warehouses.lake.from_bigquery.exactness import Writer
+from backfilld.daemon.warehouses.lake.bigquery_transpiler import comparisons, times, values
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.expression_writer import Writer
 
 EXPRESSIONS: Mapping[type[exp.Expr], tuple[Writer, str]] = {
     exp.EQ: (comparisons.comparison("="), "this expression"),

@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 
 from backfilld.daemon.warehouses.lake import delta
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.expression_writer import quoted
 from backfilld.daemon.warehouses.lake.finished_files import finished_files
-from backfilld.daemon.warehouses.lake.from_bigquery.exactness import quoted
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
 from backfilld.daemon.warehouses.lake.layout import require_readable

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import DateRow
 from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.rules.date_ownership import Ownership
 from backfilld.state.rules.needs_graph import Pair
+from backfilld.state.rules.owning_backfills import Ownership
 from backfilld.state.store import backfills, interests
 from backfilld.state.store.database import Transaction
 

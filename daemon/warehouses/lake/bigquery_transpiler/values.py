@@ -6,8 +6,8 @@ import re
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.lake.from_bigquery.comparisons import compare
-from backfilld.daemon.warehouses.lake.from_bigquery.exactness import (
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.comparisons import compare
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.expression_writer import (
     Emit,
     NotExactError,
     Writer,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 
-from backfilld.daemon.engine import changed_rules, periods, regressed_dates, upstream
+from backfilld.daemon.engine import periods, regressed_dates, rejudge_done_dates, upstream
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue import readmit
 from backfilld.daemon.events import Event
@@ -25,7 +25,7 @@ from backfilld.state.rules.calendar import Counts, CountsByDate, Day
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.store import calendar_days, check_resets, checks, dates, upstream_checks
+from backfilld.state.store import calendar_days, checks, dates, inactive_date_checks, reset_checks
 from backfilld.state.store.database import Transaction
 
 CHUNK = 5000
@@ -69,7 +69,7 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
     graph = upstream.needs_graph(tx, context.pipeline)
     # Those of pending dates too: an output of an earlier request may not be expected any more.
     for start, end in upstream.spans(context.pipeline, graph, sorted(row.date for row in rows)):
-        upstream_checks.request_between(tx, start, end, context.now())
+        inactive_date_checks.request_between(tx, start, end, context.now())
     upstream.create_needed_checks(tx, context, live)
     periods.create_checks(tx, context, [day.date for day in live])
     dismissed = [day.date for day in live if not day.expected]
@@ -77,8 +77,8 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
     _query_newly_expected(tx, context)
     _query_no_longer_expected(tx, context)
     marked = dates.not_expected_or_regressed(tx)
-    changed_rules.query_regressed(tx, context, marked)
-    marked = sorted({*marked, *changed_rules.judge_done_dates(tx, context)})
+    rejudge_done_dates.query_regressed(tx, context, marked)
+    marked = sorted({*marked, *rejudge_done_dates.judge_done_dates(tx, context)})
     for first in range(0, len(marked), CHUNK):
         events += regressed_dates.update(tx, context, marked[first : first + CHUNK])
     return events
@@ -93,14 +93,14 @@ def _query_newly_expected(tx: Transaction, context: EngineContext) -> None:
     pipeline = context.pipeline
     pairs = [
         (date, name)
-        for date, counts, known in upstream_checks.of_done_dates(tx, pipeline.processors)
+        for date, counts, known in inactive_date_checks.of_done_dates(tx, pipeline.processors)
         if len(known) < len(pipeline.processors) and (day := pipeline.seasons.day(date, counts)).expected
         for name, processor in pipeline.processors.items()
         if name not in known and pipeline.expects(processor, day)
     ]
-    pairs += _expected_now(pipeline, upstream_checks.of_dismissed_dates(tx))
-    check_resets.expect_anew(tx, pairs, context.now())
-    returned = _expected_now(pipeline, upstream_checks.unsatisfied_of_done_dates(tx))
+    pairs += _expected_now(pipeline, inactive_date_checks.of_dismissed_dates(tx))
+    reset_checks.expect_anew(tx, pairs, context.now())
+    returned = _expected_now(pipeline, inactive_date_checks.unsatisfied_of_done_dates(tx))
     checks.request_check(tx, returned, context.now(), evaluated=True)
 
 
@@ -109,7 +109,7 @@ def _query_no_longer_expected(tx: Transaction, context: EngineContext) -> None:
     pipeline = context.pipeline
     pairs = [
         (date, name)
-        for date, counts, name in upstream_checks.unsatisfied(tx)
+        for date, counts, name in inactive_date_checks.unsatisfied(tx)
         if name in pipeline.processors
         and not pipeline.expects(pipeline.processors[name], pipeline.seasons.day(date, counts))
     ]

@@ -7,9 +7,9 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 
-from backfilld.state.pipeline.name_checks import processor_key
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
+from backfilld.state.pipeline.validation_messages import processor_key
 from backfilld.state.rules.expectations.rule import RowBound
 
 

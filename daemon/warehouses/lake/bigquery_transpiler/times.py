@@ -7,7 +7,12 @@ from zoneinfo import available_timezones
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.lake.from_bigquery.exactness import Emit, NotExactError, Writer, require
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.expression_writer import (
+    Emit,
+    NotExactError,
+    Writer,
+    require,
+)
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?")

@@ -1,6 +1,6 @@
 """What it costs to query a whole season once, by kind of warehouse: 250 dates and 14 processors.
 
-python -m bench.season_check [lake delta iceberg duckdb postgresql bigquery] [--rows 100]
+python -m bench.season_query_cost [lake delta iceberg duckdb postgresql bigquery] [--rows 100]
 
 Each table has `--rows` rows on each date, in one file per date if it consists of files. The columns are the
 queries for all evidence with write stamps, and the seconds of processor time of this process and of the

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Iterable
 
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_owners import selected_when_done
+from backfilld.daemon.engine.owning_backfills import selected_when_done
 from backfilld.daemon.engine.requeue import lower_baselines, requeue
 from backfilld.daemon.events import DateMoved, Incident
 from backfilld.state.formatting import pluralize
@@ -16,10 +16,10 @@ from backfilld.state.rules.machine import FINAL
 from backfilld.state.store import (
     attempts,
     backfills,
-    check_resets,
     checks,
     dates,
     interests,
+    reset_checks,
     sent_notifications,
 )
 from backfilld.state.store.database import Transaction
@@ -83,7 +83,7 @@ def take_over(tx: Transaction, context: EngineContext, requested: Collection[dt.
     taken_over = interests.withdraw_cancelled(tx, requested)
     if taken_over:
         interests.elect_leads(tx, taken_over)
-        check_resets.forget_request(tx, taken_over)
+        reset_checks.forget_request(tx, taken_over)
         known = checks.for_dates(tx, taken_over, context.pipeline.processors)
         ended = [c for of_date in known.values() for c in of_date.values() if c.attempt_id is None]
         checks.request_check(tx, [(check.date, check.processor) for check in ended], context.now())

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.semantic_checks import Location, key_path, lookup, validate
+from backfilld.state.pipeline.semantic_validation import Location, key_path, lookup, validate
 
 _ROUNDS = 10
 """How often something is left out: a key, then the table that needs it, and so on."""

@@ -9,15 +9,15 @@ import datetime as dt
 from collections.abc import Collection
 
 from backfilld.daemon.engine import budgets
-from backfilld.daemon.engine.acceptances import accept_dates
+from backfilld.daemon.engine.accept_dates import accept_dates
 from backfilld.daemon.engine.audited_change import Conflict as Conflict  # noqa: PLC0414 - a part of this interface
 from backfilld.daemon.engine.audited_change import NotFound as NotFound  # noqa: PLC0414 - a part of this interface
 from backfilld.daemon.engine.audited_change import Snapshotter, audited, no_backfill
-from backfilld.daemon.engine.backfill_lifecycle import cancel_unwanted, retry_failed
 from backfilld.daemon.engine.bulk_request import BEING_CANCELLED, DateAnswers, DateQuery, only_answer
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.hold_placement import place_hold
 from backfilld.daemon.engine.retry_dates import Retry, retry_dates
+from backfilld.daemon.engine.settle_backfills import cancel_unwanted, retry_failed
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import Action, Actor, BackfillRow, HoldRow
 from backfilld.state.rules.gates import WaitReason

@@ -30,7 +30,7 @@ from backfilld.state.formatting import strip_unstorable
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.sql_parameters import replace_parameters
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.figures import OffendingRows
+from backfilld.state.rules.expectations.aggregates import OffendingRows
 
 DATES_PER_QUERY = 50
 EXAMPLE_LENGTH = 120

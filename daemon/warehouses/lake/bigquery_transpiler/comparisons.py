@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.lake.from_bigquery.exactness import Emit, Writer, is_constant, require
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.expression_writer import (
+    Emit,
+    Writer,
+    is_constant,
+    require,
+)
 
 _NEVER_NAN = (
     exp.Boolean,

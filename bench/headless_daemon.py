@@ -1,6 +1,6 @@
 """A daemon without API in a process of its own, behind a gate that answers at once, to be timed and killed.
 
-python -m bench.daemon_process FOLDER DATES
+python -m bench.headless_daemon FOLDER DATES
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from backfilld.daemon.warehouses.adapter import QueryError
-from backfilld.daemon.warehouses.lake.from_bigquery.queries import to_duckdb
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.queries import to_duckdb
 
 ROWS = """
 SELECT * FROM (VALUES

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
-from backfilld.state.pipeline.name_checks import repeated_names
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.validation_messages import repeated_names
 from backfilld.state.rules.closed_hours import delay
 from backfilld.state.spelling_suggestions import did_you_mean
 
