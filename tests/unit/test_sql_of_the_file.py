@@ -8,7 +8,7 @@ import pytest
 from backfilld.daemon.warehouses.sql.fragment_validation import syntax_problem
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import phase, pipeline, processor
-from tests.unit.test_from_bigquery import EXACT
+from tests.unit.test_bigquery_transpiler import EXACT
 
 DIALECTS = ["bigquery", "duckdb", "postgres"]
 
