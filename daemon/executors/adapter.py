@@ -67,12 +67,12 @@ class JobResult:
     @classmethod
     def lost(cls, why: str, *, at: float) -> JobResult:
         """The end of a job whose exit code cannot be known, because its host or its process is gone."""
-        return cls(code=None, ended_at=at, detail=f"lost: {why}", counts_for_breaker=False)
+        return replace(cls.without_code(why, at=at), counts_for_breaker=False)
 
     @classmethod
     def without_code(cls, why: str, *, at: float) -> JobResult:
         """The end of a job that its executor explains by another thing than an exit code."""
-        return replace(cls.lost(why, at=at), counts_for_breaker=True)
+        return cls(code=None, ended_at=at, detail=f"lost: {why}")
 
     @classmethod
     def never_began(cls, why: str = "never started", *, at: float) -> JobResult:
