@@ -233,7 +233,13 @@ def test_brackets_in_the_output_of_a_job_are_printed(capsys, monkeypatch, termin
     reason = "exit 1: [error] no such file [/tmp/x]"
     date = {"date": "2021-10-19", "state": "failed", "outcome": "exhausted", "reason": reason}
     attempt = {"id": 7, "processor": "box", "status": "lost", "exit_code": None, "detail": reason}
-    attempt |= {"dates": ["2021-10-19"], "tail": "", "ended_at": "x", "duration_seconds": 1.0}
+    attempt |= {
+        "dates": ["2021-10-19"],
+        "tail": "",
+        "last_line": "",
+        "ended_at": "x",
+        "duration_seconds": 1.0,
+    }
     attempt |= {"verdict": None, "verdict_reason": ""}
     known = {
         "waiting_on": None,
