@@ -25,7 +25,7 @@ from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.local.executor import LocalExecutor
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.store import statements
-from bench.arguments import parser
+from bench.conditions import parser
 from bench.makespan import in_memory
 from bench.shape import PHASES, SLOTS
 from tests.factories import phase, pipeline, processor

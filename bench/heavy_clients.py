@@ -29,7 +29,7 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from backfilld.state.errors import BackfilldError
-from bench.arguments import conditions, parser
+from bench.conditions import conditions, parser
 from tests.acceptance.daemon import Daemon, daemon
 from tests.browser import polls, running, wait_for_poll
 

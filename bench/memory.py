@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 import requests
 
-from bench.arguments import conditions, parser
+from bench.conditions import conditions, parser
 from bench.shape import JOBS, toml
 from tests.ports import free_port
 

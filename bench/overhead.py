@@ -27,7 +27,7 @@ from backfilld.daemon.events import DateMoved, Event
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings
 from backfilld.state.pipeline.phase import DONE
-from bench.arguments import conditions, parser
+from bench.conditions import conditions, parser
 from bench.instant import ME, Instant
 from bench.shape import JOBS, PHASES, SLOTS, toml
 

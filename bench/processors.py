@@ -23,7 +23,7 @@ from backfilld.daemon.adapters import parse_pipeline
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.semantic_validation import warnings
 from backfilld.state.store import dates
-from bench.arguments import conditions, parser
+from bench.conditions import conditions, parser
 from bench.instant import Instant
 from bench.shape import toml
 from tests import postgresql

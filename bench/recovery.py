@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.arguments import conditions, parser
+from bench.conditions import conditions, parser
 from bench.shape import SLOTS, toml
 
 

@@ -24,7 +24,7 @@ import duckdb
 import psutil
 from deltalake import write_deltalake
 
-from bench.arguments import conditions, parser
+from bench.conditions import conditions, parser
 from tests.factories import phase, processor
 from tests.integration import emulator
 from tests.integration.duckdb_house import DuckDBHouse

@@ -28,7 +28,7 @@ from backfilld.daemon.adapters import parse_pipeline
 from backfilld.daemon.events import Event
 from backfilld.state.store import dates, schema
 from backfilld.state.store.database import Transaction
-from bench.arguments import conditions, parser
+from bench.conditions import conditions, parser
 from bench.instant import Instant
 from bench.shape import SLOTS, toml
 from tests.integration.api_world import Api

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.arguments import conditions, parser
+from bench.conditions import conditions, parser
 
 PIPELINE = """
 name = "bench"

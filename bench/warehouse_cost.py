@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.warehouses.adapter import Answers, Wanted
-from bench.arguments import parser
+from bench.conditions import parser
 from bench.makespan import OF, Setting, calendar, in_memory, paced
 
 BILLED_MIB = 10

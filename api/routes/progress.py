@@ -7,7 +7,7 @@ from backfilld.api.daemon_protocol import DaemonService
 from backfilld.api.date_scope import date_scope
 from backfilld.api.endpoint_definition import Router
 from backfilld.api.schemas import list_pages, progress_models, responses
-from backfilld.api.schemas.activity import Activity, Job, WaitGroup
+from backfilld.api.schemas.current_activity import Activity, Job, WaitGroup
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.progress import progress, running
 from backfilld.state.rules.gates import WaitReason

@@ -35,7 +35,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Pair, Span
-from backfilld.state.rules.stale_inputs import StaleInputs, inputs_between
+from backfilld.state.rules.stale_upstream import StaleInputs, inputs_between
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.checks import CheckResult

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 from backfilld.daemon.adapters import load_pipeline, warehouse_adapter
 from backfilld.daemon.preflight import dry_run_jobs, executors, existing_data, jobs, storage, tables
 from backfilld.daemon.preflight.context import PreflightContext
-from backfilld.daemon.preflight.custom_checks import platform_check
 from backfilld.daemon.preflight.findings import (
     Finding,
     FindingStatus,
@@ -27,6 +26,7 @@ from backfilld.daemon.preflight.findings import (
     skipped,
     warned,
 )
+from backfilld.daemon.preflight.platform_commands import platform_check
 from backfilld.daemon.preflight.resource_limits import slot_warnings
 from backfilld.daemon.preflight.service_sandbox import sandbox
 from backfilld.daemon.read_service_unit import ServiceUnit

@@ -25,10 +25,10 @@ from backfilld.daemon.reports.plan.models import (
     Recompute,
     Step,
 )
-from backfilld.daemon.reports.plan.rollout_options import Window, starting_points
 from backfilld.daemon.reports.plan.schedule import openings
 from backfilld.daemon.reports.plan.simulate_gates import Blocker, SimulationResult, simulate
 from backfilld.daemon.reports.plan.stale_outputs import becomes_stale
+from backfilld.daemon.reports.plan.starting_points import Window, starting_points
 from backfilld.daemon.reports.plan.steps import Typical, ordered
 from backfilld.daemon.reports.request_options import DEFAULT_OPTIONS, RequestOptions
 from backfilld.daemon.reports.validation import Validation

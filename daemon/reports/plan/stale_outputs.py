@@ -11,7 +11,7 @@ from backfilld.daemon.reports.warehouse_snapshot import Snapshot
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.needs_graph import Pair, Span
 from backfilld.state.rules.processor_selection import downstream
-from backfilld.state.rules.stale_inputs import StaleInputs
+from backfilld.state.rules.stale_upstream import StaleInputs
 
 
 def becomes_stale(
