@@ -178,7 +178,8 @@ class Validator:
         self, due: Sequence[CheckRow], purpose: Purpose, counts: CountsByDate, *, any_age: bool
     ) -> tuple[Sequence[CheckRow], Answers, list[CheckResult]]:
         """The checks, the warehouse's answers and the results; without results if the clock was set back."""
-        asked_at = self._context.now()
+        asked_at, steady = self._context.now(), self._context.steady or self._context.now
+        began = steady()
         known = [check for check in due if check.processor in self._context.pipeline.processors]
         checked = self._context.pipeline.check_commands
         stamped = [c for c in known if c.processor in checked or foreign_writes.must_read_stamp(c, purpose)]
@@ -187,7 +188,7 @@ class Validator:
         )
         if self._context.now() < asked_at:
             return due, answers, []  # the evidence has no usable time
-        self._context.latest_query["seconds"] = self._context.now() - asked_at
+        self._context.latest_query["seconds"] = steady() - began  # also where the clock was set meanwhile
         due = attempt_history.with_history(self._context, due, answers)
         due, answers = check_command_runs.with_runs(self._context, due, answers, any_age=any_age)
         days = self._days({check.date for check in due}, counts)

@@ -3,7 +3,7 @@
 import datetime as dt
 
 from tests.factories import phase, pipeline, processor
-from tests.simulation.world import World
+from tests.simulation.world import Work, World
 
 OPENER = dt.date(2021, 10, 19)
 SEASON = {OPENER + dt.timedelta(days=n): 5 for n in range(4)}
@@ -28,3 +28,15 @@ def filled(world: World) -> World:
     world.executor.launched.clear()
     world.time += 3600
     return world
+
+
+def does(world: World, name: str, *work: Work) -> None:
+    """Let the next jobs of a processor do this, the last of them for good, and all others work."""
+    left = list(work)
+
+    def script(job):
+        if job.env["BACKFILLD_PROCESSOR"] != name:
+            return world.well(job)
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    world.script = script

@@ -258,3 +258,23 @@ def test_the_pause_of_an_unreachable_warehouse_is_no_longer_for_a_clock_that_was
     world.settle()
     (after,) = world.commands.holds()
     assert after.until - world.time <= hold.until - hold.since + 1
+
+
+@pytest.mark.parametrize("nth", range(6))
+def test_a_leap_during_a_query_makes_no_old_answer_recent(world, nth):
+    # Given a clock that is set forward once while the warehouse thinks
+    known = []
+
+    def leap(point):
+        known.append(world.context.latest_query.get("seconds", 0.0))
+        world.time += 1.0
+        if len(known) == nth + 1:
+            world.set_clock(HOUR)
+
+    world.warehouse.point = leap
+    # When dates are requested
+    world.enqueue(DATES[0], DATES[-1])
+    world.run(limit=100)
+    # Then a query counts as long as it took, which is added to the age that evidence may have
+    assert len(known) > nth
+    assert max(known) <= 2.0

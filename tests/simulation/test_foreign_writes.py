@@ -6,25 +6,13 @@ import pytest
 
 from backfilld.daemon.events import ForeignWrites
 from backfilld.state.rules.evidence import HistoryRun
-from tests.simulation.done_season import LAST, OPENER, READERS, SEASON, WEEK, filled, shape
+from tests.simulation.done_season import LAST, OPENER, READERS, SEASON, WEEK, does, filled, shape
 from tests.simulation.world import ME, Work, World
 
 
 @pytest.fixture
 def world(tmp_path):
     return filled(World(shape(), SEASON, tmp_path))
-
-
-def does(world: World, name: str, *work: Work) -> None:
-    """Let the next jobs of a processor do this, the last of them for good, and all others work."""
-    left = list(work)
-
-    def script(job):
-        if job.env["BACKFILLD_PROCESSOR"] != name:
-            return world.well(job)
-        return left.pop(0) if len(left) > 1 else left[0]
-
-    world.script = script
 
 
 def foreign_writes(world: World) -> list[ForeignWrites]:

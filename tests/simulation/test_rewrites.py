@@ -7,25 +7,13 @@ import pytest
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
-from tests.simulation.done_season import LAST, OPENER, READERS, SEASON, filled, shape
+from tests.simulation.done_season import LAST, OPENER, READERS, SEASON, does, filled, shape
 from tests.simulation.world import ME, Work, World
 
 
 @pytest.fixture
 def world(tmp_path):
     return filled(World(shape(), SEASON, tmp_path))
-
-
-def does(world: World, name: str, *work: Work) -> None:
-    """Let the next jobs of a processor do this, the last of them for good, and all others work."""
-    left = list(work)
-
-    def script(job):
-        if job.env["BACKFILLD_PROCESSOR"] != name:
-            return world.well(job)
-        return left.pop(0) if len(left) > 1 else left[0]
-
-    world.script = script
 
 
 def launched(world: World) -> list[str]:
