@@ -84,9 +84,14 @@ def release(
             if not attempt_ids <= {None, *closed_ids}:
                 still_running.add(date)  # it goes on waiting for an attempt
     checks.release(tx, results, related, still_running)
-    writers = {a.row.id: context.pipeline.writers_of.get(a.row.output, ()) for a in closed}
-    shared = [attempt for attempt in closed if len(writers[attempt.row.id]) > 1]
-    written = [(date, name) for a in shared for date in a.dates for name in writers[a.row.id]]
+    writers_of = context.pipeline.writers_of
+    written = [
+        (date, name)
+        for attempt in closed
+        if len(names := writers_of.get(attempt.row.output, ())) > 1
+        for date in attempt.dates
+        for name in names
+    ]
     reset_checks.forget_stamps(tx, written)
 
 

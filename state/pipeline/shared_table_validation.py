@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections import defaultdict
 from collections.abc import Iterator
 
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -15,10 +14,8 @@ from backfilld.state.rules.expectations.rule import RowBound
 
 def shared_table_warnings(pipeline: Pipeline) -> Iterator[str]:
     """One line for each processor that is complete by the rows of one before it."""
-    by_table: dict[str, list[Processor]] = defaultdict(list)
-    for processor in pipeline.processors.values():
-        by_table[processor.table].append(processor)
-    for sharing in by_table.values():
+    for names in pipeline.writers_of.values():
+        sharing = (pipeline.processors[name] for name in names)
         for first, second in itertools.combinations(sharing, 2):
             if (
                 _same_days(first, second)
