@@ -15,7 +15,7 @@ from backfilld.state.records import CheckRow
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import Judgement, Reference
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.rules.verdict import Verdict
+from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import checks
 from backfilld.state.store.database import Transaction
 
@@ -72,7 +72,7 @@ def request_waiting(
     waiting = [
         (date, name)
         for date, name in pairs
-        if (check := stored[date].get(name)) and check.verdict is Verdict.UNKNOWN and check.attempt_id is None
+        if (check := stored[date].get(name)) and check.verdict in UNCERTAIN and check.attempt_id is None
     ]
     checks.request_check(tx, waiting, now)
 

@@ -83,9 +83,7 @@ def judge(evidence: Evidence, expectation: Expectation, day: Day, context: Judge
         _judge_rules(evidence, expectation, day, context), evidence, expectation, day, context
     )
     if doubt and (judgement.verdict is Verdict.COMPLETE or judgement.awaits_check):
-        return replace(
-            judgement, verdict=Verdict.UNKNOWN, reason=doubt, waits_for_reference=True, awaits_check=False
-        )
+        return _uncompared(judgement, doubt, evidence, context)
     if judgement.verdict is not Verdict.COMPLETE or not unjudged:
         return judgement
     return replace(judgement, reason="; ".join(filter(None, (judgement.reason, unjudged))))
@@ -117,6 +115,19 @@ def _reference_status(of: str | None, reference: Reference | None) -> tuple[str,
     if reference.verdict is Verdict.NOT_EXPECTED:
         return "", f"not compared with {of}, which is not expected{because}"
     return f"{of}, which it is compared with, is {reference.verdict}{because}", ""
+
+
+def _uncompared(judgement: Judgement, doubt: str, evidence: Evidence, context: JudgeContext) -> Judgement:
+    """The judgement of rows that hold all rules but a comparison, which cannot be judged yet.
+
+    They are not known to be complete, so a run that is open may still write them: it is waited for first.
+    """
+    if evidence.open and _is_open(evidence.open, context):
+        verdict, reason = _open_run(evidence.open, context)
+        return replace(judgement, verdict=verdict, reason=reason, awaits_check=False)
+    return replace(
+        judgement, verdict=Verdict.UNKNOWN, reason=doubt, waits_for_reference=True, awaits_check=False
+    )
 
 
 def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context: JudgeContext) -> Judgement:
@@ -155,7 +166,10 @@ def _judge_check(
     return replace(judgement, verdict=verdict, reason=reason, awaits_check=verdict is Verdict.UNKNOWN)
 
 
-_UNSATISFIED_ROWS = (Verdict.PARTIAL, Verdict.EXCESS, Verdict.DEGRADED, Verdict.NEVER_RAN)
+_UNSATISFIED_ROWS = (
+    *(Verdict.PARTIAL, Verdict.EXCESS, Verdict.DEGRADED, Verdict.NEVER_RAN),
+    Verdict.UNKNOWN,  # a rule has nothing to compare with
+)
 
 
 def _bootstrap(day: Day, context: JudgeContext) -> str:

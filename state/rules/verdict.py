@@ -27,7 +27,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
     """No rows, and the latest run failed; or the job of a rerun did not exit with 0."""
     RUNNING = "running"
-    """Data is missing or wrong, and an external run is open."""
+    """Data is missing or wrong, or cannot be compared with its reference, and an external run is open."""
     UNKNOWN = "unknown"
     """The warehouse gave no usable answer, or a reference is not satisfied. The daemon never acts on it."""
 

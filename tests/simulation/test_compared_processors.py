@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from backfilld.state.records import Sources
+from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work
@@ -63,6 +64,24 @@ def test_what_is_there_beside_a_partial_reference_is_compared_only_once_that_is_
     world.run(limit=100)
     # Then both ran, once
     assert world.attempts(DATES[0]) == [("players", "exited 0"), ("cache", "exited 0")]
+    assert world.dates()[DATES[0]].outcome == "complete"
+
+
+def test_no_job_of_the_reference_starts_while_an_external_run_writes_what_is_compared_with_it(tmp_path):
+    # Given a run of somebody else that is open for an output with rows, whose reference never ran
+    world = world_of(tmp_path, one_phase())
+    writes(world, players=5, cache=5)
+    world.fill("cache", DATES[0], rows=5)
+    world.warehouse.open["cache", DATES[0]] = HistoryRun(succeeded=False, started_at=world.time)
+    world.enqueue(DATES[0], DATES[0])
+    world.settle()
+    # Then the date waits for that run
+    assert verdicts(world, DATES[0]) == {"players": "never_ran", "cache": "running"}
+    assert (world.dates()[DATES[0]].waiting, world.attempts(DATES[0])) == ("open_run", [])
+    # And after its end the reference is made, and what is compared with it is complete
+    del world.warehouse.open["cache", DATES[0]]
+    world.run(limit=100)
+    assert world.attempts(DATES[0]) == [("players", "exited 0")]
     assert world.dates()[DATES[0]].outcome == "complete"
 
 
