@@ -35,10 +35,21 @@ class RewriteInvariants:
                     self._forced.discard((date, name))
 
     def admitted(self, date: str) -> None:
-        """A new request without force does not owe what an earlier one did not rewrite."""
+        """What an earlier request did not rewrite is not owed by one without force, or without its source.
+
+        The rows of such a source are judged as they are. A job that runs after all owes its rewrite anew.
+        """
         for pair in [pair for pair in self._forced if pair[0] == date]:
-            if self._invariants.checks[pair]["mode"] != "force":
+            if self._invariants.checks[pair]["mode"] != "force" or self._is_left_out(*pair):
                 self._forced.discard(pair)
+
+    def _is_left_out(self, date: str, name: str) -> bool:
+        """Whether all that want a date leave a source out."""
+        first = {p.name: p for p in self._sim.pipeline.phase[0].processor}
+        wanted = {one["sources"] for one in self._invariants.sharing.owners(date)}
+        if name not in first or not wanted or "all" in wanted:
+            return False
+        return "critical" not in wanted or first[name].priority != "critical"
 
     def completed(self, date: str) -> None:
         """Every forced output of a complete date was written, as far as the warehouse can tell.

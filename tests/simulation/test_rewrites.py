@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 
+from backfilld.state.records import Sources
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
@@ -170,6 +171,22 @@ def test_a_new_request_without_force_owes_no_rewrite_of_an_earlier_one(world):
     world.enqueue(OPENER, OPENER)
     world.run()
     assert (outcome(world), launched(world)) == ("complete", [])
+
+
+def test_a_second_force_without_a_source_owes_no_rewrite_of_it(tmp_path):
+    # Given an output of priority fallback that a forced job did not rewrite
+    world = filled(World(shape(priority="fallback"), SEASON, tmp_path))
+    does(world, "box", Work())
+    world.enqueue(OPENER, OPENER, force=True)
+    world.run()
+    assert outcome(world) == "waived"
+    # When a second forced request runs critical sources alone
+    world.executor.launched.clear()
+    world.enqueue(OPENER, OPENER, force=True, sources=Sources.CRITICAL)
+    world.run()
+    # Then the rows that are there count, and everything else is rewritten
+    assert (outcome(world), verdict(world)) == ("complete", (Verdict.COMPLETE, ""))
+    assert launched(world) == [*READERS, "zones"]
 
 
 def test_a_second_force_rewrites_everything_once_more(world):
