@@ -260,10 +260,11 @@ class LocalExecutor:
         status, usage = reap(run.identity.pid) if unreaped else (None, None)
         if run.pidfd is not None:
             os.close(run.pidfd)
-        result = JobResult.never_began(at=self._now())
         if run.began:
             file = exit_file(run.identity, self._file(attempt, "exit"))
             result = launcher.read_result(file, status=status, lost=run.lost, at=self._now())
+        else:
+            result = JobResult.never_began(at=self._now())
         if run.pidfd is not None and run.kill_at is None:
             result = self._memory_kills.explain(result, run.memory_kills)
         if run.preempted and result.began and result.code != 0:

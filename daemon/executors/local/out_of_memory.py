@@ -12,7 +12,7 @@ from backfilld.daemon.executors.adapter import JobResult
 _KILLED = 128 + 9
 """The exit code that a shell gives to a process that was killed."""
 _OWN_GROUP = re.compile(r"^\d+:(?P<controllers>[^:]*):(?P<path>.*)$", re.MULTILINE)
-_COUNT = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+_COUNT = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
 
 
 def counter_files() -> tuple[Path, ...]:
@@ -43,8 +43,9 @@ class OutOfMemoryKills:
     def count(self) -> int:
         """The count so far; 0 where nothing counts."""
         for file in self.files:
-            with suppress(OSError):
-                if found := _COUNT.search(file.read_text()):
+            # Each launch reads it, and decoding would take longer than reading.
+            with suppress(OSError), open(file, "rb", buffering=0) as counters:
+                if found := _COUNT.search(counters.read()):
                     return int(found[1])
         return 0
 
