@@ -4,8 +4,9 @@ python -m bench.overhead [DATES ...] [--only RUNNER ...] [--rounds N]
 
 Every runner does the same jobs, at most 8 at once where it can: `loop` starts one process after another with
 two SQLite commits for each; `make` has the graph as a Makefile; `luigi` has it as tasks of one worker with 8
-processes, in an environment of its own; `backfilld` is the daemon with everything it promises, and `daemon
-CPU` the CPU time that it takes without its jobs.
+processes, `dbos` as durable workflows in SQLite, each in an environment of its own and with its start, which
+takes seconds; `backfilld` is the daemon with everything it promises, and `daemon CPU` the CPU time that it
+takes without its jobs.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from bench.shape import JOBS, PHASES, SLOTS, toml
 
 FIRST = dt.date(2021, 10, 19)
 PATIENCE_SECONDS = 600.0
-LUIGI = Path(__file__).parent / ".venv-luigi"
+HERE = Path(__file__).parent
 
 
 def backfilld(number: int, folder: Path) -> float:
@@ -110,11 +111,22 @@ def _rules(number: int) -> Iterator[tuple[str, str]]:
 
 def luigi(number: int, folder: Path) -> float:
     """Luigi with its scheduler and worker, a marker file for every task."""
-    python = LUIGI / "bin" / "python"
+    return _timed([_python_with("luigi>=3.6,<4"), str(HERE / "luigi_tasks.py"), str(number), str(folder)])
+
+
+def dbos(number: int, folder: Path) -> float:
+    """DBOS with a workflow for each date; a job is a step, whose end it commits."""
+    return _timed([_python_with("dbos>=3.4,<4"), str(HERE / "dbos_workflows.py"), str(number), str(folder)])
+
+
+def _python_with(requirement: str) -> str:
+    """The interpreter of an environment that has this package alone; made at the first call."""
+    name = requirement.partition(">")[0]
+    python = HERE / f".venv-{name}" / "bin" / "python"
     if not python.exists():
-        venv.create(LUIGI, with_pip=True)
-        subprocess.run([python, "-m", "pip", "-qq", "install", "luigi>=3.6,<4"], check=True)
-    return _timed([str(python), str(Path(__file__).parent / "luigi_tasks.py"), str(number), str(folder)])
+        venv.create(python.parent.parent, with_pip=True)
+        subprocess.run([python, "-m", "pip", "-qq", "install", requirement], check=True)
+    return str(python)
 
 
 def _timed(command: list[str]) -> float:
@@ -124,18 +136,17 @@ def _timed(command: list[str]) -> float:
 
 
 RUNNERS: dict[str, Callable[[int, Path], float]] = {
-    "loop": loop, "make": make, "luigi": luigi, "backfilld": backfilld
+    "loop": loop, "make": make, "luigi": luigi, "dbos": dbos, "backfilld": backfilld
 }  # fmt: skip
 
 
-def measure(runner: str, number: int, rounds: int) -> tuple[float, float]:
+def measure(runner: str, number: int, rounds: int, folder: Path) -> tuple[float, float]:
     """Milliseconds per job, and those of CPU time of this process, the medians of some rounds."""
     times, cpu_times = [], []
     for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as folder:
-            before = _cpu_seconds()
-            times.append(RUNNERS[runner](number, Path(folder)))
-            cpu_times.append(_cpu_seconds() - before)
+        empty, before = Path(tempfile.mkdtemp(dir=folder)), _cpu_seconds()
+        times.append(RUNNERS[runner](number, empty))
+        cpu_times.append(_cpu_seconds() - before)
     jobs = number * JOBS
     return 1000 * statistics.median(times) / jobs, 1000 * statistics.median(cpu_times) / jobs
 
@@ -156,11 +167,13 @@ def main() -> None:
         f"{conditions()}, SQLite {sqlite3.sqlite_version}; milliseconds per job, medians of {chosen.rounds}"
     )
     print(" ".join(["  dates    jobs", *(f"{name:>10}" for name in [*chosen.only, "daemon CPU"])]))
-    for number in chosen.dates:
-        times = {name: measure(name, number, chosen.rounds) for name in chosen.only}
-        cpu = times["backfilld"][1] if "backfilld" in times else 0.0
-        columns = [*(wall for wall, _ in times.values()), cpu]
-        print(f"{number:>7} {number * JOBS:>7}", *(f"{ms:>10.2f}" for ms in columns), flush=True)
+    # Emptied at the end only: after a file was deleted, ext4 takes longer to create the next ones.
+    with tempfile.TemporaryDirectory() as folder:
+        for number in chosen.dates:
+            times = {name: measure(name, number, chosen.rounds, Path(folder)) for name in chosen.only}
+            cpu = times["backfilld"][1] if "backfilld" in times else 0.0
+            columns = [*(wall for wall, _ in times.values()), cpu]
+            print(f"{number:>7} {number * JOBS:>7}", *(f"{ms:>10.2f}" for ms in columns), flush=True)
 
 
 if __name__ == "__main__":
