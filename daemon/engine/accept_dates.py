@@ -6,7 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from backfilld.daemon.engine import comparison_references, regressed_dates, upstream
+from backfilld.daemon.engine import regressed_dates, upstream
 from backfilld.daemon.engine.bulk_request import (
     BEING_CANCELLED,
     NEVER_ENQUEUED,
@@ -24,7 +24,7 @@ from backfilld.daemon.engine.requeue import being_cancelled, requeue
 from backfilld.daemon.events import DateMoved
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import Action, Actor, CheckRow, DateRow, RunMode
-from backfilld.state.rules import acceptance
+from backfilld.state.rules import acceptance, compared_processors
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import checks, dates, transitions
 from backfilld.state.store.database import Transaction
@@ -137,7 +137,7 @@ def _accept(
     regressed_dates.update(tx, context, list(chosen))
     dates.make_dates_due(tx, list(chosen), dates.IMMEDIATELY)
     upstream.wake_unblocked(tx, context, pairs)
-    compared = comparison_references.waiting_pairs(context.pipeline, pairs)
+    compared = compared_processors.waiting_pairs(context.pipeline, pairs)
     checks.request_check(tx, compared, now)
     return moves
 

@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from backfilld.daemon.engine import (
-    comparison_references,
     hold_placement,
     passed_state_checks,
     periods,
@@ -26,6 +25,7 @@ from backfilld.daemon.engine.transition_reasons import admission_reason, advance
 from backfilld.daemon.events import Event, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow, HoldRow
+from backfilld.state.rules import compared_processors
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import Advance, Fail, Start, Wait, WaitReason
 from backfilld.state.rules.machine import FINAL, Trigger
@@ -103,7 +103,7 @@ class Advancer:
         checks.set_runnable(tx, batch.startable)
         periods.create_checks(tx, self._context, (row.date for row in batch.admitted))
         upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
-        checks.request_check(tx, comparison_references.waiting_pairs(self._pipeline, batch.waived), now)
+        checks.request_check(tx, compared_processors.waiting_pairs(self._pipeline, batch.waived), now)
         for _, backfill in sorted(batch.failed_in.items()):
             batch.events += record_failure(tx, self._context, backfill)
 
@@ -251,7 +251,7 @@ class Advancer:
         date_checks = batch.checks_by_date.get(walk.row.date, {})
         for name, waiver in wait.waivers.items():
             new = date_checks[name].waiver_reason != waiver.reason
-            if new and names.intersection(comparison_references.compared_with(self._pipeline, name)):
+            if new and names.intersection(compared_processors.compared_with(self._pipeline, name)):
                 checks.waive(batch.tx, walk.row.date, name, by=waiver.by, reason=waiver.reason)
                 batch.waived.append((walk.row.date, name))
 

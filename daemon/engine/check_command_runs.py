@@ -16,17 +16,14 @@ from backfilld.daemon.engine.free_slots import FreeSlots
 from backfilld.daemon.executors.check_command_protocol import CheckCommand, CheckEnd, CheckExecutor
 from backfilld.daemon.job_command import check_command
 from backfilld.daemon.warehouses.adapter import Answers
-from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.check_command_run import CheckRun
+from backfilld.state.rules.current_check_run import current_run, subject_of
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import attempts, check_command_runs, checks, holds
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
-
-_AGE = 0.9
-"""Of `revalidate_within`: an older result counts no more, so that each sweep of a date runs its check."""
 
 
 def with_runs(
@@ -55,32 +52,9 @@ def with_runs(
 def _repeated(context: EngineContext, check: CheckRow, evidence: Evidence) -> CheckRun | None:
     """The run that is due after one without a result about the same output; None where that had one."""
     run = check.check_run
-    if run is None or not run.failures or run.subject != _subject(context.pipeline, check, evidence):
+    if run is None or not run.failures or run.subject != subject_of(context.pipeline, check, evidence):
         return None
     return replace(run, started_at=None, ended_at=None)
-
-
-def current_run(
-    pipeline: Pipeline, check: CheckRow, evidence: Evidence, now: float, *, any_age: bool = False
-) -> CheckRun | None:
-    """The latest run of a check command if it is about the output as it is, and recent enough.
-
-    With `any_age` a result is recent enough whenever it came. A run without a result never counts long.
-    """
-    run, within = check.check_run, pipeline.engine.revalidate_within
-    if run is None or run.subject != _subject(pipeline, check, evidence):
-        return None
-    if run.ended_at is None:
-        return run
-    limit = pipeline.engine.recheck_interval if run.failure else _AGE * within
-    is_old = not run.ended_at <= now < run.ended_at + limit
-    return None if is_old and (run.failure or (within and not any_age)) else run
-
-
-def _subject(pipeline: Pipeline, check: CheckRow, evidence: Evidence) -> str:
-    processor, command = pipeline.processors[check.processor], pipeline.check_commands[check.processor]
-    surroundings = processor.table, processor.cwd, sorted(processor.env.items())
-    return command.subject(evidence, surroundings=surroundings, written_at=check.last_attempt_ended_at)
 
 
 def request(
@@ -99,7 +73,7 @@ def request(
         if evidence.check_run is not None and evidence.check_run == check.check_run:
             continue
         if result.judgement.awaits_check:
-            wanted[check.date, check.processor] = _subject(context.pipeline, check, evidence)
+            wanted[check.date, check.processor] = subject_of(context.pipeline, check, evidence)
         elif check.check_run is not None and check.check_run.ended_at is None:
             unneeded.append((check.date, check.processor))
     if wanted or unneeded:

@@ -20,13 +20,15 @@ from backfilld.daemon.engine import (
     store_verdicts,
     upstream,
 )
-from backfilld.daemon.engine.comparison_references import new_reference, stored_reference
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.store_verdicts import Judged
 from backfilld.daemon.events import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import CountsByDate, Day
+from backfilld.state.rules.calendar_span import calendar_span
+from backfilld.state.rules.compared_processors import new_reference, stored_reference
+from backfilld.state.rules.complete_dates import CompleteDates
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
@@ -104,7 +106,7 @@ class Validator:
         """
         with self._context.db.read() as tx:
             graph = upstream.needs_graph(tx, self._context.pipeline)
-        first, last = upstream.calendar_span(self._context.pipeline, graph, start, end)
+        first, last = calendar_span(self._context.pipeline, graph, start, end)
         answer = self._warehouse.counts(first, last)
         return self._context.pipeline.seasons.counts_of(dates_between(first, last), answer)
 
@@ -270,13 +272,13 @@ class Validator:
         with self._context.db.read() as tx:
             return checks.for_dates(tx, compared)
 
-    def _complete_dates(self, due: Sequence[CheckRow]) -> comparison_dates.CompleteDates:
+    def _complete_dates(self, due: Sequence[CheckRow]) -> CompleteDates:
         """The stored complete dates that the rules of these checks compare with."""
         processors = self._context.pipeline.processors
         compares = [name for name, processor in processors.items() if processor.expect.days_compared]
         pairs = [(check.date, check.processor) for check in due if check.processor in compares]
         if not pairs:
-            return comparison_dates.CompleteDates()
+            return CompleteDates()
         with self._context.db.read() as tx:
             return comparison_dates.stored(tx, processors, pairs)
 

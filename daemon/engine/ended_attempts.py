@@ -7,11 +7,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.daemon.engine.comparison_references import compared_with
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.formatting import shown_line
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
+from backfilld.state.rules.compared_processors import compared_with
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import attempts, checks, reset_checks
 from backfilld.state.store.attempts import AttemptEnd

@@ -8,16 +8,11 @@ from dataclasses import replace
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue_request import DateResult
-from backfilld.daemon.engine.periods import (
-    PeriodKey,
-    key_title,
-    period_key,
-    read_status,
-    without_live_date,
-)
+from backfilld.daemon.engine.periods import read_status, without_live_date
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.records import EnqueueOutcome
 from backfilld.state.rules.calendar import CountsByDate
+from backfilld.state.rules.period_keys import PeriodKey, key_title, period_key
 from backfilld.state.store.database import Transaction
 
 

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from backfilld.daemon.engine.comparison_references import with_references
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.phase import FAILED, PENDING
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -19,11 +18,14 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, RunMode, Runnable
 from backfilld.state.rules.attempt_limits import attempts_of
 from backfilld.state.rules.calendar import CountsByDate, Day
+from backfilld.state.rules.calendar_span import calendar_bounds
+from backfilld.state.rules.compared_processors import with_references
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_bounds, period_status, period_title
+from backfilld.state.rules.period_keys import PeriodKey, period_key
+from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_status
 from backfilld.state.rules.refresh_schedule import date_end
 from backfilld.state.store import (
     calendar_days,
@@ -36,22 +38,7 @@ from backfilld.state.store import (
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.runnable_checks import RunnableCheck
 
-PeriodKey = tuple[str, dt.date, dt.date]
-"""A processor, and the first and last date of one of its periods."""
 _STORED_ONLY: CountsByDate = MappingProxyType({})
-
-
-def period_key(processor: Processor, date: dt.date) -> PeriodKey:
-    """The period of a date; the date alone for a processor without periods."""
-    bounds = period_bounds(processor.attempt_period, date) if processor.attempt_period else (date, date)
-    return processor.name, *bounds
-
-
-def key_title(pipeline: Pipeline, key: PeriodKey) -> str:
-    """The period of a key as people call it."""
-    name, first, _ = key
-    period = pipeline.processors[name].attempt_period
-    return period_title(period, first) if period else str(first)
 
 
 def expected_dates(
@@ -257,12 +244,6 @@ def wake_all(tx: Transaction, context: EngineContext) -> None:
     for processor in context.pipeline.with_period:
         found = period_checks.awaiting(tx, processor.name, dt.date.min, dt.date.max)
         dates.make_dates_due(tx, found, dates.IMMEDIATELY)
-
-
-def calendar_bounds(pipeline: Pipeline, date: dt.date) -> tuple[dt.date, dt.date]:
-    """The first and the last date whose calendar says which dates belong to the periods of a date."""
-    keys = [period_key(processor, date) for processor in pipeline.with_period]
-    return min([date, *(first for _, first, _ in keys)]), max([date, *(last for _, _, last in keys)])
 
 
 def create_checks(tx: Transaction, context: EngineContext, admitted: Iterable[dt.date]) -> None:

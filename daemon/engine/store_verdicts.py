@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from backfilld.daemon.engine import (
     check_command_runs,
     circuit_breaker,
-    comparison_references,
     foreign_writes,
     regressed_dates,
+    requery_compared,
     requeue_failed_dates,
     stale_dates,
     upstream,
@@ -69,16 +69,8 @@ def store(tx: Transaction, context: EngineContext, judged: Judged) -> list[Event
         for c, r in saved
         if r.judgement.verdict.satisfied or r.judgement.verdict is not c.verdict
     }
-    comparison_references.request_waiting(tx, context.pipeline, changed, saved_pairs, now)
-    _request_outdated_references(tx, context, judged)
+    requery_compared.request_waiting(tx, context.pipeline, changed, saved_pairs, now)
+    requery_compared.request_outdated_references(
+        tx, context.pipeline, {(c.date, c.processor) for c, _ in judged.results}, judged.answers, now
+    )
     return [*moves, *incidents, *foreign_writes.events(saved, judged.answers, done)]
-
-
-def _request_outdated_references(tx: Transaction, context: EngineContext, judged: Judged) -> None:
-    """Query a reference again whose stored verdict rests on another row count than it has now."""
-    queried = {(check.date, check.processor) for check, _ in judged.results}
-    compared = {date for date, name in queried if name in context.pipeline.references}
-    if compared:
-        stored = checks.for_dates(tx, compared)
-        outdated = comparison_references.outdated(context.pipeline, queried, stored, judged.answers)
-        checks.request_check(tx, outdated, context.now())

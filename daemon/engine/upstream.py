@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine import periods
-from backfilld.daemon.engine.comparison_references import with_references
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.expectations.earlier_dates import window
+from backfilld.state.rules.calendar_span import calendar_span, calendar_start
+from backfilld.state.rules.compared_processors import with_references
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Need, NeedsGraph, Pair
@@ -281,21 +281,3 @@ def _first_between(sorted_dates: Sequence[dt.date], start: dt.date, end: dt.date
     """The first of the sorted dates from `start` to before `end`."""
     index = bisect.bisect_left(sorted_dates, start)
     return sorted_dates[index] if index < len(sorted_dates) and sorted_dates[index] < end else None
-
-
-def calendar_start(pipeline: Pipeline, graph: NeedsGraph, date: dt.date) -> dt.date:
-    """The first date whose calendar must be known to handle `date` and those after it.
-
-    A rule may compare with the days before, and a need waits for those of its window.
-    """
-    days = max((p.expect.days_compared for p in pipeline.processors.values()), default=0)
-    compared = [window(date, days)[0]] if days else []
-    period_start = periods.calendar_bounds(pipeline, date)[0]
-    return min([date, period_start, *compared, *(graph.start(need, date) for need in graph.all_earlier)])
-
-
-def calendar_span(
-    pipeline: Pipeline, graph: NeedsGraph, start: dt.date, end: dt.date
-) -> tuple[dt.date, dt.date]:
-    """The first and the last date whose calendar must be known to handle those from `start` to `end`."""
-    return calendar_start(pipeline, graph, start), periods.calendar_bounds(pipeline, end)[1]

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.daemon.engine.comparison_dates import CompleteDates
 from backfilld.daemon.reports.warehouse_snapshot import Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.complete_dates import CompleteDates
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation import Expectation
 from backfilld.state.rules.judge import judge

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.owning_backfills import read_owners
-from backfilld.daemon.engine.periods import PeriodKey, key_title, period_key, read_status
+from backfilld.daemon.engine.periods import read_status
 from backfilld.daemon.reports.cause import Cause
 from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, Runnable
+from backfilld.state.rules.period_keys import PeriodKey, key_title, period_key
 from backfilld.state.rules.periods import PeriodStatus
 from backfilld.state.store import checks, dates
 from backfilld.state.store.database import Transaction

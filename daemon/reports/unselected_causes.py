@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.owning_backfills import read_owners
-from backfilld.daemon.engine.periods import period_key
 from backfilld.daemon.engine.selected_processors import selected_now
 from backfilld.state.records import DateRow
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.period_keys import period_key
 from backfilld.state.rules.processor_selection import upstream_command
 from backfilld.state.store import calendar_days, checks
 from backfilld.state.store.database import Transaction

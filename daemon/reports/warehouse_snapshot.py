@@ -11,22 +11,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine.check_command_runs import current_run
-from backfilld.daemon.engine.comparison_dates import CompleteDates
-from backfilld.daemon.engine.comparison_references import stored_reference, with_references
-from backfilld.daemon.engine.periods import period_key
-from backfilld.daemon.engine.upstream import calendar_span
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode
 from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.calendar_span import calendar_span
+from backfilld.state.rules.compared_processors import stored_reference, with_references
+from backfilld.state.rules.complete_dates import CompleteDates
+from backfilld.state.rules.current_check_run import current_run
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide
 from backfilld.state.rules.judge import Judgement, judge
+from backfilld.state.rules.period_keys import period_key
 from backfilld.state.rules.verdict import Verdict
 
 Known = Mapping[dt.date, Mapping[str, CheckRow]]

@@ -2,9 +2,9 @@
 
 import datetime as dt
 
-from backfilld.daemon.engine import comparison_dates
 from backfilld.daemon.reports.validation import validation
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.complete_dates import CompleteDates
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict
@@ -56,7 +56,7 @@ def test_the_first_dates_are_not_judged_and_a_date_that_is_not_complete_is_no_me
 
 def test_a_new_verdict_replaces_what_was_known_of_its_date() -> None:
     box, (day, later) = one_table().processors["box"], days(0, 1)
-    complete = comparison_dates.CompleteDates()
+    complete = CompleteDates()
     complete.record(box, day, Judgement(verdict=Verdict.COMPLETE, rows=100, expected=""), {"games": 2})
     assert [other.rows for other in complete.compared(box, later, Evidence(rows=1)).earlier] == [100]
     complete.record(box, day, Judgement(verdict=Verdict.PARTIAL, rows=10, expected=""), {"games": 2})

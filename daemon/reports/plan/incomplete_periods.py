@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from backfilld.daemon.engine.periods import PeriodKey, expected_dates, key_title, period_key
+from backfilld.daemon.engine.periods import expected_dates
 from backfilld.daemon.reports.warehouse_snapshot import Known, Snapshot
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.period_keys import PeriodKey, key_title, period_key
 
 NAMED = 2
 """How many dates of the range a sentence names before it counts the rest."""

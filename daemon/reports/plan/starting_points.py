@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from backfilld.daemon.engine.periods import key_title, period_key
 from backfilld.daemon.reports.plan.estimates import Price, cost, wall_clock
 from backfilld.daemon.reports.plan.models import (
     Cost,
@@ -24,6 +23,7 @@ from backfilld.daemon.warehouses.adapter import Pair
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.dates_between import dates_between
+from backfilld.state.rules.period_keys import key_title, period_key
 
 WINDOW_DAYS = 14
 """Days of a test window that the user has not stated."""

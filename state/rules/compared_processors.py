@@ -1,4 +1,4 @@
-"""Which processors are compared with which, by a ratio or by keys, and when that must be judged again.
+"""Which processors are compared with which, by a ratio or by keys, and when that must be judged again. Pure.
 
 A comparison says nothing while the verdict of its reference is not satisfied. So a reference is judged before
 what is compared with it, and when its verdict changes, what is compared with it is queried again.
@@ -9,15 +9,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from backfilld.daemon.warehouses.adapter import Answers
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import Judgement, Reference
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.rules.verdict import UNCERTAIN, Verdict
-from backfilld.state.store import checks
-from backfilld.state.store.database import Transaction
+from backfilld.state.rules.verdict import Verdict
 
 Stored = Mapping[dt.date, Mapping[str, CheckRow]]
 """Stored checks by date and processor."""
@@ -61,23 +58,12 @@ def waiting_pairs(pipeline: Pipeline, judged: Collection[Pair]) -> Iterator[Pair
                 yield date, name
 
 
-def request_waiting(
-    tx: Transaction, pipeline: Pipeline, changed: Collection[Pair], saved: Collection[Pair], now: float
-) -> None:
-    """Query again what waits for a reference that has another verdict now, or is satisfied."""
-    pairs = [pair for pair in waiting_pairs(pipeline, changed) if pair not in saved]
-    if not pairs:
-        return
-    stored = checks.for_dates(tx, {date for date, _ in pairs})
-    waiting = [
-        (date, name)
-        for date, name in pairs
-        if (check := stored[date].get(name)) and check.verdict in UNCERTAIN and check.attempt_id is None
-    ]
-    checks.request_check(tx, waiting, now)
-
-
-def outdated(pipeline: Pipeline, queried: Collection[Pair], stored: Stored, answers: Answers) -> list[Pair]:
+def outdated(
+    pipeline: Pipeline,
+    queried: Collection[Pair],
+    stored: Stored,
+    answers: Mapping[tuple[str, dt.date], Evidence],
+) -> list[Pair]:
     """The complete references, not queried now, whose row count has changed since they were judged."""
     pairs: list[Pair] = []
     for date, name in queried:
