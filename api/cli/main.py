@@ -47,8 +47,8 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "audit": Verb("audit:audit", "Show who changed what, newest first."),
     },
     "Reports": {
-        "validate": Verb("validate_and_quality:validate", "Report which data exists, and what would run."),
-        "quality": Verb("validate_and_quality:quality", "Count the rows below their quality standard."),
+        "validate": Verb("validate_data:validate", "Report which data exists, and what would run."),
+        "quality": Verb("quality:quality", "Count the rows below their quality standard."),
         "expect": Verb("expect:expect", "Show what the rules miss, and propose rules."),
     },
     "Setup": {

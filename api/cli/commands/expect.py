@@ -7,8 +7,8 @@ import time
 import click
 
 from backfilld.api.cli import show_expect_reports
-from backfilld.api.cli.commands.validate_and_quality import ReportRange, opened_warehouse, range_arguments
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
+from backfilld.api.cli.report_range import ReportRange, opened_warehouse, range_arguments
 from backfilld.api.schemas import reports
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports import expectation_blindness, expectation_suggestions

@@ -12,8 +12,8 @@ import click
 from backfilld.api.cli import show_preflight
 from backfilld.api.cli.arguments import DATE
 from backfilld.api.cli.commands.pipeline import chosen_pipeline, pipeline_option
-from backfilld.api.cli.commands.validate_and_quality import ordered, state_option
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
+from backfilld.api.cli.report_range import ordered, state_option
 from backfilld.api.schemas import reports
 from backfilld.daemon.preflight.checklist import preflight as run_preflight
 from backfilld.daemon.preflight.checklist import with_sandbox

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from backfilld.api.cli import show_preflight
-from backfilld.api.cli.commands.validate_and_quality import ReportRange, range_arguments
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
+from backfilld.api.cli.report_range import ReportRange, range_arguments
 from backfilld.api.schemas import reports
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports.warehouse_conformance import warehouse_check

@@ -52,13 +52,11 @@ __all__ = [
     "Step",
     "compare",
     "plan",
-    "unknown_durations",
 ]
 
 
-def unknown_durations(_: str) -> float | None:
-    """Seconds per date without a state database: None for every processor."""
-    return None
+NO_DURATIONS: Mapping[str, float | None] = MappingProxyType({})
+"""The usual seconds per date without a state database."""
 
 
 def plan(
@@ -66,7 +64,7 @@ def plan(
     pipeline: Pipeline,
     *,
     options: RequestOptions = DEFAULT_OPTIONS,
-    typical_seconds: Typical = unknown_durations,
+    typical_seconds: Typical = NO_DURATIONS.get,
     price: Price | None = None,
     stale: Sequence[Recompute] = (),
     refused_options: Mapping[str, str] = MappingProxyType({}),
@@ -90,7 +88,7 @@ def compare(
     validation: Validation,
     pipeline: Pipeline,
     *,
-    typical_seconds: Typical = unknown_durations,
+    typical_seconds: Typical = NO_DURATIONS.get,
     price: Price | None = None,
     refused_options: Mapping[str, str] = MappingProxyType({}),
     window: Window | None = None,
