@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from distributed import Client, Scheduler, SchedulerPlugin
+from distributed import Scheduler, SchedulerPlugin
 
-from backfilld.daemon.executors.dask.connection import connect
+from backfilld.daemon.executors.dask.connection import SchedulerClient, connect
 from backfilld.daemon.executors.dask.executor import DaskExecutor
 from backfilld.daemon.executors.dask.settings import DaskSettings
 from tests.fork_server import ForkedProcess
@@ -67,7 +67,7 @@ class Cluster:
                 command, stdout=log, stderr=log, env={**os.environ, **self.env}, cwd=self.folder
             )
 
-    def client(self) -> Client:
+    def client(self) -> SchedulerClient:
         """A client of the scheduler, once it serves."""
         give_up_at = time.monotonic() + PATIENCE
         while True:

@@ -54,6 +54,7 @@ FENCES = {
     "sqlalchemy": ("state/*",),
     "sqlglot": ("daemon/warehouses/*",),
     "subprocess": ("daemon/executors/*", "daemon/preflight/*", "demo/*"),
+    "tornado": ("daemon/executors/dask/connection.py",),
     "transitions": ("state/rules/machine.py",),
     "waitress": ("api/*",),
     "werkzeug": ("api/*",),

@@ -8,6 +8,8 @@ from contextlib import ExitStack, suppress
 from distributed import Client
 from distributed.client import ClosedClientError, FutureCancelledError
 from distributed.security import Security
+from tornado.iostream import IOStream
+from tornado.platform.asyncio import AsyncIOLoop
 
 from backfilld.state.errors import BackfilldError
 
@@ -45,6 +47,11 @@ class SchedulerClient(Client):  # type: ignore[misc]
         with suppress(*UNAVAILABLE):
             self.close(timeout=_CLOSE_SECONDS)
         self._loop_runner.stop()  # `close` does not do it when it fails, or when connecting has failed
+        _close_streams(self._loop_runner._loop)
+
+    def __exit__(self, *_: object) -> None:
+        """Disconnect."""
+        self.disconnect()
 
     def __del__(self) -> None:
         """Do nothing, unlike Dask's own client."""
@@ -68,6 +75,20 @@ def connect(scheduler: str) -> SchedulerClient:
             why = f"a TLS connection that the scheduler at {scheduler} and this daemon both accept"
             raise TlsProblem(f"{why} ({error.__cause__})") from error
         raise
+
+
+def _close_streams(loop: AsyncIOLoop | None) -> None:
+    """Close the connections that an event loop watched until it ended.
+
+    Nobody else does. When connecting is cancelled just as it succeeds, as by a timeout, Tornado (6.6) forgets
+    the stream. The loop alone keeps it then, and it would become garbage with its socket open.
+    """
+    if loop is None or not loop.asyncio_loop.is_closed():
+        return
+    for _, handler in list(loop.handlers.values()):
+        if isinstance(stream := getattr(handler, "__self__", None), IOStream):
+            with suppress(RuntimeError):  # the socket is closed; who waits for it is not told without a loop
+                stream.close()
 
 
 def _require_certificates(scheduler: str) -> None:

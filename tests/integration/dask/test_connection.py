@@ -5,15 +5,17 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from distributed import Client
 from distributed.utils import LoopRunner
+from tornado.tcpclient import TCPClient
 
 from backfilld.daemon import worker_thread
 from backfilld.daemon.executors.dask import client as dask_client
 from backfilld.daemon.executors.dask import connection
 from backfilld.daemon.executors.dask.client import DaskClient
-from backfilld.daemon.executors.dask.connection import connect
+from backfilld.daemon.executors.dask.connection import SchedulerClient, connect
 from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings
@@ -37,6 +39,12 @@ def loops() -> int:
     return sum(thread.name == "IO loop" for thread in threading.enumerate())
 
 
+def connections(cluster: Cluster) -> int:
+    """How many connections to the scheduler are open in this process."""
+    port = int(cluster.address.rpartition(":")[2])
+    return sum(bool(one.raddr) and one.raddr.port == port for one in psutil.Process().net_connections("tcp"))
+
+
 def disturbed(cluster: Cluster) -> None:
     cluster.disturb_a_greeting()
     with pytest.raises(ConnectionError, match="greeting"):
@@ -55,14 +63,29 @@ def without_an_identity(cluster: Cluster) -> None:
             DaskClient(DaskSettings(scheduler=cluster.address), lambda: None)
 
 
-@pytest.mark.parametrize("fails", [disturbed, unanswered, without_an_identity])
-def test_of_a_connection_that_fails_no_thread_is_left(
+def cancelled_as_it_succeeds(cluster: Cluster) -> None:
+    """Tornado drops what it has connected when its caller is cancelled at that moment."""
+    succeeds = TCPClient.connect
+
+    async def cancelled(*args: object, **options: object) -> None:
+        await succeeds(*args, **options)
+        raise TimeoutError
+
+    with pytest.MonkeyPatch.context() as late:
+        late.setattr(TCPClient, "connect", cancelled)
+        with pytest.raises(OSError, match="Timed out"):
+            connect(cluster.address)
+
+
+@pytest.mark.parametrize("fails", [disturbed, unanswered, without_an_identity, cancelled_as_it_succeeds])
+def test_of_a_connection_that_fails_no_thread_and_no_socket_is_left(
     calm: Cluster, monkeypatch: pytest.MonkeyPatch, fails: Callable[[Cluster], None]
 ) -> None:
-    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.2 if fails is unanswered else 5.0)
-    before = loops()
+    quick = fails in (unanswered, cancelled_as_it_succeeds)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.2 if quick else 5.0)
+    before = loops(), connections(calm)
     fails(calm)
-    assert loops() == before
+    assert (loops(), connections(calm)) == before
 
 
 def test_garbage_of_a_failed_connection_that_is_collected_as_the_next_one_starts_holds_up_nothing(
@@ -78,19 +101,19 @@ def test_garbage_of_a_failed_connection_that_is_collected_as_the_next_one_starts
     disturbed(calm)
     monkeypatch.setattr(LoopRunner, "_start_unlocked", collects)
     # When the next connection starts
-    connected: list[Client] = []
+    connected: list[SchedulerClient] = []
     next_one = threading.Thread(target=lambda: connected.append(connect(calm.address)), daemon=True)
     next_one.start()
     next_one.join(PATIENCE)
     # Then it connects
     assert connected
-    connected[0].close()
+    connected[0].disconnect()
 
 
 def test_a_connection_whose_close_fails_is_left_to_no_collector(
     calm: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = loops()
+    before = loops(), connections(calm)
     client = connect(calm.address)
 
     async def hangs(**_: object) -> None:
@@ -98,7 +121,7 @@ def test_a_connection_whose_close_fails_is_left_to_no_collector(
 
     monkeypatch.setattr(client, "_close", hangs)
     client.disconnect()
-    assert loops() == before
+    assert (loops(), connections(calm)) == before
 
 
 class Hanging:

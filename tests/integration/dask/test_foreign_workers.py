@@ -123,6 +123,6 @@ def test_preflight_without_a_scheduler_or_without_a_worker_is_not_ready(tmp_path
     assert away.line.startswith(f"no Dask scheduler answers at {address}")
     assert away.hint == "start it, or correct scheduler in [executor.dask]"
     with running(tmp_path / "dask", workers=0) as cluster:
-        cluster.client().close()
+        cluster.client().disconnect()
         (idle,) = check_cluster("dask", DaskSettings(scheduler=cluster.address))
     assert (idle.status, idle.hint) == ("warn", "start one: jobs wait for it")
