@@ -64,7 +64,8 @@ def test_engine_and_api_read_through_an_index_whatever_grows(world, plans):
     world.run()
     client = Api(world).client
     assert {client.get(page).status_code for page in PAGES} == {200}
-    # Then every statement was explained, and none reads a growing table from end to end
+    # Then every statement was explained, and none reads a growing table from end to end, in any order
     assert len(plans) > 50
-    scans = {f"SCAN {table}" for table in GROWING}
+    orders = ("", *(f" USING INDEX sqlite_autoindex_{table}_1" for table in GROWING))
+    scans = {f"SCAN {table}{order}" for table in GROWING for order in orders}
     assert {statement: plan for statement, plan in plans.items() if scans & set(plan)} == {}
