@@ -43,9 +43,7 @@ def between(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date, Count
 
 def for_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, Counts | None]:
     """Counts of those of the dates that the calendar was asked about."""
-    chosen = set(wanted)
-    rows = select_by_dates(tx, calendar_days, chosen)
-    return {row.date: load_counts(row.counts) for row in rows if row.date in chosen}
+    return {row.date: load_counts(row.counts) for row in select_by_dates(tx, calendar_days, wanted)}
 
 
 def unknown_between(tx: Connection, start: dt.date, end: dt.date) -> list[dt.date]:

@@ -155,16 +155,13 @@ def for_dates(
     found: dict[dt.date, dict[str, CheckRow]] = {date: {} for date in wanted}
     named = {} if processors is None else {"_processors": list(processors)}
     for row in select_by_dates(tx, checks, found, _IS_NAMED if named else None, values=named):
-        if row.date in found:
-            found[row.date][row.processor] = row_mappers.check(row)
+        found[row.date][row.processor] = row_mappers.check(row)
     return found
 
 
 def accepted(tx: Connection, wanted: Collection[dt.date]) -> list[CheckRow]:
     """The checks of some dates whose output an operator has accepted."""
-    dates_wanted = {*wanted}
-    rows = select_by_dates(tx, checks, dates_wanted, _IS_ACCEPTED)
-    return [row_mappers.check(row) for row in rows if row.date in dates_wanted]
+    return [row_mappers.check(row) for row in select_by_dates(tx, checks, wanted, _IS_ACCEPTED)]
 
 
 def complete_rows(

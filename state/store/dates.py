@@ -82,10 +82,7 @@ def get(tx: Connection, date: dt.date) -> DateRow | None:
 
 def get_many(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, DateRow]:
     """Those of the dates that were ever enqueued."""
-    chosen = set(wanted)
-    return {
-        row.date: row_mappers.date(row) for row in select_by_dates(tx, dates, chosen) if row.date in chosen
-    }
+    return {row.date: row_mappers.date(row) for row in select_by_dates(tx, dates, wanted)}
 
 
 def done_among(tx: Connection, wanted: Collection[dt.date]) -> set[dt.date]:

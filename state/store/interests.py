@@ -20,7 +20,7 @@ from backfilld.state.records import DateRow, Sources
 from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.store.index_conditions import IS_FAILED, IS_RUNNABLE, IS_WANTED
 from backfilld.state.store.schema import backfill_dates, backfills, checks, dates
-from backfilld.state.store.statements import DENSE, execute, fetch, select_by_dates
+from backfilld.state.store.statements import execute, fetch, select_by_dates, whole_span
 
 _THIS_DATE = backfill_dates.c.date == bindparam("_date")
 _BACKFILL = backfill_dates.c.backfill_id == bindparam("_backfill")
@@ -110,15 +110,10 @@ def owners(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, list[In
     found: dict[dt.date, list[Interest]] = defaultdict(list)
     if not wanted:
         return found
-    first, last = min(wanted), max(wanted)
-    chosen = set(wanted)
-    if (last - first).days < DENSE * len(wanted):
-        rows = fetch(tx, _BETWEEN, {"_start": first, "_end": last})
-    else:
-        rows = fetch(tx, _AMONG, {"_dates": list(wanted)})
+    span = whole_span(wanted)
+    rows = fetch(tx, _BETWEEN, span) if span else fetch(tx, _AMONG, {"_dates": list(wanted)})
     for date, backfill_id, awaits_admission, priority in rows:
-        if date in chosen:
-            found[date].append(Interest(backfill_id, bool(awaits_admission), priority))
+        found[date].append(Interest(backfill_id, bool(awaits_admission), priority))
     return found
 
 
@@ -177,7 +172,7 @@ def last_owners(tx: Connection, ended: Sequence[DateRow]) -> dict[dt.date, list[
     versions = {row.date: row.version for row in ended}
     found: dict[dt.date, list[int]] = defaultdict(list)
     for row in select_by_dates(tx, backfill_dates, versions):
-        if row.date in versions and (row.live or row.ended_version == versions[row.date]):
+        if row.live or row.ended_version == versions[row.date]:
             found[row.date].append(row.backfill_id)
     numbers = {number for of_date in found.values() for number in of_date}
     cancelled = set(tx.execute(_CANCELLED.where(backfills.c.id.in_(numbers))).scalars()) if numbers else set()
@@ -321,4 +316,4 @@ def elect_leads(tx: Connection, shared: Collection[dt.date]) -> None:
 def _leads(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, tuple[int, int]]:
     """The lead and the priority of each of some dates."""
     rows = select_by_dates(tx, dates, wanted)
-    return {row.date: (row.backfill_id, row.priority) for row in rows if row.date in wanted}
+    return {row.date: (row.backfill_id, row.priority) for row in rows}

@@ -108,6 +108,5 @@ def under_way(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict
     """
     found: dict[dt.date, dict[str, CheckRow]] = {date: {} for date in wanted}
     for row in select_by_dates(tx, checks, found, _IS_UNDER_WAY):
-        if row.date in found:
-            found[row.date][row.processor] = row_mappers.check(row)
+        found[row.date][row.processor] = row_mappers.check(row)
     return found

@@ -13,8 +13,6 @@ from sqlalchemy import Column, ColumnElement, Connection, Insert, Select, Table,
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import CompoundSelect, UpdateBase
 
-DENSE = 5
-"""Up to this many days per wanted date, reading the whole span is cheaper than a list of dates."""
 _BRANCHES = 50
 """How many parts a compound query has at most; SQLite allows 500."""
 _Item = TypeVar("_Item")
@@ -157,17 +155,27 @@ def select_by_dates(
     columns: _Columns = (),
     values: _Values = _NONE,
 ) -> Iterable[Any]:
-    """The rows of some dates. If the dates are dense, also the rows between them: the caller filters.
+    """The rows of some dates.
 
     `condition` and `columns` (all by default) are constants of a module: the statement is kept for them.
     `values` are the parameters of `condition`.
     """
     if not wanted:
         return ()
-    first, last = min(wanted), max(wanted)
-    if (last - first).days < DENSE * len(wanted):
-        return fetch(tx, _between(table, condition, columns), {**values, "_start": first, "_end": last})
+    if span := whole_span(wanted):
+        return fetch(tx, _between(table, condition, columns), {**values, **span})
     return fetch(tx, _listed(table, condition, columns), {**values, "_dates": list(wanted)})
+
+
+def whole_span(wanted: Collection[dt.date]) -> Mapping[str, dt.date] | None:
+    """`_start` and `_end` of some dates if these are all dates between them, else None.
+
+    A span is read by one statement for any number of dates.
+    """
+    first, last = min(wanted), max(wanted)
+    if (last - first).days >= len(set(wanted)):
+        return None
+    return {"_start": first, "_end": last}
 
 
 # Statements are built once: building one costs more than SQLite takes to run it.

@@ -174,7 +174,7 @@ def failed_in(tx: Connection, failed: Sequence[DateRow]) -> dict[dt.date, str]:
     """The state in which each of some failed dates failed."""
     versions = {row.date: row.version for row in failed}
     found = select_by_dates(tx, transitions, versions)
-    return {row.date: row.source for row in found if versions.get(row.date) == row.version}
+    return {row.date: row.source for row in found if versions[row.date] == row.version}
 
 
 def history(tx: Connection, date: dt.date) -> list[TransitionRow]:
