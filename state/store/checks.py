@@ -210,7 +210,9 @@ def save(tx: Connection, answers: Collection[CheckResult]) -> set[Pair]:
 
     Two queries of one generation can overlap: the result of the one that started later stays.
     """
-    rows = select_by_dates(tx, checks, {answer.date for answer in answers}, columns=_QUERIED)
+    named = {"_processors": list({answer.processor for answer in answers})}
+    dates_answered = {answer.date for answer in answers}
+    rows = select_by_dates(tx, checks, dates_answered, _IS_NAMED, _QUERIED, named)
     known = {(row.date, row.processor): row for row in rows}
     kept = [answer for answer in answers if _is_current(answer, known.get((answer.date, answer.processor)))]
     execute(tx, _SAVE, [_saved(answer) for answer in kept])
