@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask
 
-from backfilld.api import problems
+from backfilld.api import problem_responses
 from backfilld.api.auth import request_guard
-from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.http import caching
 from backfilld.api.metrics import Metrics
 from backfilld.api.openapi import document
@@ -36,7 +36,7 @@ def create_app(
     scope_by_endpoint = {name: scope for group in scopes for name, scope in group.items()}
     request_guard.init_app(app, service.settings, scope_by_endpoint, standby=lambda: service.standby)
     caching.init_app(app)
-    problems.init_app(app)
+    problem_responses.init_app(app)
     for section in SECTIONS:
         app.register_blueprint(section.blueprint(service))
     app.register_blueprint(views.blueprint(service))

@@ -13,9 +13,9 @@ from pydantic_core import from_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from backfilld.api.auth.tokens import Scope
-from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.problems import BadInput
-from backfilld.api.schemas.fields import ResponseModel, readable
+from backfilld.api.daemon_interface import DaemonService
+from backfilld.api.problem_responses import BadInput
+from backfilld.api.schemas.field_types import ResponseModel, readable
 from backfilld.state.pipeline.strict_model import StrictModel
 
 MEDIA_TYPE = "application/json"

@@ -16,10 +16,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from backfilld import __version__
-from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.schemas.fields import BackfillStatus
+from backfilld.api.daemon_interface import DaemonService
+from backfilld.api.schemas.field_types import BackfillStatus
 from backfilld.daemon.engine.free_slots import in_pool
-from backfilld.daemon.events import (
+from backfilld.daemon.event_types import (
     AttemptEnded,
     DateMoved,
     Event,
@@ -33,10 +33,10 @@ from backfilld.daemon.reports.progress import Progress, progress
 from backfilld.daemon.reports.window_and_pool_holds import DerivedHold, derived_holds
 from backfilld.daemon.warehouses.adapter import Purpose
 from backfilld.state.records import AttemptStatus
-from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.http import HTTP_STATUS_CODES
 
 from backfilld import __version__
-from backfilld.api import problems
+from backfilld.api import problem_responses
 from backfilld.api.auth.request_guard import COOKIE
 from backfilld.api.endpoint_definition import MEDIA_TYPE, Endpoint, Router, header_name
-from backfilld.api.schemas.fields import ResponseModel
+from backfilld.api.schemas.field_types import ResponseModel
 from backfilld.api.schemas.responses import Problem
 from backfilld.state.pipeline.strict_model import StrictModel
 
@@ -166,7 +166,7 @@ def _problems(endpoint: Endpoint, schemas: _Schemas) -> Json:
     statuses = {422, *_ALWAYS, *(_GUARDED if endpoint.scope else ()), *endpoint.problems}
     if endpoint.body is not None:
         statuses |= {400, 413, 415}
-    content = {problems.MEDIA_TYPE: {"schema": schemas.response(Problem)}}
+    content = {problem_responses.MEDIA_TYPE: {"schema": schemas.response(Problem)}}
     return {
         str(status): {
             "description": HTTP_STATUS_CODES[status],

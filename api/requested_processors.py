@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from backfilld.api.problems import BadInput
+from backfilld.api.problem_responses import BadInput
 from backfilld.api.schemas.new_backfill import NewBackfill
-from backfilld.api.schemas.requests import PlanRange
+from backfilld.api.schemas.request_parameters import PlanRange
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.processor_selection import UnknownSelection, resolve
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from backfilld.api.schemas import progress_models, responses
 from backfilld.api.schemas.calendar import Calendar, CalendarGroup
-from backfilld.api.schemas.fields import BackfillStatus
+from backfilld.api.schemas.field_types import BackfillStatus
 from backfilld.daemon.engine.bulk_request import DateAnswers
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports import stuck_backfills
@@ -21,14 +21,14 @@ from backfilld.state.formatting import format_utc, join_truncated, shown_line
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
-from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import attempt_verdicts, backfills
 from backfilld.state.store.attempt_verdicts import AttemptVerdict
 from backfilld.state.store.attempts import covered
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.progress_queries import Cell
+from backfilld.state.store.pace_and_calendar_queries import Cell
 from backfilld.state.store.stale_marks import StaleCause
 
 NAMED = 3

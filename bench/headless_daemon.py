@@ -10,10 +10,10 @@ import signal
 import sys
 from pathlib import Path
 
-from backfilld.daemon.engine.enqueue_request import EnqueueRequest
+from backfilld.daemon.engine.enqueue_models import EnqueueRequest
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings
-from bench.instant import ME, Instant
+from bench.in_memory_warehouse import ME, InMemoryWarehouse
 
 FIRST = dt.date(1900, 1, 1)
 PER_REQUEST = 20_000
@@ -22,7 +22,7 @@ PER_REQUEST = 20_000
 def main() -> None:
     """Serve FOLDER; enqueue DATES when its state is new. Says `ready` once jobs may start."""
     folder, number = Path(sys.argv[1]), int(sys.argv[2])
-    gate = Instant()
+    gate = InMemoryWarehouse()
     new = not (folder / "state").exists()
     settings = Settings(
         pipeline=folder / "pipeline.toml", state_dir=folder / "state", host="127.0.0.1", port=0

@@ -28,8 +28,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from backfilld.state.errors import BackfilldError
-from bench.conditions import conditions, parser
+from backfilld.state.base_errors import BackfilldError
+from bench.options_and_machine_load import conditions, parser
 from tests.acceptance.daemon import Daemon, daemon
 from tests.browser import polls, running, wait_for_poll
 

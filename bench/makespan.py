@@ -27,7 +27,7 @@ from backfilld.daemon.adapters import parse_pipeline
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.warehouses.adapter import Answers, Wanted
 from backfilld.state.pipeline.pipeline import Pipeline
-from bench.conditions import conditions, parser
+from bench.options_and_machine_load import conditions, parser
 from tests.factories import phase, pipeline_data, processor
 from tests.simulation.world import Work, World
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import duckdb
 import requests
 
-from bench.conditions import conditions, parser
-from bench.shape import JOBS, toml
+from bench.options_and_machine_load import conditions, parser
+from bench.pipeline_file import JOBS, toml
 from tests.ports import free_port
 
 FIRST = dt.date(1950, 1, 1)

@@ -23,14 +23,14 @@ import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from backfilld.daemon.engine.enqueue_request import EnqueueRequest
-from backfilld.daemon.events import DateMoved, Event
+from backfilld.daemon.engine.enqueue_models import EnqueueRequest
+from backfilld.daemon.event_types import DateMoved, Event
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings
 from backfilld.state.pipeline.phase import DONE
-from bench.conditions import conditions, parser
-from bench.instant import ME, Instant
-from bench.shape import JOBS, PHASES, SLOTS, toml
+from bench.in_memory_warehouse import ME, InMemoryWarehouse
+from bench.options_and_machine_load import conditions, parser
+from bench.pipeline_file import JOBS, PHASES, SLOTS, toml
 
 FIRST = dt.date(2021, 10, 19)
 PATIENCE_SECONDS = 600.0
@@ -41,7 +41,7 @@ def backfilld(number: int, folder: Path) -> float:
     """The daemon without its API, from the request to the end of the last date."""
     file = folder / "pipeline.toml"
     file.write_text(toml(["/bin/true", "{date}"]))
-    gate, ends = Instant(), _Ends(number)
+    gate, ends = InMemoryWarehouse(), _Ends(number)
     settings = Settings(pipeline=file, state_dir=folder / "state", host="127.0.0.1", port=0)
     service = Service(settings, on_event=gate.emit, warehouse=gate)  # type: ignore[arg-type]
     service.subscribe(ends.on_event)

@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.conditions import conditions, parser
-from bench.shape import SLOTS, toml
+from bench.options_and_machine_load import conditions, parser
+from bench.pipeline_file import SLOTS, toml
 
 
 def measure(number: int) -> tuple[float, float]:

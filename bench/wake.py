@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.conditions import conditions, parser
+from bench.options_and_machine_load import conditions, parser
 
 PIPELINE = """
 name = "bench"

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.warehouses.adapter import Answers, Wanted
-from bench.conditions import parser
 from bench.makespan import OF, Setting, calendar, in_memory, paced
+from bench.options_and_machine_load import parser
 
 BILLED_MIB = 10
 """The least that a table of a query is billed, and what a partition of these tables comes to."""

@@ -1,6 +1,6 @@
 """Kinds of warehouses and executors: the folders of this package, and what other packages offer.
 
-A built-in kind is a folder with an `adapter.py` that has one ADAPTER. Another package adds a kind by an entry
+A built-in kind is a folder with a `plugin.py` that has one ADAPTER. Another package adds a kind by an entry
 point, whose name is the kind and whose value is such an ADAPTER. Nothing is imported before it is used.
 """
 
@@ -16,9 +16,9 @@ from typing import Any
 
 from backfilld.daemon.executors.adapter import ExecutorAdapter
 from backfilld.daemon.warehouses.adapter import WarehouseAdapter
-from backfilld.state.pipeline.adapters import Adapters, Kinds
 from backfilld.state.pipeline.loading import load, parse
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.settings_by_kind import Adapters, Kinds
 
 WAREHOUSES, EXECUTORS = "backfilld.warehouses", "backfilld.executors"
 """The groups of entry points."""
@@ -91,8 +91,8 @@ def _built_in(group: str) -> Iterator[EntryPoint]:
     package = _PACKAGES[group]
     folders = importlib.util.find_spec(package)
     for module in pkgutil.iter_modules(folders.submodule_search_locations if folders else []):
-        if module.ispkg and importlib.util.find_spec(f"{package}.{module.name}.adapter"):
-            kind, value = module.name.replace("_", "-"), f"{package}.{module.name}.adapter:ADAPTER"
+        if module.ispkg and importlib.util.find_spec(f"{package}.{module.name}.plugin"):
+            kind, value = module.name.replace("_", "-"), f"{package}.{module.name}.plugin:ADAPTER"
             yield EntryPoint(name=kind, value=value, group=group)
 
 

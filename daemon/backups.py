@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from backfilld.state.store.database import Database
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 
 FOLDER = "backups"
 ABANDONED_SECONDS = 3600.0

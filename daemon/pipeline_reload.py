@@ -12,14 +12,14 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.executors.open_executors import open_executor
 from backfilld.daemon.warehouses.adapter import noop
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
-from backfilld.state.errors import BackfilldError
+from backfilld.state.base_errors import BackfilldError
 from backfilld.state.formatting import first_line, format_utc
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.pipeline_changes import PipelineChanges
 from backfilld.state.records import Action, Actor
 from backfilld.state.store import audit, pipeline_fingerprint
 from backfilld.state.store.audit import Facts
-from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
+from backfilld.state.store.database_errors import DatabaseUnavailable, NotLeader
 
 log = logging.getLogger(__name__)
 

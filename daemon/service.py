@@ -21,13 +21,13 @@ from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.background_scheduler import new_scheduler
 from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.clock_steps import ClockMonitor, ClockStepDetector
-from backfilld.daemon.engine.budgets import BytesLedger
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.daily_budgets import BytesLedger
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.engine.operator_commands import Commands
 from backfilld.daemon.engine.revalidation import TICK_SECONDS
-from backfilld.daemon.events import Event, EventSink, Incident
+from backfilld.daemon.event_types import Event, EventSink, Incident
 from backfilld.daemon.executors.local.check_command_runner import CheckProcesses
 from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.leadership import Leadership
@@ -37,10 +37,10 @@ from backfilld.daemon.warehouses.adapter import DescribedWarehouse, Purpose, noo
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.daemon.worker_thread import Worker
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.machine import Machine
+from backfilld.state.rules.state_machine import Machine
 from backfilld.state.store import pipeline_fingerprint
 from backfilld.state.store.database import Database
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 from backfilld.state.store.leader_election import Holder, open_lock
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backfilld.daemon import database_url
-from backfilld.state.errors import UserError
+from backfilld.state.base_errors import UserError
 from backfilld.state.pipeline.durations import parse_duration
 from backfilld.state.spelling_suggestions import did_you_mean
 

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping
 from types import FrameType
 
-from backfilld.daemon.host_limits import restore_open_files
-from backfilld.state.errors import UserError
+from backfilld.daemon.open_file_limit import restore_open_files
+from backfilld.state.base_errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from backfilld.state.formatting import first_line
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from backfilld.demo import misbehaviour
+from backfilld.demo import misbehaviour_switches
 
 START, END = date(2021, 10, 15), date(2021, 10, 28)
 OUTCOMES: Mapping[str, int] = {"not_expected": 4, "bootstrap": 7, "complete": 2, "waived": 1}
@@ -28,7 +28,7 @@ class Fault:
 
     def switch_on(self, lake: Path) -> None:
         """Let the job misbehave from its next run on."""
-        misbehaviour.switch(lake, self.processor, self.date, self.kind, self.times)
+        misbehaviour_switches.switch(lake, self.processor, self.date, self.kind, self.times)
 
 
 PARTIAL = Fault(

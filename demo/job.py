@@ -20,7 +20,7 @@ from pathlib import Path
 import duckdb
 
 from backfilld.demo import lake as lakes
-from backfilld.demo import misbehaviour, run_log
+from backfilld.demo import misbehaviour_switches, run_log
 from backfilld.demo.job_options import BadDates, CommandLine
 from backfilld.demo.processors import (
     BASE_TABLES,
@@ -109,7 +109,7 @@ def _run_date(job: Job, day: date) -> int:
     if not schedule.is_dir():
         say(f"{day}: no games, nothing to do")
         return 0
-    kind = misbehaviour.next_kind(job.lake, job.name, day)
+    kind = misbehaviour_switches.next_kind(job.lake, job.name, day)
     with lakes.connect() as connection:
         opened = lakes.HistoryRow(
             processor=job.name,

@@ -10,10 +10,10 @@ from typing import Any
 
 from backfilld.daemon.adapters import parse_pipeline
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.calendar import Calendar, Day, Season
 from backfilld.state.rules.evidence import Evidence, HistoryRun
-from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.judge import JudgeContext
+from backfilld.state.rules.season_calendar import Calendar, Day, Season
 
 NOW = dt.datetime(2025, 12, 1, 12, tzinfo=dt.UTC).timestamp()
 HOUR = 3600.0

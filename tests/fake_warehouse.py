@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import Evidence, HistoryRun
-from backfilld.state.rules.expectations.aggregates import GroupCounts
+from backfilld.state.rules.expectations.aggregate_types import GroupCounts
 from backfilld.state.rules.expectations.rows_each import RowsEach
+from backfilld.state.rules.season_calendar import Counts
 
 Pair = tuple[str, dt.date]
 

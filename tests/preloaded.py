@@ -10,11 +10,11 @@ import sqlglot.dialects.duckdb
 
 import backfilld.api.cli.commands.serve
 import backfilld.api.cli.main
-import backfilld.daemon.executors.local.adapter
 import backfilld.daemon.executors.local.executor
-import backfilld.daemon.warehouses.lake.adapter
+import backfilld.daemon.executors.local.plugin
 import backfilld.daemon.warehouses.lake.backend
-import backfilld.daemon.warehouses.lake.catalog
+import backfilld.daemon.warehouses.lake.plugin
+import backfilld.daemon.warehouses.lake.table_metadata
 import backfilld.daemon.warehouses.lake.write_stamps
 import backfilld.daemon.warehouses.sql.fragment_validation
 import backfilld.daemon.warehouses.sql.warehouse

@@ -23,25 +23,24 @@ from pydantic.fields import FieldInfo
 
 from backfilld.api.cli.commands.serve import serve
 from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PURPOSES, RESULTS
-from backfilld.api.schemas.fields import BackfillStatus
+from backfilld.api.schemas.field_types import BackfillStatus
 from backfilld.daemon.adapters import installed
 from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
+from backfilld.state.pipeline.base_executor_settings import ExecutorSettings
+from backfilld.state.pipeline.base_warehouse_settings import WarehouseSettings
 from backfilld.state.pipeline.calendar_settings import CalendarSettings, SeasonSettings
 from backfilld.state.pipeline.closed_hours_settings import WindowSettings
 from backfilld.state.pipeline.days_settings import DaysSettings
-from backfilld.state.pipeline.executor_settings import ExecutorSettings
-from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
+from backfilld.state.pipeline.job_settings import JobDefaults, JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import EngineSettings, Pipeline
 from backfilld.state.pipeline.pool_settings import PoolSettings
-from backfilld.state.pipeline.preflight_settings import PreflightCheckSettings, PreflightSettings
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.run_history_settings import HistorySettings
-from backfilld.state.pipeline.warehouse_settings import WarehouseSettings
+from backfilld.state.pipeline.user_defined_preflight_settings import PreflightCheckSettings, PreflightSettings
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
-from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.expectations.change import Measure
 from backfilld.state.rules.expectations.check_command import CommandCheck
 from backfilld.state.rules.expectations.distinct import DistinctColumn
@@ -54,7 +53,8 @@ from backfilld.state.rules.expectations.rows_each import RowsEach
 from backfilld.state.rules.expectations.unique import Unique
 from backfilld.state.rules.expectations.volume import Volume
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.rules.verdict import Verdict
 from tests.documents import ROOT
 from tests.integration.api_world import make_api, small_pipeline

@@ -15,16 +15,16 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, ServiceUnavailable, TooManyRequests, Unauthorized
 from werkzeug.http import parse_cookie
 
-from backfilld.api.auth.rate_limit import TokenBuckets
-from backfilld.api.auth.redaction import redacted
+from backfilld.api.auth.request_rate_limit import TokenBuckets
 from backfilld.api.auth.sessions import LIFETIME_SECONDS, Sessions
+from backfilld.api.auth.token_redaction import redacted
 from backfilld.api.auth.tokens import ANONYMOUS, Scope, Token, Tokens
-from backfilld.api.http.lanes import UNLIMITED, lane_of
+from backfilld.api.http.request_lanes import UNLIMITED, lane_of
 from backfilld.daemon.engine.operator_commands import Conflict
 from backfilld.daemon.leadership import UNKNOWN
 from backfilld.daemon.settings import Settings, SettingsError
 from backfilld.state.records import Actor
-from backfilld.state.store.errors import NotLeader
+from backfilld.state.store.database_errors import NotLeader
 
 log = logging.getLogger(__name__)
 

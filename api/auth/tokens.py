@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from backfilld.api.auth.redaction import SHAPE
+from backfilld.api.auth.token_redaction import SHAPE
 from backfilld.daemon.engine.context import ACTOR
 from backfilld.daemon.settings import SettingsError
 

@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from backfilld.daemon.settings import DEFAULT_LISTEN
-from backfilld.state.errors import BackfilldError
+from backfilld.state.base_errors import BackfilldError
 
 TIMEOUT_SECONDS = 60.0
 """An enqueue may wait for a warehouse query about dates that are done."""

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from backfilld.api.cli.client import ApiError, Client, Json
 from backfilld.api.cli.output import console, counts
+from backfilld.api.cli.progress_snapshot import ALL_DATES, Failure, FailureTracker, Snapshot, WatchScope
 from backfilld.api.cli.watch_loop import Display, display, follow
-from backfilld.api.cli.watch_snapshot import ALL_DATES, Failure, FailureTracker, Snapshot, WatchScope
 from backfilld.api.formatting import format_attempt_result
 from backfilld.demo import faults
 from backfilld.demo.faults import NO_DATA, PARTIAL, UNTOUCHED, Fault

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Mapping
 
-from backfilld.api.auth.redaction import redacted
+from backfilld.api.auth.token_redaction import redacted
 from backfilld.state.formatting import format_utc
 
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))

@@ -11,7 +11,7 @@ import click
 
 from backfilld import __version__
 from backfilld.api.cli.standard_streams import WITHOUT_READER, ReaderEnded, guard_streams, written_output
-from backfilld.state.errors import BackfilldError
+from backfilld.state.base_errors import BackfilldError
 from backfilld.state.spelling_suggestions import did_you_mean
 
 
@@ -29,7 +29,7 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "demo": Verb("demo:demo", "Run a small NBA platform, with three faults."),
     },
     "Requests": {
-        "enqueue": Verb("control:enqueue", "Request a backfill of START to END."),
+        "enqueue": Verb("enqueue:enqueue", "Request a backfill of START to END."),
         "pause": Verb("control:pause", "Start no more jobs of a backfill, or of all."),
         "resume": Verb("control:resume", "End the pause of a backfill, or of everything."),
         "cancel": Verb("control:cancel", "Cancel a backfill and stop its jobs."),
@@ -40,20 +40,22 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "mark-lost": Verb("mark_lost:mark_lost", "Declare attempts lost whose host is gone."),
     },
     "Inspect": {
-        "status": Verb("status:status", "Show the status of everything, or of one date."),
-        "watch": Verb("status:watch", "Follow everything, a season or a backfill."),
-        "list": Verb("status:list_dates", "List dates by state, outcome or mark."),
+        "status": Verb("status_watch_and_list:status", "Show the status of everything, or of one date."),
+        "watch": Verb("status_watch_and_list:watch", "Follow everything, a season or a backfill."),
+        "list": Verb("status_watch_and_list:list_dates", "List dates by state, outcome or mark."),
         "logs": Verb("logs:logs", "Print the log of an attempt or check."),
         "audit": Verb("audit:audit", "Show who changed what, newest first."),
     },
     "Reports": {
         "validate": Verb("validate_data:validate", "Report which data exists, and what would run."),
         "quality": Verb("quality:quality", "Count the rows below their quality standard."),
-        "expect": Verb("expect:expect", "Show what the rules miss, and propose rules."),
+        "expect": Verb("expect_blind_and_suggest:expect", "Show what the rules miss, and propose rules."),
     },
     "Setup": {
         "pipeline": Verb("pipeline:pipeline", "Check the pipeline file, or draw its states."),
-        "warehouse": Verb("warehouse:warehouse", "Check that the warehouse answers as it should."),
+        "warehouse": Verb(
+            "warehouse_adapter_conformance:warehouse", "Check that the warehouse answers as it should."
+        ),
         "token": Verb("token:token", "Make tokens for the API."),
         "backup": Verb("backup:backup", "Copy the state database to a file."),
     },
@@ -133,6 +135,6 @@ def _run() -> int | None:
     except ReaderEnded:
         return WITHOUT_READER
     except BackfilldError as error:
-        from backfilld.api.cli.errors import print_error  # noqa: PLC0415  `--help` needs none of its imports
+        from backfilld.api.cli.print_error import print_error  # noqa: PLC0415  `--help` needs none of its imports
 
         return print_error(error)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from backfilld.api.cli.arguments import DATE
+from backfilld.api.cli.argument_types import DATE
 from backfilld.api.cli.commands.pipeline import chosen_pipeline, pipeline_option
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from backfilld.api.cli.client import Json
 from backfilld.api.cli.output import coloured, sanitize_line, sign
-from backfilld.api.cli.watch_snapshot import attempt_failure
+from backfilld.api.cli.progress_snapshot import attempt_failure
 from backfilld.api.formatting import format_attempt_result
 from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_counts, format_duration

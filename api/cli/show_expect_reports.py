@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from backfilld.daemon.reports.expectation_blindness import BlindnessReport, ProcessorBlindness
+from backfilld.daemon.reports.blindness_to_simulated_damage import BlindnessReport, ProcessorBlindness
 from backfilld.daemon.reports.expectation_suggestions import Suggestion, SuggestionReport
 from backfilld.state.formatting import pluralize
-from backfilld.state.rules.simulated_damage import DAMAGES
+from backfilld.state.rules.simulated_data_damage import DAMAGES
 
 
 def blindness(report: BlindnessReport) -> Iterator[Text]:

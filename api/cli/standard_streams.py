@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from backfilld.state.errors import BackfilldError
+from backfilld.state.base_errors import BackfilldError
 
 WITHOUT_READER = 141
 """The exit code of a verb that followed until its reader ended: that of a program which SIGPIPE ends."""

@@ -13,7 +13,7 @@ from backfilld.daemon.reports.known_state import KnownState
 from backfilld.daemon.settings import state_database
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.store.database import Database
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 from backfilld.state.store.schema_version import schema_version
 
 

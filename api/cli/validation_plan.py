@@ -11,11 +11,11 @@ from rich.text import Text
 
 from backfilld.api.cli import show_plan
 from backfilld.api.schemas import plans
-from backfilld.daemon.preflight.job_scripts import refused_options
+from backfilld.daemon.preflight.job_script_options import refused_options
+from backfilld.daemon.reports.data_completeness import Validation
 from backfilld.daemon.reports.known_state import KnownState
 from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, plan
-from backfilld.daemon.reports.request_options import RequestOptions
-from backfilld.daemon.reports.validation import Validation
+from backfilld.daemon.reports.plan.run_options import RequestOptions
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 

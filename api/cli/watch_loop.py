@@ -14,11 +14,11 @@ import click
 from rich.live import Live
 from rich.text import Text
 
-from backfilld.api.cli import dashboard
+from backfilld.api.cli import terminal_dashboard
 from backfilld.api.cli.client import ApiError, Client, Json
 from backfilld.api.cli.output import animated, console, print_json_line, sanitize_line
+from backfilld.api.cli.progress_snapshot import Failure, FailureTracker, Snapshot, take_snapshot
 from backfilld.api.cli.standard_streams import pause
-from backfilld.api.cli.watch_snapshot import Failure, FailureTracker, Snapshot, take_snapshot
 
 POLL_SECONDS = 0.5
 PAUSE_FACTOR = 5
@@ -120,11 +120,11 @@ class LivePicture:
 
     def show_failure(self, failure: Failure, view: Snapshot) -> None:
         """Print it above the picture."""
-        console.print(dashboard.failure_lines(failure, view.at), soft_wrap=False)
+        console.print(terminal_dashboard.failure_lines(failure, view.at), soft_wrap=False)
 
     def show_snapshot(self, view: Snapshot, *, last: bool) -> None:
         """Redraw the picture."""
-        self._live.update(dashboard.picture(view, console, whole=last), refresh=True)
+        self._live.update(terminal_dashboard.picture(view, console, whole=last), refresh=True)
 
     def show_unavailable(self, error: ApiError) -> None:
         """Replace the picture until the daemon answers again."""
@@ -166,7 +166,7 @@ class PlainLines(OutageLines):
         """Print new holds at once; the progress every `LINE_SECONDS`, and at the end."""
         super().show_snapshot(view, last=last)
         holds = {
-            f"held: {dashboard.hold_text(hold)} → {dashboard.release_command(hold)}"
+            f"held: {terminal_dashboard.hold_text(hold)} → {terminal_dashboard.release_command(hold)}"
             for hold in view.progress["holds"]
         }
         for hold in sorted(holds - self._holds):
@@ -225,9 +225,9 @@ def _failure_line(failure: Failure, at: dt.datetime) -> str:
 def _progress_line(view: Snapshot) -> str:
     """`backfill 1 is active: ...; phase2 3/6 (50 %), ...; ETA in 5 min`."""
     phases = ", ".join(map(_phase, view.progress["phases"]))
-    ends = "" if view.ended else f"; ETA {dashboard.eta(view.progress, view.at)}"
+    ends = "" if view.ended else f"; ETA {terminal_dashboard.eta(view.progress, view.at)}"
     problems = "".join(f"; problem: {text}" for text in view.progress["problems"])
-    return f"{dashboard.title(view)}; {phases}{ends}{problems}"
+    return f"{terminal_dashboard.title(view)}; {phases}{ends}{problems}"
 
 
 def _phase(phase: Json) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from waitress.channel import HTTPChannel
 from waitress.task import ThreadedTaskDispatcher
 
-from backfilld.api.http.lanes import LIMITS, FairQueue, Lane, Limits, Pace
+from backfilld.api.http.request_lanes import LIMITS, FairQueue, Lane, Limits, Pace
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from backfilld.api.auth.request_guard import EVERYONE, LARGEST_BODY, Principal
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.http.connections import CHECK_SECONDS, Channel, ConnectionServer
 from backfilld.api.http.lane_threads import Lanes
-from backfilld.api.http.lanes import UNLIMITED, Lane, lane_of
 from backfilld.api.http.listening_socket import bind
+from backfilld.api.http.request_lanes import UNLIMITED, Lane, lane_of
 
 CLOSE_SECONDS = 10.0
 """How long a closing server waits for requests in flight."""

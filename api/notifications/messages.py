@@ -17,8 +17,8 @@ from backfilld.daemon.reports.progress import estimated_end
 from backfilld.state.formatting import format_utc, pluralize
 from backfilld.state.records import BackfillRow, HoldRow
 from backfilld.state.store import attempt_verdicts, backfills, holds, sent_notifications
+from backfilld.state.store.backfill_or_season_scope import DateScope
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.date_scope import DateScope
 from backfilld.state.store.sent_notifications import AGAIN, ENDED, STUCK
 
 STEPS = (0, 25, 50, 75)

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from backfilld.api.notifications import messages
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.events import Event
-from backfilld.state.errors import BackfilldError
+from backfilld.daemon.event_types import Event
+from backfilld.state.base_errors import BackfilldError
 from backfilld.state.store import sent_notifications
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 

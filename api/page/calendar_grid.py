@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from backfilld.api.page.date_styles import DateStyle, DateStyles
-from backfilld.state.rules.calendar import Calendar, Season
 from backfilld.state.rules.dates_between import dates_between
-from backfilld.state.store.progress_queries import Cell
+from backfilld.state.rules.season_calendar import Calendar, Season
+from backfilld.state.store.pace_and_calendar_queries import Cell
 
 UNIT = 10
 """The side of a square and its gap, in the units of the picture."""

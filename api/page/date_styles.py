@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
-from backfilld.state.rules.date_outcome import Outcome
-from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.state_machine import FINAL
 
 SHADES = 6
 """Number of shades of the one hue for live states; later states are darker."""

@@ -7,14 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.schemas.grid import GridAction, GridSelection
 from backfilld.daemon.engine.accept_dates import acceptances
 from backfilld.daemon.engine.bulk_request import DateAnswers, DateQuery
 from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.state.records import Actor, DateRow
 from backfilld.state.rules.dates_between import dates_between
-from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import dates, grid
 from backfilld.state.store.grid import GridCell

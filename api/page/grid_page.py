@@ -13,18 +13,18 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from backfilld.api import grid_encoding
 from backfilld.api.auth.request_guard import current_actor
-from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import grid_actions
 from backfilld.api.page.rendering import query_fields, render
-from backfilld.api.problems import BadInput
+from backfilld.api.problem_responses import BadInput
 from backfilld.api.routes.grid import read
 from backfilld.api.schemas.grid import GridAction, GridSelection
-from backfilld.api.schemas.requests import ByDate
-from backfilld.state.rules.calendar import Season
+from backfilld.api.schemas.request_parameters import ByDate
+from backfilld.state.rules.season_calendar import Season
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.spelling_suggestions import did_you_mean
-from backfilld.state.store import dates, progress_queries
+from backfilld.state.store import dates, pace_and_calendar_queries
 
 WEEKS = 8
 DAYS = 7 * WEEKS
@@ -96,7 +96,9 @@ def _context(service: DaemonService, window: Window, form: MultiDict[str, str]) 
     """What the template shows, whatever is marked."""
     rows = read(service, window.start, window.end).rows
     with service.context.db.read() as tx:
-        states = {cell.date: cell for cell in progress_queries.calendar(tx, window.start, window.end)}
+        states = {
+            cell.date: cell for cell in pace_and_calendar_queries.calendar(tx, window.start, window.end)
+        }
     return {
         "window": window,
         "phases": [(phase, list(group)) for phase, group in groupby(rows, lambda row: row.phase)],

@@ -13,7 +13,7 @@ from backfilld.api.formatting import (
     format_bytes,
     format_total_duration,
 )
-from backfilld.api.schemas.fields import iso
+from backfilld.api.schemas.field_types import iso
 from backfilld.api.schemas.responses import Attempt
 from backfilld.state.formatting import format_counts, format_date_ranges, format_duration
 from backfilld.state.records import AttemptStatus

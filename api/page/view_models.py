@@ -7,19 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.page import calendar_grid
 from backfilld.api.page.date_styles import DateStyle, DateStyles
 from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, DateDetail
-from backfilld.daemon.engine import retry_processors
+from backfilld.daemon.engine import rerun_processors
 from backfilld.daemon.engine.accept_dates import acceptances
-from backfilld.daemon.engine.withdrawn_waivers import withdrawal
+from backfilld.daemon.engine.withdrawn_waiver_messages import withdrawal
 from backfilld.daemon.reports.plan.models import Step
 from backfilld.state.pipeline.phase import FAILED, PENDING
-from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import attempts, checks, progress_queries
+from backfilld.state.store import attempts, checks, pace_and_calendar_queries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +47,13 @@ def calendar_image_version(service: DaemonService) -> str:
     """Changes whenever the image does: a date changed its state, a job started or ended."""
     with service.context.db.read() as tx:
         running = [str(row.id) for row in attempts.running(tx)]
-        return "-".join([progress_queries.calendar_version(tx), *running])
+        return "-".join([pace_and_calendar_queries.calendar_version(tx), *running])
 
 
 def calendar_image(service: DaemonService, styles: DateStyles) -> CalendarImage:
     """The calendar grid of all dates."""
     with service.context.db.read() as tx:
-        cells = progress_queries.calendar(tx)
+        cells = pace_and_calendar_queries.calendar(tx)
         covered = attempts.covered(tx, [row.id for row in attempts.running(tx)])
     running = {date for dates in covered.values() for date in dates}
     return CalendarImage(calendar_grid.rows(cells, service.pipeline.seasons, styles, running))
@@ -113,7 +113,7 @@ def rerunnable(service: DaemonService, date: DateDetail) -> set[str]:
     waits = {check.processor for check in date.processors if date.state == FAILED and _never_tried(check)}
     names = [name for name in service.pipeline.processors if name not in waits]
     with service.context.db.read() as tx:
-        off = retry_processors.off_by_processor(tx, service.context, [date.date], names)
+        off = rerun_processors.off_by_processor(tx, service.context, [date.date], names)
     return {name for name in names if not off.get(date.date, {}).get(name)}
 
 

@@ -15,25 +15,25 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.exceptions import HTTPException, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from backfilld.api import problems, serializers, wait_groups
+from backfilld.api import current_activity, problem_responses, serializers
 from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
-from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import (
     attempt_timeline,
-    backfill_view,
+    backfill_page,
+    date_and_attempt_list_pages,
     grid_page,
-    list_views,
-    processor_view,
+    processor_page,
     template_filters,
     view_models,
 )
 from backfilld.api.page.date_styles import DateStyles
 from backfilld.api.page.rendering import query_fields, render, render_part
-from backfilld.api.routes import backfills, dates, reports
-from backfilld.api.schemas import list_pages, requests
-from backfilld.api.schemas.fields import whole_number
+from backfilld.api.routes import backfills, dates, plan_and_data_quality
+from backfilld.api.schemas import list_query_parameters, request_parameters
+from backfilld.api.schemas.field_types import whole_number
 from backfilld.api.schemas.new_backfill import NewBackfill
 from backfilld.api.schemas.responses import Problem
 from backfilld.daemon.reports.progress import progress
@@ -76,14 +76,16 @@ def blueprint(service: DaemonService) -> Blueprint:
     )
     page.after_request(_add_security_headers)
     page.register_error_handler(Unauthorized, _redirect_to_login)
-    for error_type in problems.HANDLED:
+    for error_type in problem_responses.HANDLED:
         page.register_error_handler(error_type, _problem)
     page.app_errorhandler(HTTPException)(_problem_without_route)
     page.add_url_rule("/", overview.__name__, partial(overview, service, styles))
     page.add_url_rule("/grid", "grid", partial(grid_page.show, service))
-    page.add_url_rule("/dates", "date_list", partial(list_views.date_list, service))
-    page.add_url_rule("/dates", "change_dates", partial(list_views.change_dates, service), methods=["POST"])
-    page.add_url_rule("/attempts", "attempt_list", partial(list_views.attempt_list, service))
+    page.add_url_rule("/dates", "date_list", partial(date_and_attempt_list_pages.date_list, service))
+    page.add_url_rule(
+        "/dates", "change_dates", partial(date_and_attempt_list_pages.change_dates, service), methods=["POST"]
+    )
+    page.add_url_rule("/attempts", "attempt_list", partial(date_and_attempt_list_pages.attempt_list, service))
     page.add_url_rule("/grid/enqueue", "enqueue_marked", grid_page.enqueue_marked)
     page.add_url_rule("/grid", "change_grid", partial(grid_page.change, service), methods=["POST"])
     for route, view in _VIEWS.items():
@@ -98,7 +100,7 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
         version = view_models.calendar_image_version(service)
         return render_part("calendar", version, lambda: {"grid": view_models.calendar_image(service, styles)})
     with service.context.db.read() as tx:
-        report, waits = progress(tx, service.context), wait_groups.waits(tx, service.context)
+        report, waits = progress(tx, service.context), current_activity.waits(tx, service.context)
     jobs = [job.attempt for job in report.running[:MAX_JOBS]]
     return render(
         "overview",
@@ -106,15 +108,15 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
         grid=None if part else view_models.calendar_image(service, styles),
         bar_of_all=styles.bar(report.states, report.outcomes),
         max_jobs=MAX_JOBS,
-        lines={attempt.id: wait_groups.last_line(service, attempt) for attempt in jobs},
+        lines={attempt.id: current_activity.last_line(service, attempt) for attempt in jobs},
         waits=waits,
-        failed=dates.list_dates(service, query=parse(list_pages.DatesPage, FAILED_DATES)).items,
+        failed=dates.list_dates(service, query=parse(list_query_parameters.DatesPage, FAILED_DATES)).items,
     )
 
 
 def date(service: DaemonService, date: str) -> AnyResponse:
     """One date."""
-    path = parse(requests.ByDate, {"date": date})
+    path = parse(request_parameters.ByDate, {"date": date})
     shown = dates.get_date(service, path=path)
     return render(
         "date",
@@ -133,7 +135,7 @@ def date(service: DaemonService, date: str) -> AnyResponse:
 
 def backfill_list(service: DaemonService) -> AnyResponse:
     """All backfills."""
-    query = parse(list_pages.BackfillsPage, {"limit": "50", **query_fields("cursor")})
+    query = parse(list_query_parameters.BackfillsPage, {"limit": "50", **query_fields("cursor")})
     return render("backfills", backfills=backfills.list_backfills(service, query=query))
 
 
@@ -145,11 +147,11 @@ def enqueue(service: DaemonService) -> str:
         return render_template("enqueue.html", **form)
     values = _request_values(fields)
     body = parse(NewBackfill, {**values, "dry_run": True})
-    result = backfills.create_backfill(service, body=body, header=requests.IdempotencyKey()).body
+    result = backfills.create_backfill(service, body=body, header=request_parameters.IdempotencyKey()).body
     query: dict[str, str] = {name: fields[name] for name in _PLANNED if name in fields}
     query |= {name: ",".join(values[name]) for name in _TERMS if name in values}
     query |= {name: "true" for name in _FLAGS if values[name]}
-    plan = reports.get_plan(service, query=parse(requests.PlanRange, query))
+    plan = plan_and_data_quality.get_plan(service, query=parse(request_parameters.PlanRange, query))
     return render_template(
         "enqueue.html",
         **form,
@@ -166,7 +168,7 @@ def validation(service: DaemonService) -> str:
     fields = query_fields("start", "end")
     report = None
     if "start" in fields:
-        report = reports.get_validation(service, query=parse(requests.Range, fields))
+        report = plan_and_data_quality.get_validation(service, query=parse(request_parameters.Range, fields))
     return render_template("validation.html", form=fields, report=report)
 
 
@@ -181,8 +183,8 @@ _View = Callable[..., AnyResponse | str]
 _VIEWS: Mapping[str, _View] = {
     "/dates/<date>": date,
     "/backfills": backfill_list,
-    "/backfills/<id>": backfill_view.backfill,
-    "/processors/<name>": processor_view.processor,
+    "/backfills/<id>": backfill_page.backfill,
+    "/processors/<name>": processor_page.processor,
     "/enqueue": enqueue,
     "/validation": validation,
     "/login": login,
@@ -222,7 +224,7 @@ def _redirect_to_login(error: Unauthorized) -> AnyResponse:
 
 def _problem(error: Exception) -> tuple[str, int]:
     """The problem of the API, shown above the form that caused it, else as a page."""
-    problem = Problem.model_validate_json(problems.to_response(error).get_data())
+    problem = Problem.model_validate_json(problem_responses.to_response(error).get_data())
     name = _FORMS.get(request.endpoint or "", "problem.html")
     return render_template(name, problem=problem, form=request.args, sources=list(Sources)), problem.status
 
@@ -231,7 +233,7 @@ def _problem_without_route(error: HTTPException) -> AnyResponse:
     """The problem of a request that has no route: a page for a browser, JSON for every other client."""
     accepted = request.accept_mimetypes
     if request.endpoint is not None or accepted["text/html"] <= accepted["application/json"]:
-        return problems.to_response(error)
+        return problem_responses.to_response(error)
     if isinstance(error, Unauthorized):
         return _redirect_to_login(error)
     return _add_security_headers(make_response(_problem(error)))

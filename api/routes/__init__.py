@@ -11,9 +11,9 @@ from backfilld.api.routes import (
     dates,
     grid,
     holds,
+    plan_and_data_quality,
     probes,
     progress,
-    reports,
 )
 
 SECTIONS: tuple[Router, ...] = (
@@ -22,7 +22,7 @@ SECTIONS: tuple[Router, ...] = (
     grid.section,
     attempts.section,
     holds.section,
-    reports.section,
+    plan_and_data_quality.section,
     auth.section,
     audit.section,
     progress.section,

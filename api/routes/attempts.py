@@ -6,14 +6,14 @@ from flask import Response
 
 from backfilld.api import job_log, serializers
 from backfilld.api.auth.request_guard import current_actor
-from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.date_scope import date_scope
+from backfilld.api.backfill_or_season_scope import date_scope
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import Router
-from backfilld.api.problems import BadInput
-from backfilld.api.schemas import list_pages, requests, responses
-from backfilld.api.schemas.fields import next_cursor
+from backfilld.api.problem_responses import BadInput
+from backfilld.api.schemas import list_query_parameters, request_parameters, responses
+from backfilld.api.schemas.field_types import next_cursor
 from backfilld.api.schemas.mark_lost import MarkLost
-from backfilld.daemon.engine.audited_change import no_attempt
+from backfilld.daemon.engine.audited_operator_change import no_attempt
 from backfilld.daemon.engine.mark_attempt_lost import mark_lost
 from backfilld.daemon.engine.operator_commands import NotFound
 from backfilld.daemon.executors.adapter import JobLog
@@ -21,22 +21,22 @@ from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.executors.local.check_command_runner import log_file
 from backfilld.state.records import AttemptRow
 from backfilld.state.spelling_suggestions import did_you_mean
-from backfilld.state.store import attempts, check_command_runs, progress_queries
-from backfilld.state.store.progress_queries import AttemptFilter
+from backfilld.state.store import attempt_lists, attempts, check_command_runs
+from backfilld.state.store.attempt_lists import AttemptFilter
 
 section = Router("attempts", "Executions of jobs")
 PLAIN = "text/plain"
 
 
-@section.get("/v1/attempts", responses.Attempts, query=list_pages.AttemptsPage)
-def list_attempts(service: DaemonService, *, query: list_pages.AttemptsPage) -> responses.Attempts:
+@section.get("/v1/attempts", responses.Attempts, query=list_query_parameters.AttemptsPage)
+def list_attempts(service: DaemonService, *, query: list_query_parameters.AttemptsPage) -> responses.Attempts:
     """Attempts, newest first."""
     known = service.pipeline.processors
     if query.processor is not None and query.processor not in known:
         message = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
         raise BadInput.for_field("processor", message)
     with service.context.db.read() as tx:
-        rows = progress_queries.attempts_page(
+        rows = attempt_lists.attempts_page(
             tx,
             AttemptFilter(
                 statuses=query.status or (),
@@ -53,8 +53,8 @@ def list_attempts(service: DaemonService, *, query: list_pages.AttemptsPage) -> 
     return responses.Attempts(items=items, next_cursor=next_cursor("id", rows, query.limit))
 
 
-@section.get("/v1/attempts/{id}", responses.Attempt, path=requests.ById, problems=(404,))
-def get_attempt(service: DaemonService, *, path: requests.ById) -> responses.Attempt:
+@section.get("/v1/attempts/{id}", responses.Attempt, path=request_parameters.ById, problems=(404,))
+def get_attempt(service: DaemonService, *, path: request_parameters.ById) -> responses.Attempt:
     """One attempt."""
     with service.context.db.read() as tx:
         row = _existing(attempts.get(tx, path.id), path.id)
@@ -65,11 +65,13 @@ def get_attempt(service: DaemonService, *, path: requests.ById) -> responses.Att
 @section.post(
     "/v1/attempts/{id}/mark-lost",
     responses.Attempt,
-    path=requests.ById,
+    path=request_parameters.ById,
     body=MarkLost,
     problems=(404, 409),
 )
-def mark_attempt_lost(service: DaemonService, *, path: requests.ById, body: MarkLost) -> responses.Attempt:
+def mark_attempt_lost(
+    service: DaemonService, *, path: request_parameters.ById, body: MarkLost
+) -> responses.Attempt:
     """Declare a running attempt lost whose host is gone. Its table and its slots are free at once.
 
     Refused while its job can be seen to run (409): a second one would write beside it. It does not count as
@@ -82,12 +84,14 @@ def mark_attempt_lost(service: DaemonService, *, path: requests.ById, body: Mark
 @section.get(
     "/v1/attempts/{id}/log",
     (PLAIN,),
-    path=requests.ById,
-    query=requests.LogPart,
+    path=request_parameters.ById,
+    query=request_parameters.LogPart,
     problems=(404,),
     headers=("X-Log-Size", "X-Log-End", "X-Attempt-Status"),
 )
-def get_attempt_log(service: DaemonService, *, path: requests.ById, query: requests.LogPart) -> Response:
+def get_attempt_log(
+    service: DaemonService, *, path: request_parameters.ById, query: request_parameters.LogPart
+) -> Response:
     """The output of the job: all of it, the last `tail` lines, or everything from byte `offset` on.
 
     The last lines are cut at 8 MB, from their beginning.
@@ -104,12 +108,14 @@ def get_attempt_log(service: DaemonService, *, path: requests.ById, query: reque
 @section.get(
     "/v1/dates/{date}/checks/{processor}/log",
     (PLAIN,),
-    path=requests.ByOutput,
-    query=requests.LogPart,
+    path=request_parameters.ByOutput,
+    query=request_parameters.LogPart,
     problems=(404,),
     headers=("X-Log-Size", "X-Log-End", "X-Check-Status"),
 )
-def get_check_log(service: DaemonService, *, path: requests.ByOutput, query: requests.LogPart) -> Response:
+def get_check_log(
+    service: DaemonService, *, path: request_parameters.ByOutput, query: request_parameters.LogPart
+) -> Response:
     """The output of the latest run of a processor's check command for a date, in parts as that of an attempt.
 
     To follow it, repeat while X-Check-Status is `running`.
@@ -124,7 +130,9 @@ def get_check_log(service: DaemonService, *, path: requests.ByOutput, query: req
     return _log_part(log, query, f"the check of {path.processor} for {path.date}", {"X-Check-Status": status})
 
 
-def _log_part(log: JobLog | None, query: requests.LogPart, whose: str, status: dict[str, str]) -> Response:
+def _log_part(
+    log: JobLog | None, query: request_parameters.LogPart, whose: str, status: dict[str, str]
+) -> Response:
     """A part of a log, and headers that say where it ends. Raises NotFound where there is none."""
     try:
         part = (

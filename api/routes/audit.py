@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 
-from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import Router
-from backfilld.api.schemas import list_pages
-from backfilld.api.schemas.auth import Audit, AuditEntry
-from backfilld.api.schemas.fields import next_cursor
+from backfilld.api.schemas import list_query_parameters
+from backfilld.api.schemas.audit import Audit, AuditEntry
+from backfilld.api.schemas.field_types import next_cursor
 from backfilld.state.store import audit
 
 section = Router("audit", "The audit log")
 DAY = dt.timedelta(days=1)
 
 
-@section.get("/v1/audit", Audit, query=list_pages.AuditPage)
-def list_audit_entries(service: DaemonService, *, query: list_pages.AuditPage) -> Audit:
+@section.get("/v1/audit", Audit, query=list_query_parameters.AuditPage)
+def list_audit_entries(service: DaemonService, *, query: list_query_parameters.AuditPage) -> Audit:
     """Every requested change, newest first: actor, address, action, values before and after."""
     with service.context.db.read() as tx:
         rows = audit.page(

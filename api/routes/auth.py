@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from backfilld.api.auth import request_guard
-from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import Reply, Router
-from backfilld.api.schemas import requests
-from backfilld.api.schemas.auth import Identity, LoggedOut
+from backfilld.api.schemas import small_request_bodies
+from backfilld.api.schemas.identity import Identity, LoggedOut
 
 section = Router("auth", "Identity and browser sessions")
 
@@ -18,9 +18,14 @@ def whoami(service: DaemonService) -> Identity:
 
 
 @section.post(
-    "/login", Identity, body=requests.Login, public=True, problems=(401, 409, 503), headers=("Set-Cookie",)
+    "/login",
+    Identity,
+    body=small_request_bodies.Login,
+    public=True,
+    problems=(401, 409, 503),
+    headers=("Set-Cookie",),
 )
-def login(service: DaemonService, *, body: requests.Login) -> Reply:
+def login(service: DaemonService, *, body: small_request_bodies.Login) -> Reply:
     """Open a session for a token: later requests need only the cookie.
 
     The cookie is HttpOnly and SameSite=Strict. It is valid for twelve hours, at most as long as the token,
@@ -30,8 +35,8 @@ def login(service: DaemonService, *, body: requests.Login) -> Reply:
     return Reply(body=_identity(who), headers={"Set-Cookie": cookie})
 
 
-@section.post("/logout", LoggedOut, body=requests.EmptyBody, public=True, headers=("Set-Cookie",))
-def logout(service: DaemonService, *, body: requests.EmptyBody) -> Reply:
+@section.post("/logout", LoggedOut, body=small_request_bodies.EmptyBody, public=True, headers=("Set-Cookie",))
+def logout(service: DaemonService, *, body: small_request_bodies.EmptyBody) -> Reply:
     """End the session of the cookie."""
     return Reply(body=LoggedOut(logged_out=True), headers={"Set-Cookie": request_guard.current().log_out()})
 

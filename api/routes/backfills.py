@@ -6,21 +6,27 @@ from typing import Any
 
 from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
-from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import Reply, Router
 from backfilld.api.requested_processors import resolve_selection
-from backfilld.api.schemas import enqueue_result, list_pages, requests, responses
-from backfilld.api.schemas.fields import next_cursor
+from backfilld.api.schemas import (
+    enqueue_result,
+    list_query_parameters,
+    request_parameters,
+    responses,
+    small_request_bodies,
+)
+from backfilld.api.schemas.field_types import next_cursor
 from backfilld.api.schemas.new_backfill import NewBackfill
-from backfilld.daemon.engine.audited_change import no_backfill
-from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.audited_operator_change import no_backfill
+from backfilld.daemon.engine.enqueue_models import DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.operator_commands import NotFound
-from backfilld.daemon.engine.withdrawn_waivers import withdrawn
+from backfilld.daemon.engine.withdrawn_waiver_messages import withdrawn
 from backfilld.daemon.reports.stale_impact import becomes_stale
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
-from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import backfills, dates
 from backfilld.state.store.backfills import BackfillDateRow
 
@@ -31,12 +37,14 @@ section = Router("backfills", "Requests for sets of dates")
     "/v1/backfills",
     enqueue_result.EnqueueResult,
     body=NewBackfill,
-    header=requests.IdempotencyKey,
+    header=request_parameters.IdempotencyKey,
     status=(201, 200),
     problems=(409,),
     headers=("Location",),
 )
-def create_backfill(service: DaemonService, *, body: NewBackfill, header: requests.IdempotencyKey) -> Reply:
+def create_backfill(
+    service: DaemonService, *, body: NewBackfill, header: request_parameters.IdempotencyKey
+) -> Reply:
     """Request dates; every requested date gets an outcome.
 
     A dry run (200) returns the same response and stores nothing. The same Idempotency-Key with the same body
@@ -63,8 +71,10 @@ def create_backfill(service: DaemonService, *, body: NewBackfill, header: reques
     return Reply(body=answer, status=201, headers={"Location": f"/v1/backfills/{result.id}"})
 
 
-@section.get("/v1/backfills", responses.Backfills, query=list_pages.BackfillsPage)
-def list_backfills(service: DaemonService, *, query: list_pages.BackfillsPage) -> responses.Backfills:
+@section.get("/v1/backfills", responses.Backfills, query=list_query_parameters.BackfillsPage)
+def list_backfills(
+    service: DaemonService, *, query: list_query_parameters.BackfillsPage
+) -> responses.Backfills:
     """Backfills, newest first."""
     with service.context.db.read() as tx:
         rows = backfills.page(tx, below=query.cursor, limit=query.limit + 1, live=query.live)
@@ -72,8 +82,8 @@ def list_backfills(service: DaemonService, *, query: list_pages.BackfillsPage) -
     return responses.Backfills(items=items, next_cursor=next_cursor("id", rows, query.limit))
 
 
-@section.get("/v1/backfills/{id}", responses.Backfill, path=requests.ById, problems=(404,))
-def get_backfill(service: DaemonService, *, path: requests.ById) -> responses.Backfill:
+@section.get("/v1/backfills/{id}", responses.Backfill, path=request_parameters.ById, problems=(404,))
+def get_backfill(service: DaemonService, *, path: request_parameters.ById) -> responses.Backfill:
     """One backfill."""
     return _backfill(service, path.id)
 
@@ -81,12 +91,12 @@ def get_backfill(service: DaemonService, *, path: requests.ById) -> responses.Ba
 @section.get(
     "/v1/backfills/{id}/dates",
     responses.RequestedDates,
-    path=requests.ById,
-    query=list_pages.BackfillDatesPage,
+    path=request_parameters.ById,
+    query=list_query_parameters.BackfillDatesPage,
     problems=(404,),
 )
 def list_backfill_dates(
-    service: DaemonService, *, path: requests.ById, query: list_pages.BackfillDatesPage
+    service: DaemonService, *, path: request_parameters.ById, query: list_query_parameters.BackfillDatesPage
 ) -> responses.RequestedDates:
     """The dates of a backfill, oldest first, each with its request outcome and its current state."""
     with service.context.db.read() as tx:
@@ -103,12 +113,12 @@ def list_backfill_dates(
 @section.post(
     "/v1/backfills/{id}/pause",
     responses.Backfill,
-    path=requests.ById,
-    body=requests.EmptyBody,
+    path=request_parameters.ById,
+    body=small_request_bodies.EmptyBody,
     problems=(404, 409),
 )
 def pause_backfill(
-    service: DaemonService, *, path: requests.ById, body: requests.EmptyBody
+    service: DaemonService, *, path: request_parameters.ById, body: small_request_bodies.EmptyBody
 ) -> responses.Backfill:
     """Start no more jobs of a backfill; running jobs finish."""
     service.commands.pause(path.id, by=current_actor())
@@ -118,12 +128,12 @@ def pause_backfill(
 @section.post(
     "/v1/backfills/{id}/resume",
     responses.Backfill,
-    path=requests.ById,
-    body=requests.EmptyBody,
+    path=request_parameters.ById,
+    body=small_request_bodies.EmptyBody,
     problems=(404, 409),
 )
 def resume_backfill(
-    service: DaemonService, *, path: requests.ById, body: requests.EmptyBody
+    service: DaemonService, *, path: request_parameters.ById, body: small_request_bodies.EmptyBody
 ) -> responses.Backfill:
     """Resume a paused or stopped backfill."""
     service.commands.resume(path.id, by=current_actor())
@@ -133,12 +143,12 @@ def resume_backfill(
 @section.post(
     "/v1/backfills/{id}/cancel",
     responses.Backfill,
-    path=requests.ById,
-    body=requests.EmptyBody,
+    path=request_parameters.ById,
+    body=small_request_bodies.EmptyBody,
     problems=(404, 409),
 )
 def cancel_backfill(
-    service: DaemonService, *, path: requests.ById, body: requests.EmptyBody
+    service: DaemonService, *, path: request_parameters.ById, body: small_request_bodies.EmptyBody
 ) -> responses.Backfill:
     """Start no more jobs of a backfill and stop its running jobs."""
     service.commands.cancel(path.id, by=current_actor())
@@ -148,12 +158,12 @@ def cancel_backfill(
 @section.post(
     "/v1/backfills/{id}/retry",
     responses.Backfill,
-    path=requests.ById,
-    body=requests.EmptyBody,
+    path=request_parameters.ById,
+    body=small_request_bodies.EmptyBody,
     problems=(404, 409),
 )
 def retry_backfill(
-    service: DaemonService, *, path: requests.ById, body: requests.EmptyBody
+    service: DaemonService, *, path: request_parameters.ById, body: small_request_bodies.EmptyBody
 ) -> responses.Backfill:
     """Put the failed dates of a backfill back to `pending`; `withdrawn` names the waivers that this ends."""
     withdrawals = withdrawn_by_retry(service, path.id)

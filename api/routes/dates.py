@@ -11,16 +11,16 @@ from flask import Response
 
 from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
-from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.date_scope import date_scope
+from backfilld.api.backfill_or_season_scope import date_scope
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import Reply, Router
-from backfilld.api.problems import BadInput
-from backfilld.api.schemas import date_changes, list_pages, requests, responses
+from backfilld.api.problem_responses import BadInput
+from backfilld.api.schemas import list_query_parameters, request_parameters, responses, retry_and_accept
 from backfilld.api.schemas.calendar import Calendar
-from backfilld.api.schemas.fields import next_cursor
+from backfilld.api.schemas.field_types import next_cursor
 from backfilld.daemon.engine.bulk_request import NEVER_ENQUEUED, DateQuery
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST
+from backfilld.daemon.engine.enqueue_models import EARLIEST, LATEST
 from backfilld.daemon.engine.operator_commands import NotFound
 from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.daemon.reports.cascade_reach import NO_REACH, CascadeReach, cascade_reach
@@ -29,12 +29,12 @@ from backfilld.state.records import CheckRow, DateRow, Mark
 from backfilld.state.spelling_suggestions import did_you_mean
 from backfilld.state.store import (
     attempts,
+    backfill_dates,
     calendar_days,
     check_command_runs,
     checks,
     dates,
-    interests,
-    progress_queries,
+    pace_and_calendar_queries,
     stale_marks,
     transitions,
 )
@@ -50,15 +50,15 @@ _STATUS_FIELDS = responses.DateSummary.model_fields.keys() & responses.DateDetai
 """Fields that one date shares with its line in a list; its season comes from the calendar."""
 
 
-@section.get("/v1/dates", responses.Dates, query=list_pages.DatesPage)
-def list_dates(service: DaemonService, *, query: list_pages.DatesPage) -> responses.Dates:
+@section.get("/v1/dates", responses.Dates, query=list_query_parameters.DatesPage)
+def list_dates(service: DaemonService, *, query: list_query_parameters.DatesPage) -> responses.Dates:
     """Dates that were ever enqueued, oldest first."""
     start, end = query.start or EARLIEST, query.end or LATEST
     first = start if query.cursor is None else max(start, query.cursor + DAY)
     states = _states(service.context, query.state)
     with service.context.db.read() as tx:
         more = list(_filter(tx, service.context, query).conditions())
-        number = progress_queries.number_of_dates(
+        number = pace_and_calendar_queries.number_of_dates(
             tx, start=start, end=end, states=states, mark=query.mark, more=more
         )
         rows = dates.page(
@@ -70,22 +70,24 @@ def list_dates(service: DaemonService, *, query: list_pages.DatesPage) -> respon
     return responses.Dates(start=query.start, end=query.end, dates=number, items=items, next_cursor=following)
 
 
-@section.get("/v1/calendar", Calendar, header=requests.IfNoneMatch, status=(200, 304), headers=("ETag",))
-def get_calendar(service: DaemonService, *, header: requests.IfNoneMatch) -> Reply | Response:
+@section.get(
+    "/v1/calendar", Calendar, header=request_parameters.IfNoneMatch, status=(200, 304), headers=("ETag",)
+)
+def get_calendar(service: DaemonService, *, header: request_parameters.IfNoneMatch) -> Reply | Response:
     """The state of every date, in few bytes: made for polling.
 
     Send the ETag back as If-None-Match: the response is a cheap 304 until a date changes its state.
     """
     with service.context.db.read() as tx:
-        version = progress_queries.calendar_version(tx)
+        version = pace_and_calendar_queries.calendar_version(tx)
         etag = {"ETag": f'"{version}"'}
         if header.if_none_match == etag["ETag"]:
             return Response(status=304, headers=etag)
-        return Reply(body=serializers.calendar(version, progress_queries.calendar(tx)), headers=etag)
+        return Reply(body=serializers.calendar(version, pace_and_calendar_queries.calendar(tx)), headers=etag)
 
 
-@section.get("/v1/dates/{date}", responses.DateDetail, path=requests.ByDate, problems=(404,))
-def get_date(service: DaemonService, *, path: requests.ByDate) -> responses.DateDetail:
+@section.get("/v1/dates/{date}", responses.DateDetail, path=request_parameters.ByDate, problems=(404,))
+def get_date(service: DaemonService, *, path: request_parameters.ByDate) -> responses.DateDetail:
     """Everything about one date: verdicts with their figures, attempts, transitions."""
     return _date(service, path.date)
 
@@ -93,12 +95,12 @@ def get_date(service: DaemonService, *, path: requests.ByDate) -> responses.Date
 @section.post(
     "/v1/dates/{date}/retry",
     responses.DateDetail,
-    path=requests.ByDate,
-    body=date_changes.RetryDate,
+    path=request_parameters.ByDate,
+    body=retry_and_accept.RetryDate,
     problems=(404, 409),
 )
 def retry_date(
-    service: DaemonService, *, path: requests.ByDate, body: date_changes.RetryDate
+    service: DaemonService, *, path: request_parameters.ByDate, body: retry_and_accept.RetryDate
 ) -> responses.DateDetail:
     """Put an ended date back to `pending`; with `cascade` also the dates that are stale because of it.
 
@@ -113,8 +115,8 @@ def retry_date(
     return _date(service, path.date).model_copy(update={"withdrawn": withdrawn or None})
 
 
-@section.post("/v1/dates/retry", responses.DateAnswers, body=date_changes.RetryDates, problems=(404, 409))
-def retry_dates(service: DaemonService, *, body: date_changes.RetryDates) -> responses.DateAnswers:
+@section.post("/v1/dates/retry", responses.DateAnswers, body=retry_and_accept.RetryDates, problems=(404, 409))
+def retry_dates(service: DaemonService, *, body: retry_and_accept.RetryDates) -> responses.DateAnswers:
     """Put ended dates back to `pending`; each date has its own answer.
 
     Regressed dates run what is missing. Dates with the mark `stale` run what is stale of them once, and then
@@ -128,8 +130,10 @@ def retry_dates(service: DaemonService, *, body: date_changes.RetryDates) -> res
     return serializers.date_answers(service.commands.retry_dates(query, how, by=current_actor()), reach)
 
 
-@section.post("/v1/dates/accept", responses.DateAnswers, body=date_changes.AcceptDates, problems=(404, 409))
-def accept_dates(service: DaemonService, *, body: date_changes.AcceptDates) -> responses.DateAnswers:
+@section.post(
+    "/v1/dates/accept", responses.DateAnswers, body=retry_and_accept.AcceptDates, problems=(404, 409)
+)
+def accept_dates(service: DaemonService, *, body: retry_and_accept.AcceptDates) -> responses.DateAnswers:
     """Waive missing outputs of dates; each date has its own answer.
 
     Without `processors` every output that is missing, and that a job has tried. One date or a list of dates,
@@ -145,12 +149,12 @@ def accept_dates(service: DaemonService, *, body: date_changes.AcceptDates) -> r
 @section.post(
     "/v1/dates/{date}/accept",
     responses.DateDetail,
-    path=requests.ByDate,
-    body=date_changes.Accept,
+    path=request_parameters.ByDate,
+    body=retry_and_accept.Accept,
     problems=(404, 409),
 )
 def accept_date(
-    service: DaemonService, *, path: requests.ByDate, body: date_changes.Accept
+    service: DaemonService, *, path: request_parameters.ByDate, body: retry_and_accept.Accept
 ) -> responses.DateDetail:
     """Waive the output of a processor: the date may pass without it."""
     service.commands.accept(path.date, body.processor, by=current_actor(), reason=body.reason)
@@ -166,7 +170,7 @@ def _reach(service: DaemonService, query: DateQuery, how: Retry) -> CascadeReach
         return cascade_reach(tx, service.context.pipeline, chosen, force=how.force)
 
 
-def _query(context: EngineContext, body: date_changes.DatesBody) -> DateQuery:
+def _query(context: EngineContext, body: retry_and_accept.DatesBody) -> DateQuery:
     """The dates of a body. Processors choose among them only with a verdict."""
     return DateQuery(
         dates=body.dates,
@@ -182,7 +186,7 @@ def _query(context: EngineContext, body: date_changes.DatesBody) -> DateQuery:
     )
 
 
-def _filter(tx: Transaction, context: EngineContext, query: list_pages.DatesPage) -> DateFilter:
+def _filter(tx: Transaction, context: EngineContext, query: list_query_parameters.DatesPage) -> DateFilter:
     known = context.pipeline.processors
     if query.processor is not None and query.processor not in known:
         message = f"there is no processor '{query.processor}'; {did_you_mean(query.processor, known)}"
@@ -217,7 +221,7 @@ def _date(service: DaemonService, date: dt.date) -> responses.DateDetail:
         return responses.DateDetail(
             **_status(tx, context, row),
             date=date,
-            wanted_by=[interest.backfill_id for interest in interests.owners(tx, [date]).get(date, ())],
+            wanted_by=[interest.backfill_id for interest in backfill_dates.owners(tx, [date]).get(date, ())],
             counts=dict(day.counts),
             season=day.season,
             season_day=day.season_day,

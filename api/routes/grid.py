@@ -8,9 +8,9 @@ import hashlib
 from flask import Response
 
 from backfilld.api import grid_encoding
-from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import Reply, Router
-from backfilld.api.schemas import requests
+from backfilld.api.schemas import request_parameters
 from backfilld.api.schemas.grid import Grid
 from backfilld.state.store import grid as store
 
@@ -18,10 +18,15 @@ section = Router("grid", "Verdicts by date and processor")
 
 
 @section.get(
-    "/v1/grid", Grid, query=requests.Range, header=requests.IfNoneMatch, status=(200, 304), headers=("ETag",)
+    "/v1/grid",
+    Grid,
+    query=request_parameters.Range,
+    header=request_parameters.IfNoneMatch,
+    status=(200, 304),
+    headers=("ETag",),
 )
 def get_grid(
-    service: DaemonService, *, query: requests.Range, header: requests.IfNoneMatch
+    service: DaemonService, *, query: request_parameters.Range, header: request_parameters.IfNoneMatch
 ) -> Reply | Response:
     """The latest verdict of every processor and date of a range, one letter each: made for polling.
 

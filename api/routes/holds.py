@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from backfilld.api import serializers
 from backfilld.api.auth.request_guard import current_actor
-from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import Router
-from backfilld.api.problems import BadInput
-from backfilld.api.schemas import requests, responses
+from backfilld.api.problem_responses import BadInput
+from backfilld.api.schemas import request_parameters, responses, small_request_bodies
 from backfilld.daemon.engine.operator_commands import Conflict, NotFound
 from backfilld.daemon.reports.window_and_pool_holds import POOL, WINDOW, derived_holds
 from backfilld.state.spelling_suggestions import did_you_mean
@@ -15,15 +15,15 @@ from backfilld.state.spelling_suggestions import did_you_mean
 section = Router("holds", "What may not start: the global pause, processors, output tables, the warehouse")
 
 
-@section.post("/v1/pause", responses.Paused, body=requests.Pause)
-def pause_all(service: DaemonService, *, body: requests.Pause) -> responses.Paused:
+@section.post("/v1/pause", responses.Paused, body=small_request_bodies.Pause)
+def pause_all(service: DaemonService, *, body: small_request_bodies.Pause) -> responses.Paused:
     """Start no more jobs of any backfill, also after a restart; running jobs finish."""
     service.commands.pause_everything(by=current_actor(), reason=body.reason)
     return _paused(service)
 
 
-@section.post("/v1/resume", responses.Paused, body=requests.EmptyBody)
-def resume_all(service: DaemonService, *, body: requests.EmptyBody) -> responses.Paused:
+@section.post("/v1/resume", responses.Paused, body=small_request_bodies.EmptyBody)
+def resume_all(service: DaemonService, *, body: small_request_bodies.EmptyBody) -> responses.Paused:
     """End the global pause. Paused backfills stay paused."""
     service.commands.resume_everything(by=current_actor())
     return _paused(service)
@@ -40,8 +40,8 @@ def list_holds(service: DaemonService) -> responses.Holds:
     return responses.Holds(items=serializers.holds([*service.commands.holds(), *derived]))
 
 
-@section.post("/v1/holds", responses.Holds, body=requests.PlaceHold, problems=(409,))
-def place_hold(service: DaemonService, *, body: requests.PlaceHold) -> responses.Holds:
+@section.post("/v1/holds", responses.Holds, body=small_request_bodies.PlaceHold, problems=(409,))
+def place_hold(service: DaemonService, *, body: small_request_bodies.PlaceHold) -> responses.Holds:
     """Hold a processor, an output table or the warehouse until an operator releases it.
 
     A held processor or table starts no job; while the warehouse is held, it is not queried. Running jobs
@@ -63,12 +63,12 @@ def place_hold(service: DaemonService, *, body: requests.PlaceHold) -> responses
 @section.delete(
     "/v1/holds/{kind}/{key}",
     responses.Released,
-    path=requests.ByHold,
-    query=requests.Extra,
+    path=request_parameters.ByHold,
+    query=request_parameters.Extra,
     problems=(404, 409),
 )
 def release_hold(
-    service: DaemonService, *, path: requests.ByHold, query: requests.Extra
+    service: DaemonService, *, path: request_parameters.ByHold, query: request_parameters.Extra
 ) -> responses.Released:
     """Release the hold of a processor or an output table. A window or a pool cannot be released (409).
 
@@ -79,10 +79,14 @@ def release_hold(
 
 
 @section.delete(
-    "/v1/holds/{kind}", responses.Released, path=requests.ByKind, query=requests.Extra, problems=(404, 409)
+    "/v1/holds/{kind}",
+    responses.Released,
+    path=request_parameters.ByKind,
+    query=request_parameters.Extra,
+    problems=(404, 409),
 )
 def release_warehouse_hold(
-    service: DaemonService, *, path: requests.ByKind, query: requests.Extra
+    service: DaemonService, *, path: request_parameters.ByKind, query: request_parameters.Extra
 ) -> responses.Released:
     """Release the hold of warehouse queries, which has no key: queries resume at once.
 
@@ -92,7 +96,9 @@ def release_warehouse_hold(
     return _release(service, path.kind, "", query)
 
 
-def _release(service: DaemonService, kind: str, key: str, query: requests.Extra) -> responses.Released:
+def _release(
+    service: DaemonService, kind: str, key: str, query: request_parameters.Extra
+) -> responses.Released:
     if kind in (WINDOW, POOL):
         _refuse_derived(service, kind, key)
     allowed = service.commands.release(kind, key, by=current_actor(), extra=query.extra)

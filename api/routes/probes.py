@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from flask import Response, current_app, jsonify, request
 
-from backfilld.api.daemon_protocol import DaemonService
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import MEDIA_TYPE, Router
 from backfilld.api.metrics import OPENMETRICS
-from backfilld.api.schemas import requests
+from backfilld.api.schemas import request_parameters
 from backfilld.state.records import HoldRow
 from backfilld.state.store import holds
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 
 section = Router("probes", "Health, metrics and this document")
 PLAIN = "text/plain"
@@ -20,21 +20,21 @@ METRICS, DOCUMENT, HEALTH_NOTES = "backfilld-metrics", "backfilld-openapi", "bac
 """Keys of `app.extensions`."""
 
 
-@section.get("/livez", (PLAIN,), query=requests.Verbose, status=(200, 503), public=True)
-def livez(service: DaemonService, *, query: requests.Verbose) -> Response:
+@section.get("/livez", (PLAIN,), query=request_parameters.Verbose, status=(200, 503), public=True)
+def livez(service: DaemonService, *, query: request_parameters.Verbose) -> Response:
     """Whether the engine loop is alive. Nothing outside the daemon counts."""
     checks = {"engine": "" if service.alive else "the engine loop is stuck"}
     return _health(checks, {}, verbose=query.verbose)
 
 
-@section.get("/healthz", (PLAIN,), query=requests.Verbose, status=(200, 503), public=True)
-def healthz(service: DaemonService, *, query: requests.Verbose) -> Response:
+@section.get("/healthz", (PLAIN,), query=request_parameters.Verbose, status=(200, 503), public=True)
+def healthz(service: DaemonService, *, query: request_parameters.Verbose) -> Response:
     """The same as /livez, under the older name."""
     return livez(service, query=query)
 
 
-@section.get("/readyz", (PLAIN,), query=requests.Verbose, status=(200, 503), public=True)
-def readyz(service: DaemonService, *, query: requests.Verbose) -> Response:
+@section.get("/readyz", (PLAIN,), query=request_parameters.Verbose, status=(200, 503), public=True)
+def readyz(service: DaemonService, *, query: request_parameters.Verbose) -> Response:
     """Whether the daemon accepts requests and works on them.
 
     Holds, and executors that wait for their cluster, are listed but do not make it unready.

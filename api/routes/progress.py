@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from backfilld.api import serializers, wait_groups
-from backfilld.api.daemon_protocol import DaemonService
-from backfilld.api.date_scope import date_scope
+from backfilld.api import current_activity, serializers
+from backfilld.api.backfill_or_season_scope import date_scope
+from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import Router
-from backfilld.api.schemas import list_pages, progress_models, responses
+from backfilld.api.schemas import list_query_parameters, progress_models, responses
 from backfilld.api.schemas.current_activity import Activity, Job, WaitGroup
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.progress import progress, running
@@ -15,8 +15,10 @@ from backfilld.state.rules.gates import WaitReason
 section = Router("status", "Progress, activity and the pipeline")
 
 
-@section.get("/v1/progress", progress_models.Progress, query=list_pages.DateScopeQuery)
-def get_progress(service: DaemonService, *, query: list_pages.DateScopeQuery) -> progress_models.Progress:
+@section.get("/v1/progress", progress_models.Progress, query=list_query_parameters.DateScopeQuery)
+def get_progress(
+    service: DaemonService, *, query: list_query_parameters.DateScopeQuery
+) -> progress_models.Progress:
     """Counts, rate and ETA, with what the ETA is based on; each requested date counts once.
 
     With `backfill` or `season` they are those of its dates alone; holds and budgets are always those of all.
@@ -26,17 +28,17 @@ def get_progress(service: DaemonService, *, query: list_pages.DateScopeQuery) ->
         return serializers.progress(progress(tx, service.context, scope), service.pipeline, service.health())
 
 
-@section.get("/v1/activity", Activity, query=list_pages.DateScopeQuery)
-def get_activity(service: DaemonService, *, query: list_pages.DateScopeQuery) -> Activity:
+@section.get("/v1/activity", Activity, query=list_query_parameters.DateScopeQuery)
+def get_activity(service: DaemonService, *, query: list_query_parameters.DateScopeQuery) -> Activity:
     """Running jobs with the last line of their output, and the reasons why dates wait."""
     with service.context.db.read() as tx:
         scope = date_scope(tx, service.pipeline, query)
         now, attempts = service.context.now(), running(tx, scope)
-        waits = wait_groups.waits(tx, service.context, scope)
+        waits = current_activity.waits(tx, service.context, scope)
         is_stuck = stuck_backfills.everything_waits(tx, service.context, scope)
     return Activity(
         running=[
-            Job(**dict(job), last_line=wait_groups.last_line(service, row.attempt))
+            Job(**dict(job), last_line=current_activity.last_line(service, row.attempt))
             for job, row in zip(serializers.running(attempts, now), attempts, strict=True)
         ],
         waiting=[

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field, WithJsonSchema
 
-from backfilld.api.schemas.fields import ResponseModel
-from backfilld.state.rules.date_outcome import Outcome
+from backfilld.api.schemas.field_types import ResponseModel
+from backfilld.state.rules.outcome import Outcome
 
 Span = Annotated[
     tuple[dt.date, dt.date],

@@ -6,7 +6,7 @@ import datetime as dt
 
 from pydantic import Field
 
-from backfilld.api.schemas.fields import ResponseModel
+from backfilld.api.schemas.field_types import ResponseModel
 from backfilld.api.schemas.progress_models import RunningAttempt
 from backfilld.state.rules.gates import WaitReason
 

@@ -6,7 +6,7 @@ import datetime as dt
 
 from pydantic import Field
 
-from backfilld.api.schemas.fields import ResponseModel
+from backfilld.api.schemas.field_types import ResponseModel
 from backfilld.api.schemas.responses import Counts
 from backfilld.state.records import EnqueueOutcome
 

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from backfilld.api.schemas.fields import PlainDate, Reason, ResponseModel, fault
+from backfilld.api.schemas.field_types import PlainDate, Reason, ResponseModel, fault
 from backfilld.api.schemas.range_validators import refuse_wide
 from backfilld.state.pipeline.strict_model import StrictModel
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backfilld.api.schemas.fields import Reason
+from backfilld.api.schemas.field_types import Reason
 from backfilld.state.pipeline.strict_model import StrictModel
 
 

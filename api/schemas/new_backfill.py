@@ -8,9 +8,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from backfilld.api.schemas.fields import DateList, PlainDate, Text, fault
+from backfilld.api.schemas.field_types import DateList, PlainDate, Text, fault
 from backfilld.api.schemas.range_validators import refuse_list_and_range, refuse_reversed, refuse_wide
-from backfilld.daemon.engine.enqueue_request import EARLIEST, MOST_DATES
+from backfilld.daemon.engine.enqueue_models import EARLIEST, MOST_DATES
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.records import Sources
 from backfilld.state.rules.dates_between import dates_between

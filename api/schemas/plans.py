@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from backfilld.api.schemas.fields import ReportModel, Time
+from backfilld.api.schemas.field_types import ReportModel, Time
 from backfilld.daemon.reports.plan.models import (
     CannotRun,
     Cost,

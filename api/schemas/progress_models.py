@@ -6,7 +6,7 @@ import datetime as dt
 
 from pydantic import Field
 
-from backfilld.api.schemas.fields import ResponseModel, Time
+from backfilld.api.schemas.field_types import ResponseModel, Time
 from backfilld.api.schemas.responses import Budget, Counts, Hold
 
 

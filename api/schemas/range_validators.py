@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from backfilld.api.schemas.fields import fault
-from backfilld.daemon.engine.enqueue_request import MOST_DATES
+from backfilld.api.schemas.field_types import fault
+from backfilld.daemon.engine.enqueue_models import MOST_DATES
 
 
 def refuse_reversed(start: dt.date | None, end: dt.date | None) -> None:

@@ -7,11 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from backfilld.api.schemas.fields import BackfillStatus, ReportModel, ResponseModel, Time
+from backfilld.api.schemas.field_types import BackfillStatus, ReportModel, ResponseModel, Time
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
-from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.rules.verdict import Verdict
 
 Counts = dict[str, int]

@@ -6,7 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from backfilld.daemon.engine import regressed_dates, upstream
+from backfilld.daemon.engine import missing_upstream, regressed_dates
 from backfilld.daemon.engine.bulk_request import (
     BEING_CANCELLED,
     NEVER_ENQUEUED,
@@ -19,12 +19,12 @@ from backfilld.daemon.engine.bulk_request import (
     refuse_unknown,
 )
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_change_audit import recorded_dates
-from backfilld.daemon.engine.requeue import being_cancelled, requeue
-from backfilld.daemon.events import DateMoved
+from backfilld.daemon.engine.requeue_dates import being_cancelled, requeue
+from backfilld.daemon.engine.retry_and_accept_audit import recorded_dates
+from backfilld.daemon.event_types import DateMoved
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import Action, Actor, CheckRow, DateRow, RunMode
-from backfilld.state.rules import acceptance, compared_processors
+from backfilld.state.rules import acceptable_outputs, compared_processors
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import checks, dates, transitions
 from backfilld.state.store.database import Transaction
@@ -75,7 +75,7 @@ def _refusals(
     failed_in = transitions.failed_in(tx, [row for row in rows.values() if row.state == FAILED])
     return {
         date: {
-            name: acceptance.refusal(
+            name: acceptable_outputs.refusal(
                 context.pipeline,
                 stored[date].get(name),
                 rows[date].state if date in rows else None,
@@ -107,7 +107,7 @@ def _acceptable(
             chosen[date] = accepted
         elif date in found.rows or stored[date]:
             whys = [f"{name} is {refusals[name]}" for name in names if processors]
-            missing = any(refusals[name] != acceptance.SATISFIED for name in names)
+            missing = any(refusals[name] != acceptable_outputs.SATISFIED for name in names)
             refused[date] = "; ".join([*whys, in_advance if in_advance and missing else _NO_GAP])
         else:
             refused[date] = f"was never enqueued; {in_advance}" if in_advance else NEVER_ENQUEUED
@@ -136,7 +136,7 @@ def _accept(
         moves += requeue(tx, context, of_names, mode=RunMode.NORMAL, actor=by.name, reason=why)
     regressed_dates.update(tx, context, list(chosen))
     dates.make_dates_due(tx, list(chosen), dates.IMMEDIATELY)
-    upstream.wake_unblocked(tx, context, pairs)
+    missing_upstream.wake_unblocked(tx, context, pairs)
     compared = compared_processors.waiting_pairs(context.pipeline, pairs)
     checks.request_check(tx, compared, now)
     return moves

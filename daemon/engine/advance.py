@@ -6,31 +6,31 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from backfilld.daemon.engine import (
-    hold_placement,
-    passed_state_checks,
+    missing_upstream,
     periods,
+    processor_and_table_holds,
+    return_to_earlier_phase,
     stale_dates,
-    upstream,
-    vanished_inputs,
+    vanished_input_waits,
 )
-from backfilld.daemon.engine.advance_working_set import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.advance_unit_of_work import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.backfill_lifecycle import record_failure, settle
 from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.done_outcome import done_outcome
+from backfilld.daemon.engine.done_date_outcome import done_outcome
 from backfilld.daemon.engine.gate_decision import decide_gate
 from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners
-from backfilld.daemon.engine.selected_processors import mark_unselected_stale
-from backfilld.daemon.engine.settle_backfills import record_failure, settle
+from backfilld.daemon.engine.partly_selected_dates import mark_unselected_stale
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
-from backfilld.daemon.events import Event, GateEvaluated
+from backfilld.daemon.event_types import Event, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules import compared_processors
-from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.combined_backfill_options import Ownership
 from backfilld.state.rules.gates import Advance, Fail, Start, Wait, WaitReason
-from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.rules.owning_backfills import Ownership
-from backfilld.state.store import calendar_days, checks, dates, interests, reset_checks, transitions
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.state_machine import FINAL, Trigger
+from backfilld.state.store import backfill_dates, calendar_days, checks, dates, reset_checks, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.transitions import DateStatus, Move
@@ -48,7 +48,7 @@ class Advancer:
         due = dates.due(tx, self._context.now(), self._context.batch)
         if not due:
             return []
-        batch = self._read(tx, due, hold_placement.held_processors(self._pipeline, active_holds))
+        batch = self._read(tx, due, processor_and_table_holds.held_processors(self._pipeline, active_holds))
         # Admissions first: they reset outputs that other dates of the batch may need.
         for row in due:
             if row.state == PENDING:
@@ -69,10 +69,10 @@ class Advancer:
             owners=read_owners(tx, due_dates),
             checks_by_date=checks.for_dates(tx, due_dates),
             days={date: self._pipeline.seasons.day(date, count) for date, count in counts_by_date.items()},
-            upstream=upstream.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
+            upstream=missing_upstream.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
             held=held,
             closed=WindowReader(tx, self._context).closed(),
-            without_calendar=upstream.without_calendar(
+            without_calendar=missing_upstream.without_calendar(
                 tx, self._context, [r.date for r in due if r.state == PENDING]
             ),
         )
@@ -84,7 +84,7 @@ class Advancer:
         forced = forced_pairs(self._pipeline, admitted, batch.owners)
         reset_checks.reset_for(tx, admitted, self._pipeline.processors, now, again, readmitted, forced)
         stale_dates.hold_back(tx, self._pipeline, admitted)
-        interests.admitted(tx, [row.date for row in admitted])
+        backfill_dates.admitted(tx, [row.date for row in admitted])
 
     def _finish(self, batch: AdvanceBatch) -> None:
         tx, now = batch.tx, self._context.now()
@@ -97,12 +97,12 @@ class Advancer:
         ended = [move.row for move in batch.moves if move.state in FINAL]
         batch.not_owed += stale_dates.release(tx, ended, batch.checks_by_date)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
-        upstream.create_needed_checks(tx, self._context, [batch.days[date] for date in dependents])
+        missing_upstream.create_needed_checks(tx, self._context, [batch.days[date] for date in dependents])
         checks.request_check(tx, batch.to_query, now, evaluated=True)
         checks.clear_runnable(tx, batch.not_startable)
         checks.set_runnable(tx, batch.startable)
         periods.create_checks(tx, self._context, (row.date for row in batch.admitted))
-        upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
+        missing_upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
         checks.request_check(tx, compared_processors.waiting_pairs(self._pipeline, batch.waived), now)
         for _, backfill in sorted(batch.failed_in.items()):
             batch.events += record_failure(tx, self._context, backfill)
@@ -174,13 +174,13 @@ class Advancer:
         walk = DateWalk(row, row.state, row.entered_at)
         date_checks = batch.checks_by_date.get(row.date, {})
         stage = self._pipeline.stage[row.state]
-        if wait := passed_state_checks.wait(self._pipeline, stage, date_checks):
+        if wait := return_to_earlier_phase.wait(self._pipeline, stage, date_checks):
             batch.not_startable += [(row.date, c.processor) for c in date_checks.values() if c.runnable]
             self._wait(batch, walk, wait)
             return
-        if missing := passed_state_checks.missing_again(self._pipeline, stage, date_checks):
-            vanished_inputs.forget_attempts(batch, row.date, stage, date_checks)
-            self._readmit(batch, row, passed_state_checks.readmission_reason(missing))
+        if missing := return_to_earlier_phase.missing_again(self._pipeline, stage, date_checks):
+            vanished_input_waits.forget_attempts(batch, row.date, stage, date_checks)
+            self._readmit(batch, row, return_to_earlier_phase.readmission_reason(missing))
             return
         while walk.state not in FINAL:
             stage = self._pipeline.stage[walk.state]

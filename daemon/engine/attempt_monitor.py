@@ -10,17 +10,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from backfilld.daemon.clock_steps import STEP_SECONDS
-from backfilld.daemon.engine import budgets
+from backfilld.daemon.engine import daily_budgets
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.ended_attempts import ClosedAttempt, read_processors, release
-from backfilld.daemon.events import AttemptEnded, Event
+from backfilld.daemon.engine.query_and_retry_scheduling import ClosedAttempt, read_processors, release
+from backfilld.daemon.event_types import AttemptEnded, Event
 from backfilld.daemon.executors.adapter import Executor, JobLog, JobResult, JobStatus
 from backfilld.state.formatting import format_utc
 from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.store import attempts, checks
 from backfilld.state.store.attempts import AttemptEnd
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 
 TAIL_BYTES = 2000
 """How much of a log's end is stored with the attempt."""
@@ -236,8 +236,8 @@ class AttemptMonitor:
             row = ended.row
             if row.id not in closed_ids:
                 continue
-            if reason := budgets.quota_refusal(self._context, row, ended.end):
-                incidents.append(budgets.hold_spent_table(tx, self._context, row.output, reason))
+            if reason := daily_budgets.quota_refusal(self._context, row, ended.end):
+                incidents.append(daily_budgets.hold_spent_table(tx, self._context, row.output, reason))
             counts = ended.exit.counts_as_attempt and not reason
             cancelled = row.stopping == AttemptStatus.CANCELLED
             closed.append(

@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backfilld.daemon.engine.audited_change import Conflict, NotFound
-from backfilld.daemon.engine.enqueue_request import EARLIEST, LATEST, MOST_DATES
+from backfilld.daemon.engine.audited_operator_change import Conflict, NotFound
+from backfilld.daemon.engine.enqueue_models import EARLIEST, LATEST, MOST_DATES
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import DateRow, Mark

@@ -14,18 +14,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 
-from backfilld.daemon.engine import periods, regressed_dates, rejudge_done_dates, upstream
+from backfilld.daemon.engine import missing_upstream, periods, regressed_dates, rejudge_done_dates
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.requeue import readmit
-from backfilld.daemon.events import Event
+from backfilld.daemon.engine.requeue_dates import readmit
+from backfilld.daemon.event_types import Event
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.rules.calendar import Counts, CountsByDate, Day
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.store import calendar_days, checks, dates, inactive_date_checks, reset_checks
+from backfilld.state.rules.season_calendar import Counts, CountsByDate, Day
+from backfilld.state.rules.state_machine import FINAL
+from backfilld.state.store import calendar_days, checks, dates, done_and_lookback_date_checks, reset_checks
 from backfilld.state.store.database import Transaction
 
 CHUNK = 5000
@@ -56,7 +56,7 @@ def apply_calendar_changes(
     dates.make_waiting_due(tx, WaitReason.EARLIER_DATE, now)
     periods.wake_all(tx, context)
     admitted = admitted_days(tx, context)
-    upstream.create_needed_checks(tx, context, admitted)
+    missing_upstream.create_needed_checks(tx, context, admitted)
     periods.create_checks(tx, context, [day.date for day in admitted])
     return events
 
@@ -66,11 +66,11 @@ def apply_pipeline_changes(tx: Transaction, context: EngineContext) -> list[Even
     rows = dates.live(tx)
     live = _admitted(tx, context, rows)
     dates.set_season(tx, [(day.date, day.season or "") for day in live])
-    graph = upstream.needs_graph(tx, context.pipeline)
+    graph = missing_upstream.needs_graph(tx, context.pipeline)
     # Those of pending dates too: an output of an earlier request may not be expected any more.
-    for start, end in upstream.spans(context.pipeline, graph, sorted(row.date for row in rows)):
-        inactive_date_checks.request_between(tx, start, end, context.now())
-    upstream.create_needed_checks(tx, context, live)
+    for start, end in missing_upstream.spans(context.pipeline, graph, sorted(row.date for row in rows)):
+        done_and_lookback_date_checks.request_between(tx, start, end, context.now())
+    missing_upstream.create_needed_checks(tx, context, live)
     periods.create_checks(tx, context, [day.date for day in live])
     dismissed = [day.date for day in live if not day.expected]
     events = _readmit(tx, context, dates.get_many(tx, dismissed), checks.for_dates(tx, dismissed))
@@ -93,14 +93,14 @@ def _query_newly_expected(tx: Transaction, context: EngineContext) -> None:
     pipeline = context.pipeline
     pairs = [
         (date, name)
-        for date, counts, known in inactive_date_checks.of_done_dates(tx, pipeline.processors)
+        for date, counts, known in done_and_lookback_date_checks.of_done_dates(tx, pipeline.processors)
         if len(known) < len(pipeline.processors) and (day := pipeline.seasons.day(date, counts)).expected
         for name, processor in pipeline.processors.items()
         if name not in known and pipeline.expects(processor, day)
     ]
-    pairs += _expected_now(pipeline, inactive_date_checks.of_dismissed_dates(tx))
+    pairs += _expected_now(pipeline, done_and_lookback_date_checks.of_dismissed_dates(tx))
     reset_checks.expect_anew(tx, pairs, context.now())
-    returned = _expected_now(pipeline, inactive_date_checks.unsatisfied_of_done_dates(tx))
+    returned = _expected_now(pipeline, done_and_lookback_date_checks.unsatisfied_of_done_dates(tx))
     checks.request_check(tx, returned, context.now(), evaluated=True)
 
 
@@ -109,7 +109,7 @@ def _query_no_longer_expected(tx: Transaction, context: EngineContext) -> None:
     pipeline = context.pipeline
     pairs = [
         (date, name)
-        for date, counts, name in inactive_date_checks.unsatisfied(tx)
+        for date, counts, name in done_and_lookback_date_checks.unsatisfied(tx)
         if name in pipeline.processors
         and not pipeline.expects(pipeline.processors[name], pipeline.seasons.day(date, counts))
     ]

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import FreeSlots
-from backfilld.daemon.executors.check_command_protocol import CheckCommand, CheckEnd, CheckExecutor
+from backfilld.daemon.executors.check_executor_interface import CheckCommand, CheckEnd, CheckExecutor
 from backfilld.daemon.job_command import check_command
 from backfilld.daemon.warehouses.adapter import Answers
 from backfilld.state.records import CheckRow

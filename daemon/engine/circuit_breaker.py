@@ -6,9 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-from backfilld.daemon.engine import hold_placement
+from backfilld.daemon.engine import processor_and_table_holds
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.events import Incident
+from backfilld.daemon.event_types import Incident
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.attempt_limits import attempts_of, confirmation_due
@@ -97,7 +97,7 @@ def _count_error(tx: Transaction, context: EngineContext, result: CheckResult, l
     if length < limit:
         return []
     reason = f"{name} is held: the same error {length} times in a row: {error}"
-    if not hold_placement.place_hold(tx, context, "processor", name, reason=reason):
+    if not processor_and_table_holds.place_hold(tx, context, "processor", name, reason=reason):
         return []
     circuit_breaker.reset(tx, name)
     return [Incident(kind="breaker", text=reason)]

@@ -11,38 +11,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from backfilld.daemon.engine import (
-    attempt_history,
+    attempt_history_for_verdicts,
     calendar_and_pipeline_changes,
     check_command_runs,
     comparison_dates,
+    failed_date_auto_recovery,
     foreign_writes,
-    requeue_failed_dates,
+    missing_upstream,
     store_verdicts,
-    upstream,
 )
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.store_verdicts import Judged
-from backfilld.daemon.events import Incident
+from backfilld.daemon.event_types import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.calendar import CountsByDate, Day
 from backfilld.state.rules.calendar_span import calendar_span
 from backfilld.state.rules.compared_processors import new_reference, stored_reference
 from backfilld.state.rules.complete_dates import CompleteDates
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
 from backfilld.state.rules.needs_graph import Pair
+from backfilld.state.rules.season_calendar import CountsByDate, Day
 from backfilld.state.rules.verdict import UNCERTAIN
 from backfilld.state.store import (
     calendar_days,
     checks,
     dates,
+    due_work,
     failed_date_rechecks,
     holds,
-    wakeup_schedule,
 )
 from backfilld.state.store.checks import CheckResult
 
@@ -76,7 +76,7 @@ class Validator:
             return 0
         now, limit = self._context.now(), self._context.questions
         with self._context.db.read() as tx:
-            todo = wakeup_schedule.due_queries(tx, now)
+            todo = due_work.due_queries(tx, now)
             if todo.held and holds.in_force(tx, holds.WAREHOUSE, now):
                 return 0
             without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR) if todo.without_calendar else None
@@ -105,7 +105,7 @@ class Validator:
             WarehouseError: the calendar could not be read.
         """
         with self._context.db.read() as tx:
-            graph = upstream.needs_graph(tx, self._context.pipeline)
+            graph = missing_upstream.needs_graph(tx, self._context.pipeline)
         first, last = calendar_span(self._context.pipeline, graph, start, end)
         answer = self._warehouse.counts(first, last)
         return self._context.pipeline.seasons.counts_of(dates_between(first, last), answer)
@@ -126,7 +126,7 @@ class Validator:
         now, interval = self._context.now(), self._context.pipeline.engine.recheck_interval
         with self._context.db.read() as tx:
             live = dates.live_span(tx)
-            due = failed_date_rechecks.due(tx, now, interval, requeue_failed_dates.BATCH)
+            due = failed_date_rechecks.due(tx, now, interval, failed_date_auto_recovery.BATCH)
             failed = [row.date for row in due]
             held = holds.in_force(tx, holds.WAREHOUSE, now)
         if held:
@@ -191,7 +191,7 @@ class Validator:
         if self._context.now() < asked_at:
             return due, answers, []  # the evidence has no usable time
         self._context.latest_query["seconds"] = steady() - began  # also where the clock was set meanwhile
-        due = attempt_history.with_history(self._context, due, answers)
+        due = attempt_history_for_verdicts.with_history(self._context, due, answers)
         due, answers = check_command_runs.with_runs(self._context, due, answers, any_age=any_age)
         days = self._days({check.date for check in due}, counts)
         return due, answers, self._judge(due, answers, days, asked_at, purpose)

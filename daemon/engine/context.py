@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backfilld.daemon.events import Event, EventSink
+from backfilld.daemon.event_types import Event, EventSink
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import ENGINE
-from backfilld.state.rules.machine import Machine
+from backfilld.state.rules.state_machine import Machine
 from backfilld.state.store.database import Database
 
 ACTOR = ENGINE

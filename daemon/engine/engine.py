@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from backfilld import __version__
 from backfilld.daemon.clock_steps import STEP_SECONDS, ClockStepDetector
 from backfilld.daemon.engine import (
+    failed_date_auto_recovery,
+    missing_upstream,
     periods,
-    requeue_failed_dates,
     scheduled_refreshes,
     store_verdicts,
-    upstream,
 )
 from backfilld.daemon.engine.advance import Advancer
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
@@ -20,12 +20,12 @@ from backfilld.daemon.engine.check_command_runs import CheckRuns
 from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.launch import Launcher
-from backfilld.daemon.engine.requeue import readmit
+from backfilld.daemon.engine.partly_selected_dates import unselected_missing
+from backfilld.daemon.engine.requeue_dates import readmit
 from backfilld.daemon.engine.revalidation import Sweeper
-from backfilld.daemon.engine.selected_processors import unselected_missing
-from backfilld.daemon.events import Incident
+from backfilld.daemon.event_types import Incident
 from backfilld.daemon.executors.adapter import Executor
-from backfilld.daemon.executors.check_command_protocol import CheckExecutor
+from backfilld.daemon.executors.check_executor_interface import CheckExecutor
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.records import DateRow
 from backfilld.state.rules.gates import WaitReason
@@ -33,15 +33,15 @@ from backfilld.state.store import (
     attempts,
     checks,
     circuit_breaker,
+    clock_set_back,
     dates,
-    future_times,
+    due_work,
     holds,
     pipeline_fingerprint,
     reset_checks,
-    wakeup_schedule,
 )
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.wakeup_schedule import EngineSchedule
+from backfilld.state.store.due_work import EngineSchedule
 
 
 class Engine:
@@ -99,7 +99,7 @@ class Engine:
             self._shift_deadlines_back(-clock_step)
         with self.context.db.read() as tx:
             now = self.context.now()
-            schedule = wakeup_schedule.engine_schedule(tx, now)
+            schedule = due_work.engine_schedule(tx, now)
             running = {row.id: row for row in attempts.running(tx)}
             may_check = self.check_runs.can_start(tx)
         # Even with none running: a job whose attempt another leader closed may still run here.
@@ -121,7 +121,7 @@ class Engine:
             others = [running[number] for number in running.keys() - {one.row.id for one in ended}]
             checking = {*self.check_runs.running, *(command.pair for command in check_commands)}
             claims, incidents = self.launcher.claim(tx, others, active_holds, checking)
-            schedule = wakeup_schedule.engine_schedule(tx, self.context.now())
+            schedule = due_work.engine_schedule(tx, self.context.now())
         if judged:
             self.validator.judged.popleft()  # only now: until they are stored they are not queried again
         self.check_runs.start(check_commands)
@@ -153,7 +153,7 @@ class Engine:
         """Whether a query is due and may be sent, or the hold on queries has expired."""
         now = self.context.now()
         with self.context.db.read() as tx:
-            todo = wakeup_schedule.due_queries(tx, now)
+            todo = due_work.due_queries(tx, now)
             return not holds.in_force(tx, holds.WAREHOUSE, now) if todo.held else todo.wanted
 
     def has_running_attempts(self) -> bool:
@@ -176,7 +176,7 @@ class Engine:
         """Query missing upstream again that no live date will fill: earlier dates, unselected outputs."""
         with self.context.db.read() as tx:
             orphaned = [
-                *upstream.orphaned_missing(tx, self.context),
+                *missing_upstream.orphaned_missing(tx, self.context),
                 *unselected_missing(tx, self.context),
                 *periods.orphaned(tx, self.context),
             ]
@@ -195,7 +195,7 @@ class Engine:
     def recheck_failed(self) -> None:
         """Query again what failed dates lack, where they are due."""
         with self.context.db.write() as tx:
-            requeue_failed_dates.recheck(tx, self.context)
+            failed_date_auto_recovery.recheck(tx, self.context)
 
     def _release_expired_holds(self, tx: Transaction) -> None:
         now = self.context.now()
@@ -207,10 +207,10 @@ class Engine:
         """Move deadlines earlier by the seconds the clock was set back, or by the skew in the database."""
         now = self.context.now()
         with self.context.db.read() as tx:
-            skew = max(seconds, future_times.skew_seconds(tx, now))
+            skew = max(seconds, clock_set_back.skew_seconds(tx, now))
         if skew > STEP_SECONDS:
             with self.context.db.write() as tx:
-                future_times.shift_back(tx, now, skew)
+                clock_set_back.shift_back(tx, now, skew)
                 dates.make_waiting_due(tx, WaitReason.WINDOW, now)  # it may be open by the clock as it is now
             text = f"the clock is {skew:.0f} s behind recorded times; deadlines were moved earlier by as much"
             self.context.emit(Incident(kind="clock", text=text))

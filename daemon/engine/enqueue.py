@@ -11,23 +11,23 @@ from zoneinfo import ZoneInfo
 
 from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.enqueue_request import MOST_DATES, DateResult, EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.enqueue_models import MOST_DATES, DateResult, EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.enqueue_partial_period_warnings import with_cut_periods
 from backfilld.daemon.engine.enqueue_store import store
-from backfilld.daemon.engine.incomplete_period_warnings import with_cut_periods
 from backfilld.daemon.engine.operator_commands import Conflict
-from backfilld.daemon.engine.withdrawn_waivers import withdrawal
+from backfilld.daemon.engine.withdrawn_waiver_messages import withdrawal
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.state.errors import BackfilldError
+from backfilld.state.base_errors import BackfilldError
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, EnqueueOutcome
-from backfilld.state.rules.calendar import CountsByDate, Day
-from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.season_calendar import CountsByDate, Day
+from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.store import (
+    backfill_dates,
     backfills,
     calendar_days,
     checks,
     dates,
-    interests,
 )
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
@@ -165,7 +165,9 @@ class Enqueuer:
         judged: Sequence[CheckResult] = (),
     ) -> list[DateResult]:
         """The outcome of each date. `newer_counts` and `judged` are what was read and not stored."""
-        wanted = interests.wanted_among(tx, [row.date for row in existing.values() if row.state not in FINAL])
+        wanted = backfill_dates.wanted_among(
+            tx, [row.date for row in existing.values() if row.state not in FINAL]
+        )
         counts_by_date = calendar_days.between(tx, request.dates[0], request.dates[-1])
         newer = newer_counts or {}
         counts_by_date |= newer

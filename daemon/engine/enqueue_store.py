@@ -8,17 +8,25 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import partial
 
+from backfilld.daemon.engine.backfill_lifecycle import take_over
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.enqueue_request import DateResult, EnqueueRequest
-from backfilld.daemon.engine.requeue import requeued_event
-from backfilld.daemon.engine.settle_backfills import take_over
-from backfilld.daemon.engine.withdrawn_waivers import with_same_text, withdrawn
-from backfilld.daemon.events import DateMoved
+from backfilld.daemon.engine.enqueue_models import DateResult, EnqueueRequest
+from backfilld.daemon.engine.requeue_dates import requeued_event
+from backfilld.daemon.engine.withdrawn_waiver_messages import with_same_text, withdrawn
+from backfilld.daemon.event_types import DateMoved
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.records import Action, DateRow, EnqueueOutcome, RunMode
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.store import audit, backfills, dates, forced_checks, interests, new_dates, transitions
+from backfilld.state.rules.state_machine import FINAL, Trigger
+from backfilld.state.store import (
+    audit,
+    backfill_dates,
+    backfills,
+    dates,
+    forced_rewrites,
+    new_dates,
+    transitions,
+)
 from backfilld.state.store.backfills import BackfillDateRow
 from backfilld.state.store.database import Transaction
 
@@ -91,7 +99,7 @@ def _store_dates(
 ) -> list[DateMoved]:
     """Store the dates of the new backfill. Returns the moves of dates that it changes."""
     live = [row.date for row in existing.values() if row.state not in FINAL]
-    widened = interests.widened(tx, live, request.selection, request.sources)
+    widened = backfill_dates.widened(tx, live, request.selection, request.sources)
     backfills.add_dates(
         tx,
         backfill_id,
@@ -128,7 +136,7 @@ def _share(
     """Add this backfill to the owners of live dates; evaluate those that it may let go on."""
     live_dates = [row.date for row in live]
     take_over(tx, context, live_dates)
-    interests.join(tx, backfill_id, request.priority)
+    backfill_dates.join(tx, backfill_id, request.priority)
     may_go_on = (WaitReason.PAUSED, WaitReason.ATTEMPT, WaitReason.UNSELECTED)
     due = [row.date for row in live if request.force or row.date in widened or row.waiting in may_go_on]
     dates.make_dates_due(tx, due, context.now())
@@ -163,7 +171,7 @@ def _take_over(
 ) -> list[DateMoved]:
     """Requeue ended dates under this backfill, in the mode of the state that each ended in."""
     reason, now = f"backfill {backfill_id}", context.now()
-    forced_checks.forget(tx, [row.date for row in ended])
+    forced_rewrites.forget(tx, [row.date for row in ended])
     for state, mode in modes.items():
         ended_in_state = [row for row in ended if row.state == state]
         restart = partial(transitions.restart, mode=mode, actor=request.by.name, now=now)

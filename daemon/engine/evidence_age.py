@@ -19,9 +19,9 @@ from backfilld.daemon.engine import periods
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.store import attempts, checks, runnable_checks
+from backfilld.state.store import attempts, checks, runnable_jobs
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.runnable_checks import RunnableCheck
+from backfilld.state.store.runnable_jobs import RunnableCheck
 
 REFRESH_TOGETHER = 50
 """How many checks of a processor are queried together when the evidence of its first is too old."""
@@ -102,7 +102,7 @@ def _inputs_before(
     in `after`. A waived one cannot vanish.
     """
     old: dict[dt.date, list[str]] = defaultdict(list)
-    for date, name in runnable_checks.complete_before(tx, {check.date for check in candidates}, before):
+    for date, name in runnable_jobs.complete_before(tx, {check.date for check in candidates}, before):
         old[date].append(name)
     stage_of = pipeline.stage_of
 

@@ -12,7 +12,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
-from backfilld.daemon.events import ForeignWrites
+from backfilld.daemon.event_types import ForeignWrites
 from backfilld.daemon.warehouses.adapter import Answers, Purpose
 from backfilld.state.formatting import format_utc
 from backfilld.state.records import CheckRow

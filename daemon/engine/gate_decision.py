@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from backfilld.daemon.engine import vanished_inputs
-from backfilld.daemon.engine.advance_working_set import AdvanceBatch, DateWalk
+from backfilld.daemon.engine import vanished_input_waits
+from backfilld.daemon.engine.advance_unit_of_work import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.selected_processors import needed_now, selected_now, waited_for
+from backfilld.daemon.engine.partly_selected_dates import needed_now, selected_now, waited_for
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.gates import Advance, Decision, GateContext, Start, Wait, WaitReason, decide
@@ -39,7 +39,7 @@ def decide_gate(
         closed=batch.closed,
     )
     decision = decide(stage, date_checks, gate)
-    if wait := vanished_inputs.wait(batch, context, walk.row, stage, decision):
+    if wait := vanished_input_waits.wait(batch, context, walk.row, stage, decision):
         return wait
     if not isinstance(decision, Advance | Start):
         return decision

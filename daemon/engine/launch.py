@@ -10,14 +10,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from backfilld.daemon.engine import budgets, evidence_age, hold_placement, periods, upstream
+from backfilld.daemon.engine import (
+    daily_budgets,
+    evidence_age,
+    missing_upstream,
+    periods,
+    processor_and_table_holds,
+)
 from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import FreeSlots
-from backfilld.daemon.events import AttemptStarted, Event
+from backfilld.daemon.event_types import AttemptStarted, Event
 from backfilld.daemon.executors.adapter import Executor, Handle, Job, JobResult
 from backfilld.daemon.executors.attempt_files import private_opener
-from backfilld.daemon.host_limits import Shortage
+from backfilld.daemon.host_shortage import Shortage
 from backfilld.daemon.job_command import job_command, needs_dates_file
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, DateRow, HoldRow
@@ -26,16 +32,16 @@ from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import (
     attempts,
+    backfill_dates,
     calendar_days,
     checks,
     dates,
     holds,
-    interests,
-    runnable_checks,
+    runnable_jobs,
 )
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
-from backfilld.state.store.runnable_checks import RunnableCheck
+from backfilld.state.store.runnable_jobs import RunnableCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ class Launcher:
         """How many attempts of each of some processors may start, where any may: by slots and holds."""
         if any(hold.kind in (holds.EVERYTHING, holds.WAREHOUSE) for hold in active_holds):
             return {}
-        held_processors = hold_placement.held_processors(self._context.pipeline, active_holds)
+        held_processors = processor_and_table_holds.held_processors(self._context.pipeline, active_holds)
         limits = {
             name: free.count(self._processors[name])
             for name in names
@@ -114,7 +120,7 @@ class Launcher:
         if closed:
             # Dates that were about to start a job when a window closed become due, and show the reason.
             dates.make_dates_due(tx, checks.clear_runnable_by(tx, closed), self._context.now())
-        runnable = runnable_checks.processors(tx)
+        runnable = runnable_jobs.processors(tx)
         if not runnable:
             return [], []
         free = FreeSlots(self._context.pipeline, running, checking)
@@ -129,7 +135,7 @@ class Launcher:
             return [], []
         date_rows = dates.get_many(tx, [candidate.date for candidate in candidates])
         claims: list[Claim] = []
-        table_budgets = budgets.table_budgets(tx, self._context)
+        table_budgets = daily_budgets.table_budgets(tx, self._context)
         remaining: dict[str, float] = {table: budget.left for table, budget in table_budgets.items()}
         used_up: set[str] = set()
         for batch in self._batches(tx, candidates, date_rows):
@@ -144,9 +150,9 @@ class Launcher:
             remaining[processor.table] = remaining.get(processor.table, math.inf) - 1
         self.has_free_slots = any(free.count(self._processors[name]) for name in limits)
         self._record_claims(tx, claims, date_rows)
-        budgets.count_attempts(tx, self._context, [claim.processor.table for claim in claims])
+        daily_budgets.count_attempts(tx, self._context, [claim.processor.table for claim in claims])
         return claims, [
-            budgets.hold_spent_table(tx, self._context, table, table_budgets[table].spent_reason)
+            daily_budgets.hold_spent_table(tx, self._context, table, table_budgets[table].spent_reason)
             for table in sorted(used_up)
         ]
 
@@ -168,7 +174,7 @@ class Launcher:
 
         A candidate that needs another one, which is complete and is to be rewritten, waits for that.
         """
-        reader = upstream.UpstreamReader(tx, self._context)
+        reader = missing_upstream.UpstreamReader(tx, self._context)
         rewrites = [(c.processor, c.date) for c in candidates if c.satisfied]
         blocked = {
             c
@@ -188,7 +194,7 @@ class Launcher:
         A batch takes only dates that the same backfills want, and the same attempts of periods computed.
         """
         together = any(self._processors[c.processor].dates_per_attempt > 1 for c in candidates)
-        owners = interests.owners(tx, date_rows) if together else {}
+        owners = backfill_dates.owners(tx, date_rows) if together else {}
         has_periods = together and any(processor.attempt_period for processor in self._processors.values())
         known = checks.for_dates(tx, list(date_rows)) if has_periods else {}
         computed_by = period_attempts(

@@ -6,7 +6,7 @@ run is never declared lost: a second writer would start beside it.
 
 from __future__ import annotations
 
-from backfilld.daemon.engine.audited_change import Conflict, NotFound, no_attempt, recorded
+from backfilld.daemon.engine.audited_operator_change import Conflict, NotFound, no_attempt, recorded
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.records import Action, Actor, AttemptRow, AttemptStatus
 from backfilld.state.store import attempts

@@ -8,20 +8,20 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection
 
-from backfilld.daemon.engine import budgets
+from backfilld.daemon.engine import daily_budgets
 from backfilld.daemon.engine.accept_dates import accept_dates
-from backfilld.daemon.engine.audited_change import Conflict as Conflict  # noqa: PLC0414 - a part of this interface
-from backfilld.daemon.engine.audited_change import NotFound as NotFound  # noqa: PLC0414 - a part of this interface
-from backfilld.daemon.engine.audited_change import Snapshotter, audited, no_backfill
+from backfilld.daemon.engine.audited_operator_change import Conflict as Conflict  # noqa: PLC0414 - a part of this interface
+from backfilld.daemon.engine.audited_operator_change import NotFound as NotFound  # noqa: PLC0414 - a part of this interface
+from backfilld.daemon.engine.audited_operator_change import Snapshotter, audited, no_backfill
+from backfilld.daemon.engine.backfill_lifecycle import cancel_unwanted, retry_failed
 from backfilld.daemon.engine.bulk_request import BEING_CANCELLED, DateAnswers, DateQuery, only_answer
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.hold_placement import place_hold
+from backfilld.daemon.engine.processor_and_table_holds import place_hold
 from backfilld.daemon.engine.retry_dates import Retry, retry_dates
-from backfilld.daemon.engine.settle_backfills import cancel_unwanted, retry_failed
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import Action, Actor, BackfillRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.store import backfills, checks, circuit_breaker, dates, holds, interests
+from backfilld.state.store import backfill_dates, backfills, checks, circuit_breaker, dates, holds
 from backfilld.state.store.audit import Facts
 from backfilld.state.store.database import Transaction
 
@@ -79,7 +79,7 @@ class Commands:
                 raise NotFound(f"there is no hold of {hold_name}; backfilld status lists the holds")
             if kind == "processor":
                 circuit_breaker.reset(tx, key)
-            allowed = budgets.allow_more(tx, self._context, kind, key, extra)
+            allowed = daily_budgets.allow_more(tx, self._context, kind, key, extra)
             if extra is not None and allowed is None:
                 raise Conflict(f"{hold_name} has no daily budget; release it without extra")
             dates.make_waiting_due(tx, WaitReason.HELD, self._context.now())
@@ -90,7 +90,7 @@ class Commands:
 
         def snapshot(tx: Transaction) -> Facts | None:
             facts = dict(_hold_facts(kind, key)(tx) or {})
-            budget = budgets.get_budget(tx, self._context, kind, key)
+            budget = daily_budgets.get_budget(tx, self._context, kind, key)
             if budget is not None:
                 facts["extra"] = budget.extra
             return facts or None
@@ -151,7 +151,7 @@ class Commands:
             backfills.change(tx, backfill_id, {"cancelled_at": self._context.now(), "paused_at": None})
             checks.clear_runnable_of(tx, backfill_id)
             dates.make_backfill_due(tx, backfill_id, self._context.now())
-            interests.elect_leads(tx, interests.withdraw(tx, backfill_id))
+            backfill_dates.elect_leads(tx, backfill_dates.withdraw(tx, backfill_id))
             cancel_unwanted(tx)
 
     def retry(self, backfill_id: int, *, by: Actor) -> int:

@@ -7,16 +7,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import DateRow
-from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.combined_backfill_options import Ownership
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.rules.owning_backfills import Ownership
-from backfilld.state.store import backfills, interests
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.store import backfill_dates, backfills
 from backfilld.state.store.database import Transaction
 
 
 def read_owners(tx: Transaction, wanted: Collection[dt.date]) -> dict[dt.date, Ownership]:
     """The owners of each of some dates; none of a date that no backfill wants any more."""
-    found = interests.owners(tx, wanted)
+    found = backfill_dates.owners(tx, wanted)
     numbers = {interest.backfill_id for of_date in found.values() for interest in of_date}
     rows = backfills.get_many(tx, sorted(numbers))
     return {
@@ -30,7 +30,7 @@ def read_owners(tx: Transaction, wanted: Collection[dt.date]) -> dict[dt.date, O
 
 def read_last_owners(tx: Transaction, ended: Sequence[DateRow]) -> dict[dt.date, Ownership]:
     """The owners of ended dates when these ended. A date whose backfills were all cancelled is left out."""
-    found = interests.last_owners(tx, ended)
+    found = backfill_dates.last_owners(tx, ended)
     rows = backfills.get_many(tx, sorted({number for of_date in found.values() for number in of_date}))
     return {date: Ownership(tuple(rows[number] for number in of_date)) for date, of_date in found.items()}
 

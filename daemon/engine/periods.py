@@ -17,26 +17,26 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, RunMode, Runnable
 from backfilld.state.rules.attempt_limits import attempts_of
-from backfilld.state.rules.calendar import CountsByDate, Day
 from backfilld.state.rules.calendar_span import calendar_bounds
 from backfilld.state.rules.compared_processors import with_references
-from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.dates_between import dates_between
-from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Pair
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.period_keys import PeriodKey, period_key
 from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_status
 from backfilld.state.rules.refresh_schedule import date_end
+from backfilld.state.rules.season_calendar import CountsByDate, Day
+from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.store import (
     calendar_days,
     checks,
+    checks_in_period,
     dates,
-    inactive_date_checks,
-    period_checks,
-    runnable_checks,
+    done_and_lookback_date_checks,
+    runnable_jobs,
 )
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.runnable_checks import RunnableCheck
+from backfilld.state.store.runnable_jobs import RunnableCheck
 
 _STORED_ONLY: CountsByDate = MappingProxyType({})
 
@@ -80,7 +80,7 @@ def read_status(
 
     `newer` is what the calendar counts now, where that is not stored.
     """
-    return _status(tx, context, key, period_checks.between(tx, *key), newer)
+    return _status(tx, context, key, checks_in_period.between(tx, *key), newer)
 
 
 def _status(
@@ -155,7 +155,7 @@ def settle(tx: Transaction, context: EngineContext, keys: Iterable[PeriodKey]) -
     """Let the ready dates of each period start together, or wait together; those that change become due."""
     zone = ZoneInfo(context.pipeline.timezone)
     for key in keys:
-        of_period = period_checks.between(tx, *key)
+        of_period = checks_in_period.between(tx, *key)
         status = _status(tx, context, key, of_period)
         runnable = Runnable.NOW if status.may_start else Runnable.WITH_PERIOD
         changed = [
@@ -174,7 +174,7 @@ def first_runnable(tx: Transaction, pipeline: Pipeline, limits: Mapping[str, int
 
     A period comes where its most urgent date comes, oldest date first.
     """
-    found = runnable_checks.first(tx, limits)
+    found = runnable_jobs.first(tx, limits)
     alone = [check for check in found if not pipeline.processors[check.processor].attempt_period]
     urgency: dict[PeriodKey, int] = {}
     for check in found:
@@ -183,7 +183,7 @@ def first_runnable(tx: Transaction, pipeline: Pipeline, limits: Mapping[str, int
     together = [
         check._replace(priority=priority)
         for key, priority in urgency.items()
-        for check in period_checks.runnable(tx, *key)
+        for check in checks_in_period.runnable(tx, *key)
     ]
     return sorted([*alone, *together], key=lambda check: (-check.priority, check.date)) if together else found
 
@@ -236,13 +236,13 @@ def wake(tx: Transaction, context: EngineContext, satisfied: Iterable[Pair]) -> 
         if name in processors and processors[name].attempt_period
     )
     for name, first, last in keys:
-        dates.make_dates_due(tx, period_checks.awaiting(tx, name, first, last), dates.IMMEDIATELY)
+        dates.make_dates_due(tx, checks_in_period.awaiting(tx, name, first, last), dates.IMMEDIATELY)
 
 
 def wake_all(tx: Transaction, context: EngineContext) -> None:
     """Make all dates due that wait for the rest of a period: the calendar may expect other dates now."""
     for processor in context.pipeline.with_period:
-        found = period_checks.awaiting(tx, processor.name, dt.date.min, dt.date.max)
+        found = checks_in_period.awaiting(tx, processor.name, dt.date.min, dt.date.max)
         dates.make_dates_due(tx, found, dates.IMMEDIATELY)
 
 
@@ -254,9 +254,11 @@ def create_checks(tx: Transaction, context: EngineContext, admitted: Iterable[dt
         for key in dict.fromkeys(period_key(processor, date) for date in admitted_dates):
             name, first, last = key
             names = with_references(pipeline, [name])
-            unchecked = inactive_date_checks.without_checks(tx, names, first, last)
+            unchecked = done_and_lookback_date_checks.without_checks(tx, names, first, last)
             expected, _ = expected_dates(pipeline, key, _days(tx, pipeline, key), now)
-            inactive_date_checks.create(tx, [date for date in expected if date in unchecked], names, now)
+            done_and_lookback_date_checks.create(
+                tx, [date for date in expected if date in unchecked], names, now
+            )
 
 
 def create_checks_beside(tx: Transaction, context: EngineContext, new: Collection[dt.date]) -> None:
@@ -285,7 +287,7 @@ def orphaned(tx: Transaction, context: EngineContext) -> list[Pair]:
 def _waiting_periods(tx: Transaction, pipeline: Pipeline) -> Iterator[PeriodKey]:
     for processor in pipeline.with_period:
         after = dt.date.min
-        while date := period_checks.first_awaiting(tx, processor.name, after):
+        while date := checks_in_period.first_awaiting(tx, processor.name, after):
             key = period_key(processor, date)
             yield key
             after = key[2]

@@ -15,11 +15,11 @@ from collections.abc import Collection, Mapping
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.owning_backfills import selected_when_done
-from backfilld.daemon.events import Incident
+from backfilld.daemon.event_types import Incident
 from backfilld.state.formatting import format_counts
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.rules.calendar import Day
-from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import calendar_days, checks, done_date_rechecks
 from backfilld.state.store.database import Transaction

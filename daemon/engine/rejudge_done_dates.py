@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import Judgement, judge
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import calendar_days, checks, dates
 from backfilld.state.store.checks import CheckResult

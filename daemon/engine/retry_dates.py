@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from backfilld.daemon.engine import retry_processors, stale_dates
+from backfilld.daemon.engine import rerun_processors, stale_dates
 from backfilld.daemon.engine.bulk_request import (
     BEING_CANCELLED,
     NEVER_ENQUEUED,
@@ -19,14 +19,14 @@ from backfilld.daemon.engine.bulk_request import (
     refuse_unknown,
 )
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.engine.date_change_audit import recorded_dates
-from backfilld.daemon.engine.requeue import being_cancelled, requeue
-from backfilld.daemon.engine.withdrawn_waivers import withdrawn
-from backfilld.daemon.events import DateMoved
+from backfilld.daemon.engine.requeue_dates import being_cancelled, requeue
+from backfilld.daemon.engine.retry_and_accept_audit import recorded_dates
+from backfilld.daemon.engine.withdrawn_waiver_messages import withdrawn
+from backfilld.daemon.event_types import DateMoved
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import Action, Actor, CheckRow, DateRow, Mark, RunMode
-from backfilld.state.rules.machine import FINAL
-from backfilld.state.store import interests
+from backfilld.state.rules.state_machine import FINAL
+from backfilld.state.store import backfill_dates
 from backfilld.state.store.audit import Facts
 from backfilld.state.store.database import Transaction
 
@@ -75,7 +75,7 @@ def retry_dates(context: EngineContext, query: DateQuery, how: Retry, *, by: Act
         changes = {row.date: () for row in chosen}
         with recorded_dates(tx, context, by, Action.RETRY, query, changes, how.facts):
             if how.processors:
-                backfill_id, moves = retry_processors.run(tx, context, chosen, how.processors, by)
+                backfill_id, moves = rerun_processors.run(tx, context, chosen, how.processors, by)
                 result = replace(result, backfill_id=backfill_id)
             else:
                 moves = _requeue(tx, context, query, how, chosen, by)
@@ -117,7 +117,7 @@ def _requeue(
     kept = RunMode.NORMAL if query.mark is Mark.STALE else RunMode.RETRY
     mode = RunMode.FORCE if how.force else kept
     if query.mark is not Mark.STALE:
-        interests.reopen_widest(tx, chosen)
+        backfill_dates.reopen_widest(tx, chosen)
     moves = requeue(tx, context, chosen, mode=mode, actor=by.name, reason=reason, cascades=cascades)
     for row in chosen if how.cascades else ():
         moves += stale_dates.requeue_stale(
@@ -132,7 +132,7 @@ def _refusals(
     """Why dates cannot be retried."""
     ended = [row for row in found.rows.values() if row.state in FINAL]
     cancelling = {} if how.processors else being_cancelled(tx, ended)
-    off = retry_processors.off_reasons(tx, context, [row.date for row in ended], how.processors)
+    off = rerun_processors.off_reasons(tx, context, [row.date for row in ended], how.processors)
     only_failed = not (query.names_dates or query.filtered or how.force or how.processors)
     refused: dict[dt.date, str] = dict.fromkeys(found.unmatched, UNMATCHED)
     for date in found.dates:

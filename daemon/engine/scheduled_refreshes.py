@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.owning_backfills import read_last_owners
-from backfilld.daemon.engine.requeue import requeue
-from backfilld.daemon.events import DateMoved
+from backfilld.daemon.engine.requeue_dates import requeue
+from backfilld.daemon.event_types import DateMoved
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, RunMode
-from backfilld.state.rules.owning_backfills import Ownership
+from backfilld.state.rules.combined_backfill_options import Ownership
 from backfilld.state.rules.refresh_schedule import missed_refresh, refresh_dates
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, dates

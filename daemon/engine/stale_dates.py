@@ -27,15 +27,15 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from backfilld.daemon.engine import upstream
+from backfilld.daemon.engine import missing_upstream
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.requeue import requeue
-from backfilld.daemon.events import DateMoved
+from backfilld.daemon.engine.requeue_dates import requeue
+from backfilld.daemon.event_types import DateMoved
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow, RunMode
-from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.computed_from_stale import StaleInputs, inputs_between
 from backfilld.state.rules.needs_graph import Pair, Span
-from backfilld.state.rules.stale_upstream import StaleInputs, inputs_between
+from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.checks import CheckResult
@@ -91,7 +91,7 @@ def mark_stale(
     repairs = sorted(_repairs(tx, context.pipeline, judged), key=lambda repair: (repair.date, repair.at))
     if not repairs:
         return []
-    graph = upstream.needs_graph(tx, context.pipeline)
+    graph = missing_upstream.needs_graph(tx, context.pipeline)
     for repair in repairs:
         names_by_span: dict[Span, list[str]] = defaultdict(list)
         for name, span in graph.needed_by(repair.processor, repair.date):
@@ -161,7 +161,7 @@ def _computed_from_stale(
 
     `since` is the first date with a stale output. Only what done dates may be computed from is read.
     """
-    graph = upstream.needs_graph(tx, context.pipeline)
+    graph = missing_upstream.needs_graph(tx, context.pipeline)
     stale = stale_marks.stale_pairs(tx, graph.earliest_input(min(done), since), max(done))
     if not stale:
         return {}

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from backfilld.daemon.engine import (
     check_command_runs,
     circuit_breaker,
+    failed_date_auto_recovery,
     foreign_writes,
+    missing_upstream,
     regressed_dates,
     requery_compared,
-    requeue_failed_dates,
     stale_dates,
-    upstream,
 )
 from backfilld.daemon.engine.context import EngineContext
-from backfilld.daemon.events import Event
+from backfilld.daemon.event_types import Event
 from backfilld.daemon.warehouses.adapter import Answers, Purpose
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.records import CheckRow
@@ -54,7 +54,7 @@ def store(tx: Transaction, context: EngineContext, judged: Judged) -> list[Event
     judged_dates = sorted({date for date, _ in saved_pairs})
     rows = dates.get_many(tx, judged_dates)
     moves = stale_dates.mark_stale(tx, context, saved, rows)
-    moves += requeue_failed_dates.update(tx, context, saved, rows)
+    moves += failed_date_auto_recovery.update(tx, context, saved, rows)
     done = [date for date, row in rows.items() if row.state == DONE]
     incidents += regressed_dates.update(tx, context, done)
     dates.make_dates_due(tx, judged_dates, dates.IMMEDIATELY)
@@ -63,7 +63,7 @@ def store(tx: Transaction, context: EngineContext, judged: Judged) -> list[Event
         for c, r in saved
         if not c.satisfied and (r.judgement.verdict.satisfied or c.accepted_reason)
     ]
-    upstream.wake_unblocked(tx, context, satisfied)
+    missing_upstream.wake_unblocked(tx, context, satisfied)
     changed = {
         (r.date, r.processor)
         for c, r in saved

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from backfilld.state.formatting import format_counts
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance
+from backfilld.state.rules.season_calendar import Day
 
 
 def admission_reason(day: Day) -> str:

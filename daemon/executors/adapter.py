@@ -15,7 +15,7 @@ from backfilld.daemon.preflight.findings import Finding
 from backfilld.state.formatting import pluralize
 
 if TYPE_CHECKING:  # the process that guards one job on a Dask worker needs no pipeline
-    from backfilld.state.pipeline.executor_settings import ExecutorSettings
+    from backfilld.state.pipeline.base_executor_settings import ExecutorSettings
     from backfilld.state.pipeline.pipeline import Pipeline
 
 Handle = str

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from backfilld.daemon.worker_thread import Worker
-from backfilld.state.errors import BackfilldError
+from backfilld.state.base_errors import BackfilldError
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,15 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from backfilld.daemon.adapters import load_pipeline, warehouse_adapter
-from backfilld.daemon.preflight import dry_run_jobs, executors, existing_data, jobs, storage, tables
+from backfilld.daemon.preflight import (
+    calendar_and_run_history,
+    dry_run_jobs,
+    executors,
+    jobs,
+    phase_completeness,
+    storage,
+    tables,
+)
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import (
     Finding,
@@ -26,9 +34,9 @@ from backfilld.daemon.preflight.findings import (
     skipped,
     warned,
 )
-from backfilld.daemon.preflight.platform_commands import platform_check
-from backfilld.daemon.preflight.resource_limits import slot_warnings
+from backfilld.daemon.preflight.open_file_and_process_limits import slot_warnings
 from backfilld.daemon.preflight.service_sandbox import sandbox
+from backfilld.daemon.preflight.user_defined_checks import platform_check
 from backfilld.daemon.read_service_unit import ServiceUnit
 from backfilld.daemon.settings import SettingsError, state_database
 from backfilld.daemon.warehouses.adapter import Catalog, Warehouse, WarehouseError
@@ -70,13 +78,15 @@ GROUPS: Mapping[str, Sequence[Check]] = {
         Check(name="columns", title="columns", run=tables.columns, needs=("warehouse",)),
     ),
     "data": (
-        Check(name="calendar", title="calendar", run=existing_data.calendar, needs=("warehouse",)),
-        Check(name="history", title="run history", run=existing_data.history, needs=("warehouse",)),
-        Check(name="data", title="data so far", run=existing_data.data, needs=("warehouse", "calendar")),
+        Check(name="calendar", title="calendar", run=calendar_and_run_history.calendar, needs=("warehouse",)),
+        Check(
+            name="history", title="run history", run=calendar_and_run_history.history, needs=("warehouse",)
+        ),
+        Check(name="data", title="data so far", run=phase_completeness.data, needs=("warehouse", "calendar")),
         Check(
             name="others",
             title="others at work",
-            run=existing_data.foreign_runs,
+            run=calendar_and_run_history.foreign_runs,
             needs=("warehouse", "calendar"),
         ),
     ),

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from backfilld.daemon import job_program
+from backfilld.daemon import job_command_inspection
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
-from backfilld.daemon.preflight.job_scripts import Script
+from backfilld.daemon.preflight.job_script_options import Script
 from backfilld.daemon.preflight.python_source import has_text, option_settings
 from backfilld.daemon.preflight.subprocesses import compiles_elsewhere, job_environment
 from backfilld.state.formatting import join_truncated, pluralize
@@ -45,7 +45,7 @@ def _check_programs(context: PreflightContext) -> Iterator[Finding]:
     commands = context.pipeline.check_commands
     for name, check in commands.items():
         as_job = context.pipeline.processors[name].model_copy(update={"command": check.command})
-        if problem := job_program.program(context.pipeline, as_job).problem:
+        if problem := job_command_inspection.program(context.pipeline, as_job).problem:
             yield failed(f"{name}: expect.check: {problem}", "correct command in expect.check, or cwd")
     if commands:
         yield passed(f"{pluralize(len(commands), 'processor has', 'processors have')} a check command")

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from backfilld.daemon.job_program import find_module
-from backfilld.state.errors import BackfilldError
+from backfilld.daemon.job_command_inspection import find_module
+from backfilld.state.base_errors import BackfilldError
 
 COMMAND_LINE_LIBRARIES = frozenset(
     {"argparse", "click", "typer", "optparse", "getopt", "docopt", "fire", "absl"}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from backfilld.daemon.job_command import cwd_of
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
-from backfilld.daemon.preflight.job_scripts import Scripts
+from backfilld.daemon.preflight.job_script_options import Scripts
 from backfilld.daemon.read_service_unit import ServiceUnit
-from backfilld.state.pipeline.adapters import LOCAL
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.settings_by_kind import LOCAL
 
 
 def sandbox(pipeline: Pipeline, unit: ServiceUnit) -> Iterator[Finding]:

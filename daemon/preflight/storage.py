@@ -10,7 +10,7 @@ from pathlib import Path
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, skipped, warned
 from backfilld.state.store.database import Database
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 from backfilld.state.store.schema_version import schema_version
 
 ENOUGH_BYTES = 2 * 2**30

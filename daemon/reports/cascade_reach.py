@@ -7,14 +7,14 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.daemon.engine import upstream
+from backfilld.daemon.engine import missing_upstream
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.stale_reach import stale_reach
 from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.output_counts import dates_with_outputs
+from backfilld.state.store.dates_with_output import dates_with_outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,11 @@ def cascade_reach(
     It reaches fewer where a job leaves the rows as they are. With `force` every processor runs.
     """
     _, last = dates.span(tx) or (None, dt.date.min)
-    graph, further, failed = upstream.needs_graph(tx, pipeline), set[dt.date](), _failed_inputs(tx, chosen)
+    graph, further, failed = (
+        missing_upstream.needs_graph(tx, pipeline),
+        set[dt.date](),
+        _failed_inputs(tx, chosen),
+    )
     for names, of_names in _by_what_runs(pipeline, checks.for_dates(tx, chosen), force=force).items():
         reach = stale_reach(graph, names, of_names, last)
         spans = {name: of_one.other_dates for name, of_one in reach.items()}

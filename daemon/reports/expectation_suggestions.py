@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from backfilld.daemon.reports.expectation_blindness import (
+from backfilld.daemon.reports.blindness_to_simulated_damage import (
     CompleteDate,
     blindness_of,
     complete_dates,
     is_complete,
 )
-from backfilld.daemon.reports.warehouse_snapshot import take_snapshot
+from backfilld.daemon.reports.verdict_snapshot import take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import EarlierDate
-from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectation_suite import Expectation
 
 FALSE_ALARMS = Fraction(1, 100)
 """The most held-back complete dates of which a proposed rule may say that they are not."""

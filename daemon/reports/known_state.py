@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backfilld.daemon.reports.plan.models import Recompute
-from backfilld.daemon.reports.warehouse_snapshot import Known
+from backfilld.daemon.reports.verdict_snapshot import Known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.owning_backfills import read_owners
 from backfilld.daemon.engine.periods import read_status
-from backfilld.daemon.reports.cause import Cause
 from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.phase import DONE, FAILED
@@ -21,6 +20,14 @@ from backfilld.state.store.database import Transaction
 
 NAMED = 2
 """How many of the other dates a sentence names before it counts the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a date waits, as a sentence with its remedy, and whether only a person can end the wait."""
+
+    text: str
+    needs_operator: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.daemon.engine import budgets
-from backfilld.daemon.engine.budgets import Budget
+from backfilld.daemon.engine import daily_budgets
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.daily_budgets import Budget
 from backfilld.daemon.reports.pace import OLDEST_SECONDS, Pace, Work
 from backfilld.daemon.reports.waiting_on import reason_under_holds
 from backfilld.state.formatting import pluralize
@@ -20,11 +20,11 @@ from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, HoldRow
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import attempts, holds, progress_queries, state_counts
+from backfilld.state.store import attempts, holds, pace_and_calendar_queries, state_counts
+from backfilld.state.store.backfill_or_season_scope import ALL_DATES, DateScope
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.date_scope import ALL_DATES, DateScope
 from backfilld.state.store.state_counts import CheckCount, DateCount
 
 SAMPLE = 2000
@@ -145,8 +145,8 @@ def progress(tx: Transaction, context: EngineContext, scope: DateScope = ALL_DAT
         seasons=_seasons(counts),
         running=running(tx, scope),
         holds=active_holds,
-        budgets=budgets.current_budgets(tx, context.pipeline, now),
-        last_progress_at=progress_queries.last_progress(tx, scope),
+        budgets=daily_budgets.current_budgets(tx, context.pipeline, now),
+        last_progress_at=pace_and_calendar_queries.last_progress(tx, scope),
         regressed=state_counts.regressed(tx, scope),
         stale=state_counts.stale(tx, scope),
         eta=_estimated_end(tx, counts, active_holds, scope, now),
@@ -173,9 +173,9 @@ def _estimated_end(
 
 def _pace(tx: Transaction, scope: DateScope, now: float) -> Pace:
     """How fast the dates of a scope end while jobs run, by the latest ends."""
-    jobs = progress_queries.latest_jobs(tx, now - OLDEST_SECONDS, now, SAMPLE, scope)
+    jobs = pace_and_calendar_queries.latest_jobs(tx, now - OLDEST_SECONDS, now, SAMPLE, scope)
     since = min(end for _, end in jobs) if len(jobs) == SAMPLE else now - OLDEST_SECONDS
-    ends, more = progress_queries.latest_ends(tx, since, SAMPLE, scope)
+    ends, more = pace_and_calendar_queries.latest_ends(tx, since, SAMPLE, scope)
     return Work(ends, jobs, now).pace(now, more=more or len(jobs) == SAMPLE)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 
-from backfilld.daemon.engine import upstream
+from backfilld.daemon.engine import missing_upstream
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.needs_graph import Span
 from backfilld.state.rules.stale_reach import stale_reach
 from backfilld.state.store import dates
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.output_counts import count_outputs
+from backfilld.state.store.dates_with_output import count_outputs
 
 
 def becomes_stale(
@@ -27,7 +27,7 @@ def becomes_stale(
         return {}
     names = pipeline.processors if selection is None else selection
     last = max([*rewritten, *(dates.span(tx) or ())])
-    reach = stale_reach(upstream.needs_graph(tx, pipeline), names, rewritten, last)
+    reach = stale_reach(missing_upstream.needs_graph(tx, pipeline), names, rewritten, last)
     others = count_outputs(tx, {name: of_one.other_dates for name, of_one in reach.items()})
     debt = {
         name: _dates_with_output(pipeline, name, reach[name].rewritten_dates) + others[name]

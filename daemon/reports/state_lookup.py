@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from backfilld.daemon.reports.plan.plan import Recompute
-from backfilld.daemon.reports.warehouse_snapshot import Known
+from backfilld.daemon.reports.verdict_snapshot import Known
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, Mark

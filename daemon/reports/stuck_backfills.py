@@ -17,8 +17,8 @@ from backfilld.state.formatting import pluralize
 from backfilld.state.records import BackfillRow
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import backfills, checks, dates, holds
+from backfilld.state.store.backfill_or_season_scope import ALL_DATES, DateScope
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.date_scope import ALL_DATES, DateScope
 
 STUCK = "stuck"
 _STAND_STILL = (STUCK, "paused", "stopped")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.owning_backfills import read_owners
-from backfilld.daemon.engine.selected_processors import selected_now
+from backfilld.daemon.engine.partly_selected_dates import selected_now
 from backfilld.state.records import DateRow
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.gates import WaitReason

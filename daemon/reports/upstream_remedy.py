@@ -10,7 +10,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.rules.needs_graph import NeedsGraph
 from backfilld.state.rules.processor_selection import upstream_command
-from backfilld.state.store import calendar_days, dates, inactive_date_checks
+from backfilld.state.store import calendar_days, dates, done_and_lookback_date_checks
 from backfilld.state.store.database import Transaction
 
 
@@ -39,7 +39,7 @@ def _missing(
     if not reach:
         return {}
     first = min(chain(*reach.values()))
-    settled = inactive_date_checks.settled_between(tx, reach, first, date)
+    settled = done_and_lookback_date_checks.settled_between(tx, reach, first, date)
     counts = calendar_days.between(tx, first, date)
     states = dates.states_between(tx, first, date)
 

@@ -10,22 +10,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.missing_upstream import Missing, UpstreamReader
 from backfilld.daemon.engine.owning_backfills import read_owners
-from backfilld.daemon.engine.selected_processors import needed_now, selected_now, waited_for
-from backfilld.daemon.engine.upstream import Missing, UpstreamReader
-from backfilld.daemon.reports.cause import Cause
-from backfilld.daemon.reports.period_causes import PeriodCauses
+from backfilld.daemon.engine.partly_selected_dates import needed_now, selected_now, waited_for
+from backfilld.daemon.reports.period_causes import Cause, PeriodCauses
 from backfilld.daemon.reports.remedies import accept_command, helpful_command
 from backfilld.daemon.reports.unselected_causes import UnselectedCauses
 from backfilld.daemon.reports.upstream_remedy import fill_command
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, HoldRow
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.check_command_run import CheckRun
+from backfilld.state.rules.combined_backfill_options import Ownership
 from backfilld.state.rules.evidence import UNTIL_CORRECTED
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import FINAL
-from backfilld.state.rules.owning_backfills import Ownership
+from backfilld.state.rules.season_calendar import Day
+from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import calendar_days, check_command_runs, checks, dates, holds
 from backfilld.state.store.database import Transaction

@@ -17,9 +17,9 @@ from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import AttemptRow, CheckRow, DateRow, HoldRow, Runnable
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import FINAL
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.store import attempts, check_command_runs, holds, runnable_checks
+from backfilld.state.rules.state_machine import FINAL
+from backfilld.state.store import attempts, check_command_runs, holds, runnable_jobs
 from backfilld.state.store.database import Transaction
 
 _NAMED = 10
@@ -63,7 +63,7 @@ def waiting_on(tx: Transaction, context: EngineContext, rows: Sequence[DateRow])
         running=attempts.running(tx),
         holds=active_holds,
         causes=CauseReader(tx, context, active_holds, live),
-        checks=runnable_checks.under_way(tx, [row.date for row in live]),
+        checks=runnable_jobs.under_way(tx, [row.date for row in live]),
         check_runs=check_command_runs.running(tx, context.pipeline.check_commands),
     )
     return {row.date: _sentence(wait_context, row) for row in live}

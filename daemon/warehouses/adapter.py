@@ -1,6 +1,6 @@
 """The protocol of a warehouse: what the daemon asks of it, what it answers, and what a new kind brings.
 
-A warehouse is a folder with an `adapter.py`, whose ADAPTER names the settings model and opens a `Warehouse`.
+A warehouse is a folder with a `plugin.py`, whose ADAPTER names the settings model and opens a `Warehouse`.
 One that answers SQL needs a `SqlBackend` and a `Catalog`; `sql.warehouse.WarehouseClient` does the rest.
 """
 
@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from backfilld.daemon.preflight.findings import Finding
-from backfilld.state.errors import BackfilldError
+from backfilld.state.base_errors import BackfilldError
 from backfilld.state.formatting import first_line
+from backfilld.state.pipeline.base_warehouse_settings import DEFAULT_QUOTA_TIMEZONE, WarehouseSettings
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.warehouse_settings import DEFAULT_QUOTA_TIMEZONE, WarehouseSettings
-from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
+from backfilld.state.rules.season_calendar import Counts
 
 Purpose = Literal["gate", "sweep", "calendar", "validation", "quality", "preflight"]
 """Why the warehouse is queried: the closed set by which queries are counted."""

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field
 
-from backfilld.state.pipeline.fields import Name, TimeZone
+from backfilld.state.pipeline.field_types import Name, TimeZone
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.closed_hours import ClosedHours
 from backfilld.state.rules.recurring_days import WEEKDAYS, Weekday

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from backfilld.state.pipeline.duplicate_and_unknown_names import nearest
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.pipeline.validation_messages import nearest
 
 _REMEDY = "a processor of an earlier state, or put it in after"
 

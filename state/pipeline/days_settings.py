@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from backfilld.state.pipeline.fields import Column, Name
+from backfilld.state.pipeline.field_types import Column, Name
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.periods import Period
 from backfilld.state.rules.recurring_days import WEEKDAYS, RecurringDays, Weekday

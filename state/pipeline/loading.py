@@ -9,13 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from backfilld.state.errors import UserError
-from backfilld.state.pipeline.adapters import Adapters
+from backfilld.state.base_errors import UserError
 from backfilld.state.pipeline.days_settings import read_date_files
-from backfilld.state.pipeline.jobs import JobSettings
+from backfilld.state.pipeline.job_settings import JobSettings
 from backfilld.state.pipeline.partial_validation import remaining_problems
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.semantic_validation import Location, key_path, lookup, validate
+from backfilld.state.pipeline.settings_by_kind import Adapters
 
 
 class PipelineError(UserError):

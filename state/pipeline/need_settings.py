@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.rules.calendar import Lookback, Since
+from backfilld.state.rules.season_calendar import Lookback, Since
 
 
 class NeedSettings(StrictModel):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from backfilld.state.pipeline.duplicate_and_unknown_names import nearest, processor_key, repeated_names
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.pipeline.validation_messages import nearest, processor_key, repeated_names
 from backfilld.state.rules.needs_graph import closure
 from backfilld.state.spelling_suggestions import did_you_mean
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from backfilld.state.pipeline.fields import Name
+from backfilld.state.pipeline.field_types import Name
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.strict_model import StrictModel
 

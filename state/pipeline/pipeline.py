@@ -16,20 +16,19 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from backfilld.state.pipeline.adapters import ExecutorSections, WarehouseSection
+from backfilld.state.pipeline.base_executor_settings import ExecutorSettings
+from backfilld.state.pipeline.base_warehouse_settings import DEFAULT_QUOTA_TIMEZONE
 from backfilld.state.pipeline.calendar_settings import CalendarSettings
 from backfilld.state.pipeline.closed_hours_settings import WindowSettings
-from backfilld.state.pipeline.executor_settings import ExecutorSettings
-from backfilld.state.pipeline.fields import Duration, Name, Size, TimeZone
-from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
+from backfilld.state.pipeline.field_types import Duration, Name, Size, TimeZone
+from backfilld.state.pipeline.job_settings import JobDefaults, JobSettings
 from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pool_settings import PoolSettings
-from backfilld.state.pipeline.preflight_settings import PreflightSettings
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.run_history_settings import HistorySettings
+from backfilld.state.pipeline.settings_by_kind import ExecutorSections, WarehouseSection
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.pipeline.warehouse_settings import DEFAULT_QUOTA_TIMEZONE
-from backfilld.state.rules.calendar import Calendar, Day, Lookback, Season
+from backfilld.state.pipeline.user_defined_preflight_settings import PreflightSettings
 from backfilld.state.rules.closed_hours import ClosedHours
 from backfilld.state.rules.expectations.check_command import CommandCheck
 from backfilld.state.rules.judge import JudgeContext, outside
@@ -37,6 +36,7 @@ from backfilld.state.rules.needs_graph import Need, NeedsGraph
 from backfilld.state.rules.period_ends import PeriodEnds
 from backfilld.state.rules.recurring_days import OutputDays, RecurringDays
 from backfilld.state.rules.refresh_schedule import date_end
+from backfilld.state.rules.season_calendar import Calendar, Day, Lookback, Season
 
 _StatedNeed = tuple[str, Lookback, bool]
 """A processor, the window of earlier dates, and whether the same date is needed too."""

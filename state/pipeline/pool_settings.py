@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from backfilld.state.pipeline.fields import Name
+from backfilld.state.pipeline.field_types import Name
 from backfilld.state.pipeline.strict_model import StrictModel
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from backfilld.state.pipeline.duplicate_and_unknown_names import processor_key, repeated_names
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.pipeline.validation_messages import processor_key, repeated_names
 from backfilld.state.spelling_suggestions import did_you_mean
 
 

@@ -10,11 +10,11 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from backfilld.state.pipeline.fields import Column, Duration, Name, OutputTable, TimeZone
-from backfilld.state.pipeline.jobs import JobSettings
+from backfilld.state.pipeline.field_types import Column, Duration, Name, OutputTable, TimeZone
+from backfilld.state.pipeline.job_settings import JobSettings
 from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.placeholders import PLACEHOLDER, fill, refuse_unknown
-from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.periods import MOST_DATES, Period
 
 PLACEHOLDERS = ("date", "dates", "start", "end", "dates_file", "python")

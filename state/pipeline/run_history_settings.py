@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from backfilld.state.pipeline.fields import Column, Duration, TableName, TimeZone
+from backfilld.state.pipeline.field_types import Column, Duration, TableName, TimeZone
 from backfilld.state.pipeline.strict_model import StrictModel
 
 

@@ -8,21 +8,21 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from backfilld.state.pipeline.base_warehouse_settings import SqlKind
+from backfilld.state.pipeline.closed_hours_validation import window_problems
 from backfilld.state.pipeline.comparison_validation import comparison_problems
-from backfilld.state.pipeline.fields import IDENTIFIER
-from backfilld.state.pipeline.jobs import JobDefaults, JobSettings
+from backfilld.state.pipeline.duplicate_and_unknown_names import nearest, processor_key, repeated_names
+from backfilld.state.pipeline.field_types import IDENTIFIER
+from backfilld.state.pipeline.job_settings import JobDefaults, JobSettings
 from backfilld.state.pipeline.needs_validation import need_problems, need_warnings
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.placeholders import command_problems
 from backfilld.state.pipeline.pool_validation import pool_problems
-from backfilld.state.pipeline.preflight_settings import PLACEHOLDERS as PREFLIGHT_PLACEHOLDERS
 from backfilld.state.pipeline.processor import PLACEHOLDERS, Processor
 from backfilld.state.pipeline.shared_table_validation import shared_table_warnings
-from backfilld.state.pipeline.validation_messages import nearest, processor_key, repeated_names
-from backfilld.state.pipeline.warehouse_settings import SqlKind
-from backfilld.state.pipeline.window_validation import window_problems
-from backfilld.state.rules.expectation import Expectation
+from backfilld.state.pipeline.user_defined_preflight_settings import PLACEHOLDERS as PREFLIGHT_PLACEHOLDERS
+from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.expectations.check_command import PLACEHOLDERS as CHECK_PLACEHOLDERS
 from backfilld.state.spelling_suggestions import did_you_mean
 

@@ -6,9 +6,9 @@ import datetime as dt
 import itertools
 from collections.abc import Iterator
 
+from backfilld.state.pipeline.duplicate_and_unknown_names import processor_key
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.pipeline.validation_messages import processor_key
 from backfilld.state.rules.expectations.rule import RowBound
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from backfilld.state.pipeline.key_synonyms import known_synonym
+from backfilld.state.pipeline.airflow_and_dbt_keys import known_synonym
 from backfilld.state.spelling_suggestions import did_you_mean, nearest_name
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backfilld.state.pipeline.jobs import NoData
+from backfilld.state.pipeline.job_settings import NoData
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode
 from backfilld.state.rules.verdict import Verdict

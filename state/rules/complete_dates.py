@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.evidence import EarlierDate, Evidence
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.judge import Judgement
+from backfilld.state.rules.season_calendar import Counts
 from backfilld.state.rules.verdict import Verdict
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from backfilld.state.rules.check_command_run import CheckRun
-from backfilld.state.rules.expectations.aggregates import (
+from backfilld.state.rules.expectations.aggregate_types import (
     Aggregate,
     DistinctKeys,
     DistinctValues,

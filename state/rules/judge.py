@@ -9,11 +9,11 @@ import datetime as dt
 from dataclasses import dataclass, replace
 
 from backfilld.state.formatting import format_counts, format_duration, format_utc, pluralize
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import GONE, Evidence, HistoryRun
-from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.expectations.rule import Finding, Range
 from backfilld.state.rules.recurring_days import OutputDays
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 
 

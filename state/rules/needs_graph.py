@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from backfilld.state.rules.calendar import Calendar, Lookback
+from backfilld.state.rules.season_calendar import Calendar, Lookback
 
 Pair = tuple[dt.date, str]
 """A date and a processor."""

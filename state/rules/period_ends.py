@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.periods import Period, period_bounds, period_title
+from backfilld.state.rules.season_calendar import Day
 
 _PERIODS_KEPT = 1000
 """Weeks or months whose dates are kept in memory: ten years of weeks, and the ends of it."""

@@ -10,7 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from backfilld.state.errors import BackfilldError
+from backfilld.state.base_errors import BackfilldError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.needs_graph import closure
 from backfilld.state.spelling_suggestions import did_you_mean

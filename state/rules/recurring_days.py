@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.periods import Period, period_bounds
+from backfilld.state.rules.season_calendar import Day
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -15,7 +15,7 @@ from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.index_conditions import ENDED_WELL
 from backfilld.state.store.schema import attempt_dates, attempts
-from backfilld.state.store.statements import execute
+from backfilld.state.store.sql_helpers import execute
 
 NOT_THERE = (Verdict.NEVER_RAN, Verdict.NO_DATA, Verdict.FAILED, Verdict.RUNNING, Verdict.UNKNOWN)
 """Verdicts that a later query of the same request may replace: output can appear late."""

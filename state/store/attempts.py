@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from backfilld.state.errors import BackfilldError
+from backfilld.state.base_errors import BackfilldError
 from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.index_conditions import ENDED_WELL, IS_RUNNING
 from backfilld.state.store.schema import attempt_dates, attempts
-from backfilld.state.store.statements import execute, fetch, insert_row
+from backfilld.state.store.sql_helpers import execute, fetch, insert_row
 
 
 class Busy(BackfilldError):

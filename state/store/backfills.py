@@ -11,12 +11,12 @@ from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, inser
 
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import BackfillRow
-from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
-from backfilld.state.store.date_scope import ALL_DATES, TAKEN, DateScope
+from backfilld.state.store.backfill_or_season_scope import ALL_DATES, TAKEN, DateScope
 from backfilld.state.store.index_conditions import IS_RUNNING, IS_WANTED
 from backfilld.state.store.schema import attempts, backfill_dates, backfills, dates
-from backfilld.state.store.statements import execute, fetch, fetch_one
+from backfilld.state.store.sql_helpers import execute, fetch, fetch_one
 
 _ONE = select(backfills).where(backfills.c.id == bindparam("_id"))
 _SOME = select(backfills).where(backfills.c.id.in_(bindparam("_ids", expanding=True)))

@@ -9,10 +9,10 @@ from functools import cache
 
 from sqlalchemy import Connection, Insert, bindparam, func, select
 
-from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.dates_between import dates_between
+from backfilld.state.rules.season_calendar import Counts
 from backfilld.state.store.schema import calendar_days
-from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert_in
+from backfilld.state.store.sql_helpers import execute, fetch, select_by_dates, upsert_in
 
 _IS_BETWEEN = calendar_days.c.date.between(bindparam("_start"), bindparam("_end"))
 _BETWEEN = select(calendar_days.c.date, calendar_days.c.counts).where(_IS_BETWEEN)

@@ -15,7 +15,7 @@ from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.index_conditions import IS_UNENDED
 from backfilld.state.store.schema import check_runs, checks, dates
-from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert
+from backfilld.state.store.sql_helpers import execute, fetch, select_by_dates, upsert
 
 _FIELDS = ("subject", "requested_at", "started_at", "ended_at", "exit_code", "detail", "failures")
 _OF_SUBJECT = ("exit_code", "detail", "failures")

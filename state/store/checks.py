@@ -28,11 +28,11 @@ from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
+from backfilld.state.store.backfill_dates import wanted_dates
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.index_conditions import AWAITS_PERIOD, IS_RUNNABLE
-from backfilld.state.store.interests import wanted_dates
 from backfilld.state.store.schema import checks, dates
-from backfilld.state.store.statements import execute, fetch, select_by_dates, upsert
+from backfilld.state.store.sql_helpers import execute, fetch, select_by_dates, upsert
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, bindparam, case, delete, select
 
 from backfilld.state.store.schema import breaker_counts
-from backfilld.state.store.statements import execute, fetch, upsert
+from backfilld.state.store.sql_helpers import execute, fetch, upsert
 
 _RESET = delete(breaker_counts).where(breaker_counts.c.processor == bindparam("_processor"))
 _COUNTED = select(breaker_counts.c.processor)

@@ -20,8 +20,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from backfilld.state.store import file_checksum, postgresql, sqlite
-from backfilld.state.store.errors import DatabaseUnavailable, translate
+from backfilld.state.store import postgresql, sqlite, sqlite_file_checksum
+from backfilld.state.store.database_errors import DatabaseUnavailable, translate
 from backfilld.state.store.integrity import damaged_schema, damaged_values
 from backfilld.state.store.schema_creation import create_schema
 from backfilld.state.store.schema_version import MIGRATIONS, current_revision, schema_version
@@ -180,7 +180,9 @@ class Database:
         Raises:
             DatabaseUnavailable: it is damaged, or `upgrade` raised it.
         """
-        intact = not self.sqlite or (trusting_checksum and file_checksum.matches(self.path)) or self.empty
+        intact = (
+            not self.sqlite or (trusting_checksum and sqlite_file_checksum.matches(self.path)) or self.empty
+        )
         if not intact:
             self._verify_structure()
         self.upgrade()
@@ -200,7 +202,7 @@ class Database:
     def record_checksum(self) -> None:
         """Record that an SQLite database is intact as it is. Call it after `close`, as its only user."""
         if self.sqlite:
-            file_checksum.record(self.path)
+            sqlite_file_checksum.record(self.path)
 
     def _verify_structure(self) -> None:
         """Compare every table with its indexes and constraints."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, or_, select
 
-from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store.date_scope import ALL_DATES, DateScope
+from backfilld.state.store.backfill_or_season_scope import ALL_DATES, DateScope
 from backfilld.state.store.index_conditions import IS_UNSATISFIED
 from backfilld.state.store.schema import checks, dates
 

@@ -10,13 +10,13 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, se
 
 from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
-from backfilld.state.rules.date_outcome import Outcome
+from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store import row_mappers
-from backfilld.state.store.date_scope import ALL_DATES, DateScope
+from backfilld.state.store.backfill_dates import wanted_dates
+from backfilld.state.store.backfill_or_season_scope import ALL_DATES, DateScope
 from backfilld.state.store.index_conditions import IS_REGRESSED, IS_STALE
-from backfilld.state.store.interests import wanted_dates
 from backfilld.state.store.schema import checks, dates
-from backfilld.state.store.statements import execute, fetch, fetch_one, select_by_dates
+from backfilld.state.store.sql_helpers import execute, fetch, fetch_one, select_by_dates
 
 IMMEDIATELY = 0.0
 """Due before all dates that merely wait for their turn: something has just happened to this one."""

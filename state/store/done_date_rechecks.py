@@ -17,7 +17,7 @@ from backfilld.state.records import DateRow
 from backfilld.state.store import row_mappers
 from backfilld.state.store.index_conditions import IS_SWEPT, LAST_CHECKED_AT
 from backfilld.state.store.schema import dates
-from backfilld.state.store.statements import fetch
+from backfilld.state.store.sql_helpers import fetch
 
 _NEXT = select(LAST_CHECKED_AT).select_from(dates).where(IS_SWEPT).order_by(LAST_CHECKED_AT).limit(1)
 _UNCHECKED_SINCE = (

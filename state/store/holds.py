@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select
 from backfilld.state.records import HoldRow
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import holds
-from backfilld.state.store.statements import fetch, upsert
+from backfilld.state.store.sql_helpers import fetch, upsert
 
 EVERYTHING = "all"
 WAREHOUSE = "warehouse"

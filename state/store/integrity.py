@@ -26,9 +26,9 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from backfilld.state.records import Action, AttemptStatus, EnqueueOutcome
-from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.schema import (
     attempts,

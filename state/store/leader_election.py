@@ -21,9 +21,9 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from backfilld.state.errors import UserError
+from backfilld.state.base_errors import UserError
 from backfilld.state.store.database import Database
-from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
+from backfilld.state.store.database_errors import DatabaseUnavailable, NotLeader
 from backfilld.state.store.postgresql import LEADER
 
 FILE = "daemon.lock"

@@ -26,9 +26,9 @@ from sqlalchemy import (
 
 from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import EnqueueOutcome
-from backfilld.state.rules.date_outcome import Outcome
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.store.schema import backfill_dates, backfills, dates, transitions
 
 _NOW = bindparam("_now", type_=Double)

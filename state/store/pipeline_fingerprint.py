@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, insert, select
 
-from backfilld.state.errors import UserError
+from backfilld.state.base_errors import UserError
 from backfilld.state.store.schema import pipeline_versions
 
 

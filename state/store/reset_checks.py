@@ -14,7 +14,7 @@ from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.checks import REQUESTED, request_check
 from backfilld.state.store.schema import checks, dates
-from backfilld.state.store.statements import execute, upsert, upsert_in
+from backfilld.state.store.sql_helpers import execute, upsert, upsert_in
 
 _UNKNOWN: dict[str, Any] = {
     "output": "",

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, cast, delete, exis
 from backfilld.state.records import BackfillRow
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import backfills, notifications
-from backfilld.state.store.statements import upsert
+from backfilld.state.store.sql_helpers import upsert
 
 ENDED = "ended"
 """The topic of the last notification of a backfill."""

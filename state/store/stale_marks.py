@@ -36,7 +36,7 @@ from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.checks import REQUESTED
 from backfilld.state.store.schema import HAS_OUTPUT, checks, dates, stale_causes
-from backfilld.state.store.statements import execute, fetch, fetch_one, upsert_in
+from backfilld.state.store.sql_helpers import execute, fetch, fetch_one, upsert_in
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, select, true
 
 from backfilld.state.pipeline.phase import DONE, PENDING
-from backfilld.state.store.date_scope import ALL_DATES, TAKEN, DateScope
+from backfilld.state.store.backfill_or_season_scope import ALL_DATES, TAKEN, DateScope
 from backfilld.state.store.index_conditions import IS_REGRESSED, IS_STALE
 from backfilld.state.store.schema import backfill_dates, check_counts, date_counts
 from backfilld.state.store.schema import checks as checks_table

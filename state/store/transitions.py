@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from backfilld.state.errors import BackfilldError
+from backfilld.state.base_errors import BackfilldError
 from backfilld.state.pipeline.phase import PENDING
 from backfilld.state.records import DateRow, RunMode, TransitionRow
-from backfilld.state.rules.machine import FINAL, Trigger
-from backfilld.state.store import interests, row_mappers
+from backfilld.state.rules.state_machine import FINAL, Trigger
+from backfilld.state.store import backfill_dates, row_mappers
 from backfilld.state.store.schema import dates, transitions
-from backfilld.state.store.statements import execute, select_by_dates
+from backfilld.state.store.sql_helpers import execute, select_by_dates
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = dates.c.date == bindparam("_date")
@@ -111,7 +111,7 @@ def move(tx: Connection, moves: Sequence[Move], *, actor: str, now: float) -> No
         [{**step, "actor": actor, "at": now} for each in moves for step in each.history()],
     )
     ended = [each for each in moves if each.state in FINAL]
-    interests.end(tx, [(each.row.date, each.state, each.status.outcome, each.version) for each in ended])
+    backfill_dates.end(tx, [(each.row.date, each.state, each.status.outcome, each.version) for each in ended])
 
 
 def _moved(each: Move) -> dict[str, object]:

@@ -18,16 +18,16 @@ from backfilld.daemon.engine.bulk_request import DateQuery
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
-from backfilld.daemon.engine.enqueue_request import EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.enqueue_models import EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.operator_commands import Commands
 from backfilld.daemon.engine.retry_dates import Retry
-from backfilld.daemon.events import Event
+from backfilld.daemon.event_types import Event
 from backfilld.daemon.executors.local.check_command_runner import CheckProcesses
 from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.state.records import Actor, DateRow
-from backfilld.state.rules.machine import FINAL, Machine
+from backfilld.state.rules.state_machine import FINAL, Machine
 from backfilld.state.store import dates, stale_marks
 from backfilld.state.store.database import Database
 from tests import migrated

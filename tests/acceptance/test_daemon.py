@@ -5,7 +5,7 @@ import json
 import signal
 import time
 
-from backfilld.demo import misbehaviour
+from backfilld.demo import misbehaviour_switches
 from tests.acceptance.daemon import FEW, ONE_OF_EACH, daemon, jobs_alive
 
 SEASON = ("2021-10-19", "2021-10-27")
@@ -30,9 +30,11 @@ def test_every_misbehaviour_ends_where_it_should_with_figures_and_no_process_is_
     with daemon(tmp_path / "d", changes=TOLERANT, processors=ONE_OF_EACH) as one:
         # Given a job of each date that misbehaves, one that hangs, and one that writes no history
         for date, (kind, _, _) in MISBEHAVIOURS.items():
-            misbehaviour.switch(one.lake, "team_offense_game_summary", dt.date.fromisoformat(date), kind)
-        misbehaviour.switch(one.lake, "nbac_team_boxscore", dt.date(2021, 10, 24), "hang", times=1)
-        misbehaviour.switch(one.lake, "nbac_team_boxscore", dt.date(2021, 10, 23), "no_history")
+            misbehaviour_switches.switch(
+                one.lake, "team_offense_game_summary", dt.date.fromisoformat(date), kind
+            )
+        misbehaviour_switches.switch(one.lake, "nbac_team_boxscore", dt.date(2021, 10, 24), "hang", times=1)
+        misbehaviour_switches.switch(one.lake, "nbac_team_boxscore", dt.date(2021, 10, 23), "no_history")
         # When all dates have ended
         one.finish(one.enqueue(min(MISBEHAVIOURS), max(MISBEHAVIOURS)))
         # Then each ended as its job's output says, with the figures

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon.events import ForeignWrites
+from backfilld.daemon.event_types import ForeignWrites
 from backfilld.state.records import Mark
 from tests.acceptance import dbt
 from tests.acceptance.example_platform import ExamplePlatform, faults

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from backfilld.api.cli.client import ApiError
-from backfilld.demo import misbehaviour
+from backfilld.demo import misbehaviour_switches
 from tests.acceptance.daemon import daemon
 from tests.acceptance.prometheus import hasten, prometheus
 from tests.deploy import queries, rules, run
@@ -63,7 +63,7 @@ def break_down(one, seen):
     hasty = one.pipeline.read_text().replace("max_attempts = 3", "max_attempts = 1\nbreaker_threshold = 2")
     one.pipeline.write_text(hasty)
     for source in SOURCES:
-        misbehaviour.switch(one.lake, source, None, "hang")
+        misbehaviour_switches.switch(one.lake, source, None, "hang")
     # And a webhook that nobody listens at
     one.more_environment["BACKFILLD_WEBHOOK"] = f"http://127.0.0.1:{free_port()}/"
     # And a file where the backups should be
@@ -81,8 +81,8 @@ def break_down(one, seen):
     one.finish(stuck)
     # When dates fail, and the processor is paused
     for source in SOURCES:
-        misbehaviour.switch(one.lake, source, None, misbehaviour.WELL)
-    misbehaviour.switch(one.lake, "nbac_team_boxscore", None, "fail")
+        misbehaviour_switches.switch(one.lake, source, None, misbehaviour_switches.WELL)
+    misbehaviour_switches.switch(one.lake, "nbac_team_boxscore", None, "fail")
     one.enqueue("2021-10-19", "2021-10-21")
     for name in ("BackfilldDatesFailed", "BackfilldProcessorPaused"):
         seen.wait_for(firing(name))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from backfilld.api.auth.redaction import SHAPE
+from backfilld.api.auth.token_redaction import SHAPE
 from backfilld.api.auth.tokens import Scope, mint
 from backfilld.api.cli.client import Client
 from backfilld.daemon.settings import prepare

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.state.rules.expectations.aggregates import GroupCounts
+from backfilld.state.rules.expectations.aggregate_types import GroupCounts
 from tests.conformance.builders import NEXT, rows
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, House

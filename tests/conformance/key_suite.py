@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from backfilld.state.rules.expectations.aggregates import KeyCounts
+from backfilld.state.rules.expectations.aggregate_types import KeyCounts
 from tests.conformance.builders import NEXT, ask, box, rows
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, House

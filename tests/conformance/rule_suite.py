@@ -2,7 +2,7 @@
 
 import pytest
 
-from backfilld.state.rules.expectations.aggregates import GroupCounts
+from backfilld.state.rules.expectations.aggregate_types import GroupCounts
 from tests.conformance.builders import NEXT, ask, box, rows
 from tests.conformance.platform_suite import PlatformSuite
 from tests.factories import phase, processor

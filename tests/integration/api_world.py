@@ -16,7 +16,7 @@ from backfilld.api.app import create_app
 from backfilld.api.auth.request_guard import guard_of
 from backfilld.api.http.server import Server
 from backfilld.api.metrics import Metrics
-from backfilld.daemon.events import Event, EventSink
+from backfilld.daemon.event_types import Event, EventSink
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.settings import Settings
 from backfilld.daemon.warehouses.adapter import Wanted

@@ -11,11 +11,11 @@ import duckdb
 import backfilld.demo
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import lake as lakes
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.aggregates import GroupCounts
+from backfilld.state.rules.expectations.aggregate_types import GroupCounts
 from backfilld.state.rules.expectations.rows_each import RowsEach
 from backfilld.state.rules.judge import JudgeContext, judge
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 
 PIPELINE = load_pipeline(Path(backfilld.demo.__file__).parent / "pipeline.toml")

@@ -9,7 +9,7 @@ import pytest
 
 from backfilld.daemon.settings import SettingsError
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 from tests.integration.api_world import Api, make_api, refused
 
 TOKEN = "bfd_" + 43 * "x"

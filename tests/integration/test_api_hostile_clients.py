@@ -16,7 +16,7 @@ import requests
 
 from backfilld.api.http import connections
 from backfilld.api.http.lane_threads import REPORT_SECONDS, WaitLog, _LaneThreads
-from backfilld.api.http.lanes import LIMITS, Lane
+from backfilld.api.http.request_lanes import LIMITS, Lane
 from tests.integration.api_with_tokens import Door, make_door
 from tests.integration.api_world import Api, listening, make_api, refused
 from tests.timeouts import PATIENCE

@@ -10,7 +10,7 @@ import pytest
 
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.leadership import UNKNOWN
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 from tests.factories import nba
 from tests.integration.api_world import Api, make_api, refused
 

@@ -8,7 +8,7 @@ import pytest
 from google.cloud import bigquery
 
 from backfilld.daemon.preflight.checklist import preflight
-from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog
+from backfilld.daemon.warehouses.bigquery.table_metadata import BigQueryCatalog
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import phase, pipeline, processor
 from tests.integration.warehouses import DAY, BigQueryHouse

@@ -6,7 +6,7 @@ import pytest
 from rich.text import Text
 
 from backfilld.api.cli import output
-from backfilld.api.cli.commands import status
+from backfilld.api.cli.commands import status_watch_and_list
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.local.launcher import environment
 from backfilld.demo import environment as demo_environment
@@ -250,6 +250,8 @@ def test_brackets_in_the_output_of_a_job_are_printed(capsys, monkeypatch, termin
         "stale": None,
     }
     # When it is shown
-    status.print_date({**date, **known, "processors": [], "attempts": [attempt], "transitions": []})
+    status_watch_and_list.print_date(
+        {**date, **known, "processors": [], "attempts": [attempt], "transitions": []}
+    )
     # Then nothing of it is lost
     assert capsys.readouterr().out.count(reason) == 2

@@ -11,7 +11,7 @@ import pytest
 
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports import state_lookup
-from backfilld.demo import environment, misbehaviour
+from backfilld.demo import environment, misbehaviour_switches
 from backfilld.state.store import checks
 from backfilld.state.store.database import Database
 from tests.acceptance.daemon import with_processors
@@ -112,8 +112,8 @@ def test_each_date_is_printed_with_its_missing_processors(command: CommandLine, 
 def test_a_short_table_and_a_failed_run_have_their_figures(command: CommandLine, few: Path) -> None:
     # Given a source with 2 of 4 rows, and one whose run failed
     date = dt.date.fromisoformat(OPENER)
-    misbehaviour.switch(few / "lake", "nbac_team_boxscore", date, "partial")
-    misbehaviour.switch(few / "lake", "bdl_player_boxscores", date, "fail_quietly")
+    misbehaviour_switches.switch(few / "lake", "nbac_team_boxscore", date, "partial")
+    misbehaviour_switches.switch(few / "lake", "bdl_player_boxscores", date, "fail_quietly")
     steps = json.loads(command("validate", OPENER, "--plan", "--json").out)["plan"]["phases"][0]["steps"]
     for step in steps:
         if step["processor"] in ("nbac_team_boxscore", "bdl_player_boxscores"):
@@ -247,7 +247,7 @@ def test_preflight_of_what_is_there_is_ready(command: CommandLine, filled: Path,
 def test_rows_below_their_standard_are_listed_by_date(command: CommandLine, few: Path) -> None:
     # Given a processor that wrote rows of poor quality
     date = dt.date.fromisoformat(OPENER)
-    misbehaviour.switch(few / "lake", "upcoming_team_game_context", date, "degraded")
+    misbehaviour_switches.switch(few / "lake", "upcoming_team_game_context", date, "degraded")
     steps = json.loads(command("validate", OPENER, "--plan", "--json").out)["plan"]["phases"]
     needed = ("nbac_gamebook_player_stats", "nbac_team_boxscore", "upcoming_team_game_context")
     for step in (step for phase in steps for step in phase["steps"] if step["processor"] in needed):

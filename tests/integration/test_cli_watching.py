@@ -13,10 +13,10 @@ import pytest
 from click.shell_completion import BashComplete
 from rich.console import Console
 
-from backfilld.api.cli import dashboard, output, watch_loop
+from backfilld.api.cli import output, terminal_dashboard, watch_loop
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.main import cli
-from backfilld.api.cli.watch_snapshot import take_snapshot
+from backfilld.api.cli.progress_snapshot import take_snapshot
 from backfilld.daemon.executors.attempt_files import FileLog
 from tests.integration.api_world import listening
 from tests.simulation.world import Work
@@ -195,7 +195,7 @@ def test_a_picture_keeps_to_the_terminal_it_is_shown_on(command, api, size):
     width, height = size
     console = Console(width=width, height=height, force_terminal=True, no_color=True)
     with console.capture() as captured:
-        console.print(dashboard.picture(take_snapshot(Client(os.environ["BACKFILLD_URL"])), console))
+        console.print(terminal_dashboard.picture(take_snapshot(Client(os.environ["BACKFILLD_URL"])), console))
     # Then no line is longer than that, and what matters stands there
     lines = re.sub(r"\x1b\[[\d;]*m", "", captured.get()).splitlines()
     assert max(map(len, lines)) <= width
@@ -204,7 +204,9 @@ def test_a_picture_keeps_to_the_terminal_it_is_shown_on(command, api, size):
     # A picture that stays cuts off nothing of what dates wait for
     with console.capture() as captured:
         console.print(
-            dashboard.picture(take_snapshot(Client(os.environ["BACKFILLD_URL"])), console, whole=True)
+            terminal_dashboard.picture(
+                take_snapshot(Client(os.environ["BACKFILLD_URL"])), console, whole=True
+            )
         )
     assert "…" not in captured.get().partition("pace")[2]
 

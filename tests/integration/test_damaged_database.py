@@ -17,7 +17,7 @@ import pytest
 
 from backfilld.daemon.backups import refuse_empty_database
 from backfilld.state.store.database import Database
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 from tests.integration.api_world import Api, make_api
 
 DAMAGES = int(os.environ.get("DAMAGES", "20"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.demo import job, misbehaviour, run_log
+from backfilld.demo import job, misbehaviour_switches, run_log
 from backfilld.demo import lake as lakes
 from backfilld.demo.processors import PROCESSORS
 from backfilld.state.rules.verdict import Verdict
@@ -137,7 +137,7 @@ def test_without_its_input_a_job_finds_no_data_and_exits_0(platform: Platform) -
 
 
 def test_half_an_input_makes_half_an_output(platform: Platform) -> None:
-    misbehaviour.switch(platform.lake, "nbac_team_boxscore", DAY, "partial")
+    misbehaviour_switches.switch(platform.lake, "nbac_team_boxscore", DAY, "partial")
     platform.run("nbac_team_boxscore")
     platform.run("team_offense_game_summary")
     assert platform.count("team_offense_game_summary") == 2

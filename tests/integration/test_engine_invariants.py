@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon.engine.enqueue_request import EnqueueRequest
+from backfilld.daemon.engine.enqueue_models import EnqueueRequest
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.judge import Judgement
-from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import attempts, checks, dates, transitions
 from backfilld.state.store.checks import CheckResult

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon.events import ForeignWrites
+from backfilld.daemon.event_types import ForeignWrites
 from tests.conformance.builders import NEXT, box, rows, stamps
 from tests.factories import phase, processor
 from tests.integration.iceberg_house import IcebergHouse

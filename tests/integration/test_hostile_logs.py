@@ -10,7 +10,7 @@ import pytest
 
 from backfilld.api import job_log
 from backfilld.daemon.executors.attempt_files import FileLog, OpenLog, create
-from backfilld.daemon.executors.local.adapter import ADAPTER
+from backfilld.daemon.executors.local.plugin import ADAPTER
 from tests.factories import phase, pipeline, processor
 from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.local_jobs import local_driver

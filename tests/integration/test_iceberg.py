@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pyiceberg.transforms import DayTransform, MonthTransform
 
-from backfilld.daemon.reports.warehouse_conformance import warehouse_check
-from backfilld.daemon.warehouses.lake.catalog import LakeCatalog
+from backfilld.daemon.reports.warehouse_adapter_conformance import warehouse_check
+from backfilld.daemon.warehouses.lake.table_metadata import LakeCatalog
 from tests.factories import phase, processor
 from tests.integration.iceberg_evidence import (
     DATES,

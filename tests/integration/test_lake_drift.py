@@ -9,8 +9,8 @@ import pytest
 from arro3.core import Table
 from deltalake import write_deltalake
 
-from backfilld.daemon.reports.validation import validation
-from backfilld.daemon.warehouses.lake.catalog import _delta_findings, _layout_findings
+from backfilld.daemon.reports.data_completeness import validation
+from backfilld.daemon.warehouses.lake.table_metadata import _delta_findings, _layout_findings
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
 from backfilld.state.rules.judge import judge

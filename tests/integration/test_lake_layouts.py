@@ -13,9 +13,9 @@ from deltalake import DeltaTable, write_deltalake
 
 from backfilld.daemon.preflight.findings import Finding
 from backfilld.daemon.preflight.tables import _missing_columns
-from backfilld.daemon.reports.validation import validation
+from backfilld.daemon.reports.data_completeness import validation
 from backfilld.daemon.warehouses.lake import delta
-from backfilld.daemon.warehouses.lake.catalog import _layout_findings
+from backfilld.daemon.warehouses.lake.table_metadata import _layout_findings
 from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
 from tests.factories import Table as Keys
 from tests.factories import phase, processor

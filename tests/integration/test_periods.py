@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 
-from backfilld.daemon.engine.enqueue_request import EnqueueRequest
+from backfilld.daemon.engine.enqueue_models import EnqueueRequest
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings
 from backfilld.state.records import Actor

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.daemon.reports.validation import PhaseReport, Readiness, Validation, validation
+from backfilld.daemon.reports.data_completeness import PhaseReport, Readiness, Validation, validation
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import NOW

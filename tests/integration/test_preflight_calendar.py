@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.state.rules.calendar import days_key
+from backfilld.state.rules.season_calendar import days_key
 from tests.checkout import END, START, make
 from tests.integration.preflight_fixture import GAMES, Ground, statuses, troubles
 

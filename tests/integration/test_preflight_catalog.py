@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from backfilld.daemon.warehouses.adapter import Catalog, QueryError, WarehouseError
-from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog
+from backfilld.daemon.warehouses.bigquery.table_metadata import BigQueryCatalog
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from tests.factories import phase, pipeline, processor
 from tests.integration.warehouses import DAY, BigQueryHouse, House, LakeHouse

@@ -219,7 +219,7 @@ def test_a_script_that_may_not_know_help_is_never_run(checkout: Checkout, tmp_pa
 
 
 def test_a_script_that_hangs_on_help_is_ended(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backfilld.daemon.preflight.job_scripts.HELP_SECONDS", 1.0)
+    monkeypatch.setattr("backfilld.daemon.preflight.job_script_options.HELP_SECONDS", 1.0)
     checkout.write(TEAMS, "import argparse, time\ntime.sleep(600)\nargparse.ArgumentParser().parse_args()\n")
     assert {status for status, _, _ in troubles(asked(checkout), "options")} == {"warn"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import backfilld.demo
-from backfilld.api.schemas import reports
+from backfilld.api.schemas import data_quality_reports
 from backfilld.daemon.preflight.checklist import preflight
 from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
 from backfilld.demo import lake
@@ -289,7 +289,7 @@ def test_an_inverted_range_is_refused(ground: Ground) -> None:
 
 
 def test_its_json_is_plain(ground: Ground) -> None:
-    told = reports.Preflight.plain(ground.ask())
+    told = data_quality_reports.Preflight.plain(ground.ask())
     assert (told["exit_code"], told["summary"].split(":")[0]) == (0, "ready")
     assert told["results"][0]["findings"][0]["status"] == "pass"
 

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from backfilld.api.metrics import Metrics
+from backfilld.daemon.reports.data_completeness import Validation, validation
 from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.reports.quality import quality
-from backfilld.daemon.reports.validation import Validation, validation
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient
 from backfilld.state.pipeline.pipeline import Pipeline

@@ -6,8 +6,8 @@ import pytest
 
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.tables import columns, tables
-from backfilld.daemon.reports.warehouse_snapshot import take_snapshot
-from backfilld.daemon.warehouses.sql import no_rows_queries
+from backfilld.daemon.reports.verdict_snapshot import take_snapshot
+from backfilld.daemon.warehouses.sql import no_rows_rule_queries
 from tests.conformance.builders import NEXT, box, rows
 from tests.factories import NOW
 from tests.integration.warehouses import DAY, LakeHouse
@@ -96,7 +96,7 @@ def test_half_of_the_usual_sum_is_degraded_by_the_complete_days_before(lake_hous
 def test_more_dates_than_one_query_of_no_rows_has_are_all_answered(
     lake_house: LakeHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(no_rows_queries, "DATES_PER_QUERY", 3)
+    monkeypatch.setattr(no_rows_rule_queries, "DATES_PER_QUERY", 3)
     dates = [DAY + dt.timedelta(days=number) for number in range(7)]
     lake_house.put("nba.box", [{"game_date": date, "game_id": "g", "n": date.day} for date in dates])
     sql = "SELECT n FROM nba.box WHERE game_date = @date AND n = 31"

@@ -9,8 +9,8 @@ import pytest
 from backfilld.daemon.service import LATE_TIMERS_SECONDS, Service
 from backfilld.daemon.settings import Settings
 from backfilld.state.records import Actor
-from backfilld.state.store import file_checksum
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store import sqlite_file_checksum
+from backfilld.state.store.database_errors import DatabaseUnavailable
 from backfilld.state.store.leader_election import FILE, AlreadyRunning, FileLock, Holder
 
 PIPELINE = """
@@ -33,10 +33,10 @@ def test_the_database_of_a_daemon_that_was_stopped_in_order_has_a_checksum(servi
     file = service.settings.state_dir / "state.db"
     service.start()
     assert service.stop()
-    assert file_checksum.matches(file)
+    assert sqlite_file_checksum.matches(file)
     # And it goes with the file, not with its name
     file.write_bytes(file.read_bytes() + b"\0")
-    assert not file_checksum.matches(file)
+    assert not sqlite_file_checksum.matches(file)
 
 
 def test_a_database_that_was_replaced_while_it_was_open_gets_no_checksum(service):
@@ -47,7 +47,7 @@ def test_a_database_that_was_replaced_while_it_was_open_gets_no_checksum(service
     copy.write_bytes(file.read_bytes())
     copy.replace(file)
     service.stop()
-    assert not file_checksum.matches(file)
+    assert not sqlite_file_checksum.matches(file)
 
 
 def test_a_database_that_was_damaged_while_a_daemon_ran_is_not_backed_up_and_refused_by_the_next_one(service):

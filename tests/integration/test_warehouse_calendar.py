@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse, WarehouseError
-from backfilld.state.rules.calendar import days_key
+from backfilld.state.rules.season_calendar import days_key
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, House, LakeHouse
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from backfilld.daemon.engine.bulk_request import DateAnswers, DateQuery
-from backfilld.daemon.engine.enqueue_request import EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.enqueue_models import EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.operator_commands import Commands, Conflict, NotFound
 from backfilld.daemon.engine.retry_dates import Retry
 from backfilld.state.records import Actor, Mark, Sources

@@ -13,8 +13,8 @@ from backfilld.daemon.executors.adapter import Handle, Job, JobResult, JobStatus
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.warehouses.adapter import Answers, Wanted, WarehouseError
 from backfilld.daemon.warehouses.billing_budget import DailyBudget
-from backfilld.state.rules.calendar import Counts
 from backfilld.state.rules.evidence import Evidence, HistoryRun
+from backfilld.state.rules.season_calendar import Counts
 from tests.simulation.scenario import ANSWER_SENT, QUERY_SENT
 
 Pair = tuple[str, dt.date]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from backfilld.daemon.engine.context import ACTOR
 from backfilld.state.pipeline.phase import FAILED, PENDING, Stage
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.machine import FINAL, IllegalMove, Trigger
+from backfilld.state.rules.season_calendar import Day
+from backfilld.state.rules.state_machine import FINAL, IllegalMove, Trigger
 from tests.simulation.budget_invariants import BudgetInvariants
 from tests.simulation.claim_invariants import ClaimInvariants
 from tests.simulation.fakes import Pair

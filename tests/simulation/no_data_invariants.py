@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from backfilld.state.rules.machine import FINAL, Trigger
+from backfilld.state.rules.state_machine import FINAL, Trigger
 from tests.simulation.quiescence_invariants import Row, Violation
 
 if TYPE_CHECKING:

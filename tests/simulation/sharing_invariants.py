@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.store import backfills
 from tests.simulation.quiescence_invariants import Row, Violation
 

@@ -15,14 +15,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from backfilld.daemon.engine.budgets import BytesLedger
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.daily_budgets import BytesLedger
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
 from backfilld.daemon.engine.operator_commands import Commands
-from backfilld.daemon.events import Event
+from backfilld.daemon.event_types import Event
 from backfilld.daemon.warehouses.billing_budget import DailyBudget
-from backfilld.state.rules.machine import Machine
+from backfilld.state.rules.state_machine import Machine
 from tests.simulation.crashing_database import CrashingDatabase, Killed
 from tests.simulation.end_invariants import end
 from tests.simulation.external_events import FAULTS, apply_event

@@ -6,7 +6,7 @@ import pytest
 
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.records import Mark, Sources
-from backfilld.state.rules.machine import FINAL
+from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.api.cli.dashboard import picture
 from backfilld.api.cli.output import console
-from backfilld.api.cli.watch_snapshot import Snapshot
-from backfilld.daemon.engine import budgets
-from backfilld.daemon.engine.budgets import BytesLedger
+from backfilld.api.cli.progress_snapshot import Snapshot
+from backfilld.api.cli.terminal_dashboard import picture
+from backfilld.daemon.engine import daily_budgets
+from backfilld.daemon.engine.daily_budgets import BytesLedger
 from backfilld.daemon.engine.operator_commands import Conflict, NotFound
-from backfilld.daemon.events import Incident
+from backfilld.daemon.event_types import Incident
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.daemon.warehouses.adapter import WarehouseError
@@ -58,7 +58,7 @@ def waits(world: World) -> set[str]:
 
 def standing(world: World):
     with world.db.read() as tx:
-        return budgets.current_budgets(tx, world.pipeline, world.time)
+        return daily_budgets.current_budgets(tx, world.pipeline, world.time)
 
 
 def test_a_table_has_no_more_attempts_a_day_than_its_budget_and_the_rest_goes_on(world):

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.events import AttemptEnded, Incident
+from backfilld.daemon.event_types import AttemptEnded, Incident
 from backfilld.daemon.executors.adapter import JobResult
 from backfilld.state.formatting import last_line, matching_line, shown_line
 from backfilld.state.pipeline.loading import PipelineError

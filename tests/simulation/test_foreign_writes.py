@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.events import ForeignWrites
+from backfilld.daemon.event_types import ForeignWrites
 from backfilld.state.rules.evidence import HistoryRun
 from tests.simulation.done_season import LAST, OPENER, READERS, SEASON, WEEK, does, filled, shape
 from tests.simulation.world import ME, Work, World

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from backfilld.daemon.engine.enqueue_request import EnqueueRequest
+from backfilld.daemon.engine.enqueue_models import EnqueueRequest
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon.events import Incident
+from backfilld.daemon.event_types import Incident
 from backfilld.daemon.reports import progress, stuck_backfills
 from backfilld.daemon.reports.waiting_on import waiting_on, with_holds
 from backfilld.daemon.warehouses.duckdb.settings import DuckDBSettings

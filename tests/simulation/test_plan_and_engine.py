@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.reports import state_lookup
+from backfilld.daemon.reports.data_completeness import validation
 from backfilld.daemon.reports.plan.plan import Plan, plan
-from backfilld.daemon.reports.request_options import RequestOptions
-from backfilld.daemon.reports.validation import validation
+from backfilld.daemon.reports.plan.run_options import RequestOptions
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.rules.evidence import HistoryRun

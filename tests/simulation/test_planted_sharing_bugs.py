@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from backfilld.daemon.engine import enqueue_store, operator_commands
 from backfilld.state.records import AttemptStatus
-from backfilld.state.rules.owning_backfills import Ownership
+from backfilld.state.rules.combined_backfill_options import Ownership
 from backfilld.state.store import attempts, transitions
 from backfilld.state.store.schema import backfill_dates, dates
 from tests.simulation.generators import generate
@@ -35,11 +35,11 @@ def tell_only_the_lead(monkeypatch: pytest.MonkeyPatch) -> None:
             columns = {"live": 0, "awaits_admission": 0, "ended_version": version}
             tx.execute(sa.update(backfill_dates).where(*here).values(**columns, state=state, outcome=outcome))
 
-    monkeypatch.setattr(transitions.interests, "end", end)
+    monkeypatch.setattr(transitions.backfill_dates, "end", end)
 
 
 def keep_the_first_priority(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enqueue_store.interests, "join", lambda *_: None)
+    monkeypatch.setattr(enqueue_store.backfill_dates, "join", lambda *_: None)
 
 
 def run_unselected_processors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,11 @@ import pytest
 from backfilld.daemon.engine import (
     calendar_and_pipeline_changes,
     collect_evidence,
-    ended_attempts,
     foreign_writes,
-    passed_state_checks,
+    missing_upstream,
+    query_and_retry_scheduling,
+    return_to_earlier_phase,
     stale_dates,
-    upstream,
 )
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.daemon.engine.launch import Launcher
@@ -32,10 +32,10 @@ from backfilld.state.rules.period_ends import PeriodEnds
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import (
     checks,
+    clock_set_back,
     done_date_rechecks,
-    future_times,
     reset_checks,
-    runnable_checks,
+    runnable_jobs,
     stale_marks,
 )
 from backfilld.state.store.schema import holds
@@ -91,9 +91,9 @@ def ask_only_about_known_dates(monkeypatch: pytest.MonkeyPatch) -> None:
     def read_span(*args: Any) -> Any:
         return replace(original(*args), unchecked=[])
 
-    original = upstream._read_span
-    monkeypatch.setattr(upstream, "_read_span", read_span)
-    monkeypatch.setattr(upstream, "create_needed_checks", lambda *_: None)
+    original = missing_upstream._read_span
+    monkeypatch.setattr(missing_upstream, "_read_span", read_span)
+    monkeypatch.setattr(missing_upstream, "create_needed_checks", lambda *_: None)
 
 
 def keep_the_older_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def keep_the_older_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def start_on_old_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        Launcher, "_with_fresh_evidence", lambda _, tx, limits: runnable_checks.first(tx, limits)
+        Launcher, "_with_fresh_evidence", lambda _, tx, limits: runnable_jobs.first(tx, limits)
     )
 
 
@@ -115,8 +115,8 @@ def move_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
         original(tx, now, ahead)
         tx.execute(holds.update().where(holds.c.absolute == 1).values(until=holds.c.until - ahead))
 
-    original = future_times.shift_back
-    monkeypatch.setattr(future_times, "shift_back", shift_back)
+    original = clock_set_back.shift_back
+    monkeypatch.setattr(clock_set_back, "shift_back", shift_back)
 
 
 def judge_a_period_on_its_first_date(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,8 +180,8 @@ def read_the_calendar_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stay_where_an_edit_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passed_state_checks, "wait", lambda *_: None)
-    monkeypatch.setattr(passed_state_checks, "missing_again", lambda *_: None)
+    monkeypatch.setattr(return_to_earlier_phase, "wait", lambda *_: None)
+    monkeypatch.setattr(return_to_earlier_phase, "missing_again", lambda *_: None)
 
 
 def keep_failed_dates_to_their_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,8 +223,8 @@ def query_the_processor_that_ran_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         others = pipeline.writers_of[row.output]
         return [check for check in original(pipeline, row, date_checks) if check.processor not in others]
 
-    original = ended_attempts._related
-    monkeypatch.setattr(ended_attempts, "_related", related)
+    original = query_and_retry_scheduling._related
+    monkeypatch.setattr(query_and_retry_scheduling, "_related", related)
 
 
 FOUND = [

@@ -7,7 +7,7 @@ import pytest
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.records import Mark
-from backfilld.state.rules.calendar import days_key
+from backfilld.state.rules.season_calendar import days_key
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
 from tests.simulation.world import World

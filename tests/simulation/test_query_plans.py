@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 from sqlalchemy import event
 
-from backfilld.state.store import statements
+from backfilld.state.store import sql_helpers
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import Api
 from tests.simulation.world import World
@@ -52,8 +52,8 @@ def plans(world, monkeypatch):
         explain(*known.filled({name: [None] if name in known.lists else None for name, _ in known.names}))
         return known
 
-    prepare = statements.prepared
-    monkeypatch.setattr(statements, "prepared", prepared)
+    prepare = sql_helpers.prepared
+    monkeypatch.setattr(sql_helpers, "prepared", prepared)
     yield found
     explaining.close()
 

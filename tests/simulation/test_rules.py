@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from backfilld.daemon.events import AttemptEnded, Incident
+from backfilld.daemon.event_types import AttemptEnded, Incident
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import checks, transitions
 from tests.factories import phase, pipeline, processor

@@ -8,7 +8,14 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from backfilld.daemon.engine import advance, budgets, launch, regressed_dates, stale_dates, upstream
+from backfilld.daemon.engine import (
+    advance,
+    daily_budgets,
+    launch,
+    missing_upstream,
+    regressed_dates,
+    stale_dates,
+)
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
 from backfilld.state.rules import gates, judge
 from backfilld.state.store import checks, dates
@@ -97,7 +104,7 @@ def forget_the_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ignore_holes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream.UpstreamReader, "missing", lambda *_: None)
+    monkeypatch.setattr(missing_upstream.UpstreamReader, "missing", lambda *_: None)
 
 
 def count_no_moves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +171,7 @@ def believe_old_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def begin_the_day_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budgets, "count_attempts", lambda *_: None)
+    monkeypatch.setattr(daily_budgets, "count_attempts", lambda *_: None)
 
 
 def believe_reruns(monkeypatch: pytest.MonkeyPatch) -> None:

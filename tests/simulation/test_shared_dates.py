@@ -6,7 +6,7 @@ import re
 import pytest
 
 from backfilld.state.records import Sources
-from backfilld.state.store import interests, row_mappers, transitions
+from backfilld.state.store import backfill_dates, row_mappers, transitions
 from tests.factories import phase, pipeline, processor
 from tests.simulation.season import DAY, OPENER, SEASON, fails, shape
 from tests.simulation.world import ME, Work, World
@@ -246,7 +246,7 @@ def test_a_retry_of_a_cancelled_backfill_joins_what_others_want_and_counts_what_
     slow.commands.retry(first.id, by=ME)
     # Then it has the one, and joins the other
     with slow.db.read() as tx:
-        assert [i.backfill_id for i in interests.owners(tx, [NEXT])[NEXT]] == [1, 3]
+        assert [i.backfill_id for i in backfill_dates.owners(tx, [NEXT])[NEXT]] == [1, 3]
     assert slow.ended(first)[1] == {"complete": 1}
     slow.run()
     assert slow.ended(first) == ({"done": 2}, {"complete": 2})
@@ -341,7 +341,7 @@ def test_leads_of_dates_that_lie_far_apart_are_read_without_the_dates_between(sl
     sent = []
     with slow.db.write() as tx:
         tx.connection.dbapi_connection.set_trace_callback(sent.append)
-        interests.elect_leads(tx, ends)
+        backfill_dates.elect_leads(tx, ends)
         tx.connection.dbapi_connection.set_trace_callback(None)
     # Then exactly these two are read
     (read,) = [statement for statement in sent if "FROM dates" in statement]

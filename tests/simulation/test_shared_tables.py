@@ -8,7 +8,7 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.events import ForeignWrites
+from backfilld.daemon.event_types import ForeignWrites
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks
 from tests.factories import phase, pipeline, processor

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.engine.attempt_monitor import HOST_RETURN_SECONDS, AttemptMonitor
-from backfilld.daemon.engine.audited_change import Conflict, NotFound
+from backfilld.daemon.engine.audited_operator_change import Conflict, NotFound
 from backfilld.daemon.engine.mark_attempt_lost import mark_lost
 from backfilld.daemon.executors.adapter import JobResult, JobStatus
 from backfilld.daemon.executors.attempt_files import FileLog
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.records import Action
 from backfilld.state.store import attempts, audit, checks
-from backfilld.state.store.errors import DatabaseUnavailable, NotLeader
+from backfilld.state.store.database_errors import DatabaseUnavailable, NotLeader
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import ME, Work, World
 

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from backfilld.daemon.engine.revalidation import BATCH
-from backfilld.daemon.events import Incident
+from backfilld.daemon.event_types import Incident
 from backfilld.state.records import Mark
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import done_date_rechecks

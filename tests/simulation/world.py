@@ -14,13 +14,13 @@ from pathlib import Path
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.engine import Engine
 from backfilld.daemon.engine.enqueue import Enqueuer
-from backfilld.daemon.engine.enqueue_request import EnqueueRequest, EnqueueResult
+from backfilld.daemon.engine.enqueue_models import EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.operator_commands import Commands
-from backfilld.daemon.events import Event
+from backfilld.daemon.event_types import Event
 from backfilld.daemon.executors.adapter import Job
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Actor, DateRow, attempt_result
-from backfilld.state.rules.machine import FINAL, Machine
+from backfilld.state.rules.state_machine import FINAL, Machine
 from backfilld.state.store import attempts, backfills, dates, transitions
 from tests import migrated
 from tests.simulation.check_fakes import SimChecks

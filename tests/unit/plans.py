@@ -3,8 +3,8 @@
 import datetime as dt
 from typing import Any
 
+from backfilld.daemon.reports.data_completeness import validation
 from backfilld.daemon.reports.plan.plan import Plan, plan
-from backfilld.daemon.reports.validation import validation
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import NOW, nba
 from tests.fake_warehouse import FakeWarehouse

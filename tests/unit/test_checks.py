@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import backfills, checks, dates, inactive_date_checks, schema
+from backfilld.state.store import backfills, checks, dates, done_and_lookback_date_checks, schema
 from backfilld.state.store.database import Database
 
 DATE = dt.date(2021, 10, 26)
@@ -25,7 +25,7 @@ def db(state_url):
         number = backfills.create(tx, request)
         row = {"state": "phase2", "backfill_id": number, "entered_at": 0.0}
         tx.execute(sa.insert(schema.dates), [{**row, "date": date} for date in (DATE, OTHER)])
-        inactive_date_checks.create(tx, [DATE], ["box", "play"], 0.0)
+        done_and_lookback_date_checks.create(tx, [DATE], ["box", "play"], 0.0)
         checks.save(tx, [result(asked_at=10.0), result(asked_at=10.0, processor="play")])
         checks.set_runnable(tx, [PAIR, (DATE, "play")])
     yield database

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from backfilld.daemon.reports.validation import validation
+from backfilld.daemon.reports.data_completeness import validation
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.complete_dates import CompleteDates
 from backfilld.state.rules.evidence import Evidence

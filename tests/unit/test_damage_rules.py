@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from backfilld.state.rules.evidence import EarlierDate, Evidence
-from backfilld.state.rules.expectation import Expectation
-from backfilld.state.rules.expectations.aggregates import EmptyValues, GroupCounts
+from backfilld.state.rules.expectation_suite import Expectation
+from backfilld.state.rules.expectations.aggregate_types import EmptyValues, GroupCounts
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.judge import judge
 from tests.factories import about, day, expectation, seen

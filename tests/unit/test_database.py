@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from backfilld.state.store import schema
 from backfilld.state.store.database import Database
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 
 DAY = dt.date(2021, 10, 19)
 

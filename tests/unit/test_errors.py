@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from backfilld.state.errors import BackfilldError, UserError
+from backfilld.state.base_errors import BackfilldError, UserError
 from tests.documents import ROOT
 
 
@@ -29,7 +29,7 @@ MODULES = [
 def test_only_the_root_descends_from_pythons_own_exceptions() -> None:
     found = {path: list(exceptions_of(path)) for path in MODULES}
     assert {path: classes for path, classes in found.items() if classes} == {
-        "state/errors.py": [("BackfilldError", "Exception")]
+        "state/base_errors.py": [("BackfilldError", "Exception")]
     }
 
 

@@ -19,7 +19,7 @@ from backfilld.daemon.backups import Backups
 from backfilld.daemon.settings import SettingsError, settings
 from backfilld.state.store import schema
 from backfilld.state.store.database import Database
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 from backfilld.state.store.leader_election import FILE, AlreadyRunning, FileLock, Holder
 
 LOCKER = """

@@ -37,7 +37,7 @@ FENCES = {
     "google": (
         "daemon/warehouses/*",
         "daemon/executors/cloud_run/*",
-        "daemon/google_errors.py",
+        "daemon/google_client_exceptions.py",
         "demo/bigquery_publisher.py",
     ),
     "prometheus_client": ("api/*",),
@@ -48,14 +48,14 @@ FENCES = {
     "requests": (
         "api/*",
         "daemon/warehouses/*",
-        "daemon/google_errors.py",
+        "daemon/google_client_exceptions.py",
     ),  # Google's clients raise its exceptions
     "rich": ("api/*",),
     "sqlalchemy": ("state/*",),
     "sqlglot": ("daemon/warehouses/*",),
     "subprocess": ("daemon/executors/*", "daemon/preflight/*", "demo/*"),
     "tornado": ("daemon/executors/dask/connection.py",),
-    "transitions": ("state/rules/machine.py",),
+    "transitions": ("state/rules/state_machine.py",),
     "waitress": ("api/*",),
     "werkzeug": ("api/*",),
 }
@@ -177,8 +177,8 @@ def test_no_module_imports_itself_through_others() -> None:
         },
         {
             "daemon/engine/__init__.py": "from backfilld.daemon.engine.tick import Engine",
-            "daemon/engine/tick.py": "from backfilld.daemon.engine.upstream import spans",
-            "daemon/engine/upstream.py": "",
+            "daemon/engine/tick.py": "from backfilld.daemon.engine.missing_upstream import spans",
+            "daemon/engine/missing_upstream.py": "",
         },
     ],
     ids=["direct", "lazy", "through a third", "through the package"],

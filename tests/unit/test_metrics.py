@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from backfilld import __version__
 from backfilld.api.metrics import DURATIONS, Metrics
-from backfilld.daemon.events import (
+from backfilld.daemon.event_types import (
     AttemptEnded,
     AttemptStarted,
     DateMoved,
@@ -24,9 +24,9 @@ from backfilld.daemon.events import (
 )
 from backfilld.daemon.executors.adapter import Job
 from backfilld.state.records import AttemptStatus
-from backfilld.state.rules.machine import Trigger
+from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.store import transitions
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 from tests.factories import nba, phase, pipeline, processor
 from tests.integration.api_world import Api, make_api
 from tests.simulation.fakes import Script, Work

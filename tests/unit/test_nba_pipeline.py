@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from backfilld.daemon.adapters import load_pipeline, parse_pipeline
+from backfilld.daemon.reports.data_completeness import Readiness, Validation, validation
 from backfilld.daemon.reports.plan.plan import plan
-from backfilld.daemon.reports.validation import Readiness, Validation, validation
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.semantic_validation import warnings
 from backfilld.state.rules.verdict import Verdict

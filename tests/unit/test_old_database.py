@@ -10,7 +10,7 @@ import pytest
 from backfilld.state.records import AttemptStatus
 from backfilld.state.store import attempts, checks, dates, transitions
 from backfilld.state.store.database import Database
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 from backfilld.state.store.schema_version import MIGRATIONS, schema_version
 
 DATE = dt.date(2021, 10, 26)

@@ -4,8 +4,8 @@ import datetime as dt
 
 from backfilld.api.page import calendar_grid
 from backfilld.api.page.date_styles import SHADES, DateStyles
-from backfilld.state.rules.calendar import Calendar, Season
-from backfilld.state.store.progress_queries import Cell
+from backfilld.state.rules.season_calendar import Calendar, Season
+from backfilld.state.store.pace_and_calendar_queries import Cell
 
 SEASON = Season(name="2021-22", opens=dt.date(2021, 10, 19), closes=dt.date(2022, 6, 16))
 SEASONS = Calendar([SEASON], counted=True)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from backfilld.daemon.job_command import job_command
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.judge import judge
 from backfilld.state.rules.needs_graph import Span
 from backfilld.state.rules.period_ends import PeriodEnds
 from backfilld.state.rules.periods import Period, period_bounds
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import NOW, phase, pipeline, processor, seen
 from tests.fake_warehouse import FakeWarehouse

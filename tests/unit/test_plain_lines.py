@@ -5,10 +5,10 @@ import datetime as dt
 import pytest
 
 from backfilld.api.cli.client import ApiError
-from backfilld.api.cli.dashboard import plain_lines, release_command
 from backfilld.api.cli.output import sanitize_line, table
+from backfilld.api.cli.progress_snapshot import Failure, Snapshot, attempt_failure, date_failure
+from backfilld.api.cli.terminal_dashboard import plain_lines, release_command
 from backfilld.api.cli.watch_loop import FailureLines, JsonLines, PlainLines
-from backfilld.api.cli.watch_snapshot import Failure, Snapshot, attempt_failure, date_failure
 
 NOON = dt.datetime(2021, 10, 19, 12, tzinfo=dt.UTC)
 LATER = (NOON + dt.timedelta(minutes=4)).astimezone()

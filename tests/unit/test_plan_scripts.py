@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon.job_program import JobProgram, program
-from backfilld.daemon.preflight.job_scripts import refused_options
+from backfilld.daemon.job_command_inspection import JobProgram, program
+from backfilld.daemon.preflight.job_script_options import refused_options
+from backfilld.daemon.reports.data_completeness import validation
 from backfilld.daemon.reports.plan.plan import compare, plan
-from backfilld.daemon.reports.validation import validation
 from tests.factories import NOW, phase, pipeline, processor
 from tests.fake_warehouse import FakeWarehouse
 

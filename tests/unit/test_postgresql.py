@@ -13,7 +13,7 @@ from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.settings import SettingsError, settings
 from backfilld.state.store import holds, leader_election
 from backfilld.state.store.database import Database
-from backfilld.state.store.errors import DatabaseUnavailable, NotLeader, translate
+from backfilld.state.store.database_errors import DatabaseUnavailable, NotLeader, translate
 from backfilld.state.store.leader_election import Holder, TransactionPooler, open_lock
 from backfilld.state.store.postgresql import WRITER
 from tests import postgresql

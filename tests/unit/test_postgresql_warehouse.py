@@ -9,9 +9,9 @@ import pytest
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
 from backfilld.daemon.warehouses.postgresql.sql_compiler import text_of
-from backfilld.daemon.warehouses.sql import queries, run_history
+from backfilld.daemon.warehouses.sql import evidence_queries, run_history
+from backfilld.daemon.warehouses.sql.evidence_queries import Query, Select, Statement
 from backfilld.daemon.warehouses.sql.fragment_embedding import user_sql
-from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.run_history_settings import HistorySettings
 from tests.factories import phase, pipeline, processor
@@ -25,7 +25,7 @@ def rendered(**expect: Any) -> str:
     raw = phase("raw", processor("box", date_column="game_date", expect=expect))
     warehouse = {"kind": "postgresql", "url": "postgresql://reader@db/platform"}
     box = pipeline(raw, warehouse=warehouse).processors
-    return text_of(queries.evidence(queries.table_queries(box, {"box": [DAY]})))
+    return text_of(evidence_queries.evidence(evidence_queries.table_queries(box, {"box": [DAY]})))
 
 
 def calendar(text: str) -> str:

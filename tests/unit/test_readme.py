@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.state.rules.machine import Machine
+from backfilld.state.rules.state_machine import Machine
 
 ROOT = Path(__file__).parents[2]
 CONCEPTS = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from backfilld.state.pipeline.days_settings import DaysSettings
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.calendar import Day, days_key
 from backfilld.state.rules.judge import judge
+from backfilld.state.rules.season_calendar import Day, days_key
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import NOW, phase, pipeline, processor, seen
 

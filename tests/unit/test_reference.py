@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfilld.daemon.adapters import parse_pipeline
+from backfilld.daemon.reports.data_completeness import validation
 from backfilld.daemon.reports.plan.plan import plan
-from backfilld.daemon.reports.validation import validation
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.judge import JudgeContext, Reference, judge
 from backfilld.state.rules.verdict import Verdict

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from backfilld.api.schemas import reports
-from backfilld.daemon.reports.plan.plan import plan
-from backfilld.daemon.reports.validation import (
+from backfilld.api.schemas import data_quality_reports
+from backfilld.daemon.reports.data_completeness import (
     PhaseReport,
     ProcessorReport,
     Readiness,
     Validation,
     validation,
 )
+from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.evidence import HistoryRun
@@ -303,7 +303,7 @@ def test_an_inverted_range_is_refused() -> None:
 
 def test_its_json_has_the_published_shape() -> None:
     small_nba, facts = small()
-    told = reports.Validation.plain(validated(small_nba, facts, "2021-10-26"))
+    told = data_quality_reports.Validation.plain(validated(small_nba, facts, "2021-10-26"))
     assert (told["start"], told["expected_dates"], told["bootstrap_dates"]) == ("2021-10-26", 1, 0)
     assert "snapshot" not in told
     first = told["phases"][0]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backfilld.api.schemas import reports
+from backfilld.api.schemas import data_quality_reports
 from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.reports.quality import quality
 from backfilld.daemon.reports.remedies import helpful_command
@@ -62,7 +62,9 @@ def test_rows_on_a_date_that_the_schedule_lacks_are_unexpected_rows() -> None:
     assert report.warnings == [
         "unexpected rows: nbac_team_boxscore has 18 rows on 2021-10-23, which the calendar does not expect"
     ]
-    assert reports.Validation.plain(report)["unexpected_rows"] == {"nbac_team_boxscore": {"2021-10-23": 18}}
+    assert data_quality_reports.Validation.plain(report)["unexpected_rows"] == {
+        "nbac_team_boxscore": {"2021-10-23": 18}
+    }
 
 
 def test_a_table_that_cannot_be_queried_has_no_unexpected_rows() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon.reports.validation import Validation, validation
+from backfilld.daemon.reports.data_completeness import Validation, validation
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import NOW, phase, pipeline, processor
 from tests.fake_warehouse import FakeWarehouse, span

@@ -1,7 +1,7 @@
 """What a validation advises where a run of the history succeeded and left no rows."""
 
+from backfilld.daemon.reports.data_completeness import Readiness
 from backfilld.daemon.reports.plan.plan import plan
-from backfilld.daemon.reports.validation import Readiness
 from tests.factories import run
 from tests.unit.test_report import date, phase_of, small, validated
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from backfilld.api.cli import show_quality
-from backfilld.api.schemas.reports import Quality
+from backfilld.api.schemas.data_quality_reports import Quality
 from backfilld.daemon.reports.quality import quality
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.rules.verdict import Verdict

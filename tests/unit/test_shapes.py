@@ -8,7 +8,7 @@ import pytest
 
 from backfilld.daemon.adapters import parse_pipeline
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.calendar import Day
+from backfilld.state.rules.season_calendar import Day
 from tests.documents import ROOT
 
 TEXT = (ROOT / "docs" / "shapes.md").read_text(encoding="utf-8")

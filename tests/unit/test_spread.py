@@ -8,7 +8,7 @@ from backfilld.state.records import AttemptRow, CheckRow, DateRow
 from backfilld.state.store import calendar_days, schema
 from backfilld.state.store.database import Database
 from backfilld.state.store.schema import calendar_days as table
-from backfilld.state.store.statements import select_by_dates
+from backfilld.state.store.sql_helpers import select_by_dates
 
 DATES = [dt.date(2021, 1, 1) + dt.timedelta(days=n) for n in range(400)]
 

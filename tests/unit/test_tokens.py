@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from backfilld.api.auth.rate_limit import BURST_SECONDS, MAX_CLIENTS, TokenBuckets
-from backfilld.api.auth.redaction import SHAPE
+from backfilld.api.auth.request_rate_limit import BURST_SECONDS, MAX_CLIENTS, TokenBuckets
 from backfilld.api.auth.sessions import LIFETIME_SECONDS, MAX_SESSIONS, Sessions
+from backfilld.api.auth.token_redaction import SHAPE
 from backfilld.api.auth.tokens import Scope, Token, Tokens, digest, mint
 from backfilld.api.cli.main import cli
 from backfilld.daemon.settings import SettingsError, settings

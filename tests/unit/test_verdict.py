@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backfilld.state.rules.evidence import Evidence, HistoryRun
-from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.judge import Judgement, judge
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import HOUR, NOW, about, day, expectation, open_run, run, seen

@@ -9,7 +9,7 @@ import pytest
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.evidence import EarlierDate, Evidence
 from backfilld.state.rules.judge import judge
-from backfilld.state.rules.simulated_damage import damaged
+from backfilld.state.rules.simulated_data_damage import damaged
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import about, day, expectation, phase, pipeline, processor, seen
 

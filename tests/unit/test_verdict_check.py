@@ -5,7 +5,7 @@ import pytest
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.check_command_run import CheckRun, has_result
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.judge import Judgement, Reference, judge
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import about, day, expectation, open_run, phase, pipeline, processor, seen

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from backfilld.daemon.warehouses.adapter import QueryError
-from backfilld.daemon.warehouses.sql.key_queries import key_queries
+from backfilld.daemon.warehouses.sql.key_comparison_queries import key_queries
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.aggregates import KeyCounts
+from backfilld.state.rules.expectations.aggregate_types import KeyCounts
 from backfilld.state.rules.judge import Reference, judge
-from backfilld.state.rules.simulated_damage import damaged
+from backfilld.state.rules.simulated_data_damage import damaged
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import about, day, expectation, phase, pipeline, processor, run, seen
 from tests.integration.warehouses import DAY

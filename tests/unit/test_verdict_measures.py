@@ -3,7 +3,7 @@
 import pytest
 
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.judge import Judgement, judge
 from tests.factories import about, day, expectation, run, seen
 

@@ -5,7 +5,7 @@ import pytest
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.sql_parameters import parameter_names, replace_parameters
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.aggregates import KeyCounts, OffendingRows
+from backfilld.state.rules.expectations.aggregate_types import KeyCounts, OffendingRows
 from backfilld.state.rules.judge import judge
 from tests.factories import about, day, expectation, phase, pipeline, processor, seen
 

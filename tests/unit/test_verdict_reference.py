@@ -2,7 +2,7 @@
 
 import pytest
 
-from backfilld.state.rules.expectations.aggregates import KeyCounts
+from backfilld.state.rules.expectations.aggregate_types import KeyCounts
 from backfilld.state.rules.judge import Judgement, Reference, judge
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import about, day, expectation, open_run, run, seen

@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence, HistoryRun
-from backfilld.state.rules.expectation import Expectation
+from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.expectations.ramp import RampStep
 from backfilld.state.rules.judge import JudgeContext, Judgement, judge
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import HOUR, NOW, about, day, expectation, open_run, run, seen
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from backfilld.daemon.warehouses.adapter import QueryError, WarehouseError
-from backfilld.daemon.warehouses.lake.catalog import LakeCatalog
-from backfilld.daemon.warehouses.sql.backend_protocol import Row
-from backfilld.daemon.warehouses.sql.queries import Query
+from backfilld.daemon.warehouses.lake.table_metadata import LakeCatalog
+from backfilld.daemon.warehouses.sql.backend_interface import Row
+from backfilld.daemon.warehouses.sql.evidence_queries import Query
 from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient
 from backfilld.state.rules.evidence import Evidence
 from tests.factories import phase, pipeline, processor

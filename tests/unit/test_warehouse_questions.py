@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfilld.daemon.warehouses.sql import queries, run_history
-from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter
-from backfilld.daemon.warehouses.sql.queries import Query
+from backfilld.daemon.warehouses.sql import evidence_queries, run_history
+from backfilld.daemon.warehouses.sql.date_predicates import DateColumn, DateFilter
+from backfilld.daemon.warehouses.sql.evidence_queries import Query
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.run_history_settings import HistorySettings
@@ -30,7 +30,7 @@ def ask(wanted: dict[str, list[dt.date]], **expect: Any) -> Query:
         phase("raw", processor("box", date_column="game_date", expect=expect)),
         phase("made", processor("summary", expect={"ratio": {"of": "box"}})),
     )
-    return queries.evidence(queries.table_queries(ours.processors, wanted))
+    return evidence_queries.evidence(evidence_queries.table_queries(ours.processors, wanted))
 
 
 def test_every_name_is_quoted() -> None:
@@ -188,14 +188,14 @@ def test_whatever_is_asked_about_the_text_is_one_of_two(days: list[dt.date], nam
     source = HistorySettings(table="nba_reference.processor_run_history")
     texts = {
         run_history.runs_query(source, ["x"], near).sql("bigquery")
-        + queries.evidence(_probes(near)).sql("bigquery")
+        + evidence_queries.evidence(_probes(near)).sql("bigquery")
         for near in (after(0), after(0, 100))
     }
     asked = run_history.runs_query(source, names, days)
-    assert asked.sql("bigquery") + queries.evidence(_probes(days)).sql("bigquery") in texts
+    assert asked.sql("bigquery") + evidence_queries.evidence(_probes(days)).sql("bigquery") in texts
     assert asked.params["names"] == tuple(sorted(set(names)))
     assert (asked.params["start0"], asked.params["end0"]) == (min(days), max(days))
 
 
-def _probes(days: list[dt.date]) -> list[queries.TableQuery]:
-    return queries.table_queries(pipeline(phase("raw", processor("box"))).processors, {"box": days})
+def _probes(days: list[dt.date]) -> list[evidence_queries.TableQuery]:
+    return evidence_queries.table_queries(pipeline(phase("raw", processor("box"))).processors, {"box": days})

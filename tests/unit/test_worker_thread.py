@@ -7,7 +7,7 @@ import pytest
 
 from backfilld.daemon import worker_thread
 from backfilld.daemon.worker_thread import Worker
-from backfilld.state.store.errors import DatabaseUnavailable
+from backfilld.state.store.database_errors import DatabaseUnavailable
 
 DISK, BUG = DatabaseUnavailable("the disk is full"), ZeroDivisionError("0 of 0")
 

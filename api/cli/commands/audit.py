@@ -6,7 +6,7 @@ import json
 
 import click
 
-from backfilld.api.cli.arguments import DATE
+from backfilld.api.cli.argument_types import DATE
 from backfilld.api.cli.client import Client, Json
 from backfilld.api.cli.output import example, json_option, print_json, sanitize_line, table, url_option
 from backfilld.state.formatting import format_utc

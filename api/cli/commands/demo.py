@@ -14,9 +14,9 @@ import click
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.demo_walkthrough import summarize, walk_through
 from backfilld.api.cli.output import coloured, counts, example, table
+from backfilld.api.cli.progress_snapshot import FailureTracker, WatchScope
 from backfilld.api.cli.standard_streams import pause
 from backfilld.api.cli.watch_loop import display, follow
-from backfilld.api.cli.watch_snapshot import FailureTracker, WatchScope
 from backfilld.demo import environment, faults
 from backfilld.state.formatting import pluralize
 from backfilld.state.store.leader_election import FILE, FileLock, Holder

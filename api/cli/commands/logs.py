@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from backfilld.api.cli.arguments import DATE_OR_ATTEMPT, PROCESSOR
+from backfilld.api.cli.argument_types import DATE_OR_ATTEMPT, PROCESSOR
 from backfilld.api.cli.client import ApiError, Client
 from backfilld.api.cli.output import console, example, json_option, print_json, sanitize, url_option
 from backfilld.api.cli.standard_streams import is_read, pause

@@ -9,14 +9,14 @@ import click
 
 from backfilld.api.cli.output import example, json_option, print_json
 from backfilld.daemon.adapters import load_pipeline
-from backfilld.daemon.preflight.resource_limits import slot_warnings
+from backfilld.daemon.preflight.open_file_and_process_limits import slot_warnings
 from backfilld.daemon.warehouses.adapter import WarehouseError
-from backfilld.daemon.warehouses.calendar_counts import read_calendar_file
+from backfilld.daemon.warehouses.calendar_reader import read_calendar_file
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.semantic_validation import warnings
-from backfilld.state.rules.machine import Machine
+from backfilld.state.rules.state_machine import Machine
 
 pipeline_option = click.option("--pipeline", "path", help="The pipeline file; else BACKFILLD_PIPELINE.")
 

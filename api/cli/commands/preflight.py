@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from backfilld.api.cli import show_preflight
-from backfilld.api.cli.arguments import DATE
+from backfilld.api.cli.argument_types import DATE
 from backfilld.api.cli.commands.pipeline import chosen_pipeline, pipeline_option
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
 from backfilld.api.cli.report_range import ordered, state_option
-from backfilld.api.schemas import reports
+from backfilld.api.schemas import data_quality_reports
 from backfilld.daemon.preflight.checklist import preflight as run_preflight
 from backfilld.daemon.preflight.checklist import with_sandbox
 from backfilld.daemon.preflight.subprocesses import run_attached
@@ -70,7 +70,7 @@ def preflight(
     if unit is not None:
         result = with_sandbox(result, chosen_pipeline(path), unit)
     if as_json:
-        print_json(reports.Preflight.plain(result))
+        print_json(data_quality_reports.Preflight.plain(result))
     else:
         print_lines(show_preflight.lines(result))
     raise click.exceptions.Exit(result.exit_code)

@@ -9,7 +9,7 @@ import click
 from backfilld.api.cli import show_quality
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
 from backfilld.api.cli.report_range import ReportRange, opened_warehouse, range_arguments
-from backfilld.api.schemas import reports
+from backfilld.api.schemas import data_quality_reports
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports import quality as quality_reports
 
@@ -26,7 +26,7 @@ def quality(scope: ReportRange, as_json: bool) -> None:
     with opened_warehouse(pipeline) as warehouse, spinner("counting rows"):
         result = quality_reports.quality(pipeline, warehouse, scope.start, scope.end, now=time.time())
     if as_json:
-        print_json(reports.Quality.plain(result))
+        print_json(data_quality_reports.Quality.plain(result))
     else:
         print_lines(show_quality.lines(result))
     raise click.exceptions.Exit(0 if result.good else 1)

@@ -24,14 +24,21 @@ from backfilld.api.http.server import Server
 from backfilld.api.metrics import Metrics
 from backfilld.api.notifications.webhook import Notifier
 from backfilld.daemon.container_init import jobs_end_with_daemon
-from backfilld.daemon.events import AttemptEnded, AttemptStarted, DateMoved, Event, ForeignWrites, Incident
-from backfilld.daemon.host_limits import raise_open_files
+from backfilld.daemon.event_types import (
+    AttemptEnded,
+    AttemptStarted,
+    DateMoved,
+    Event,
+    ForeignWrites,
+    Incident,
+)
+from backfilld.daemon.open_file_limit import raise_open_files
 from backfilld.daemon.pipeline_reload import PipelineReload
 from backfilld.daemon.service import Service
 from backfilld.daemon.settings import Settings, settings
 from backfilld.daemon.signals import Signals
 from backfilld.daemon.systemd import Manager
-from backfilld.state.errors import BackfilldError, UserError
+from backfilld.state.base_errors import BackfilldError, UserError
 from backfilld.state.formatting import first_line, format_date_ranges
 from backfilld.state.records import attempt_result
 

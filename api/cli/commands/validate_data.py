@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backfilld.api.cli import show_validation
-from backfilld.api.cli.arguments import DATE
+from backfilld.api.cli import show_data_completeness
+from backfilld.api.cli.argument_types import DATE
 from backfilld.api.cli.output import example, json_option, print_json, print_lines, spinner
 from backfilld.api.cli.plan_options import RequestedRun, request_options
 from backfilld.api.cli.report_range import (
@@ -19,11 +19,11 @@ from backfilld.api.cli.report_range import (
     range_arguments,
     state_option,
 )
-from backfilld.api.schemas import reports
+from backfilld.api.schemas import data_quality_reports
 from backfilld.daemon.adapters import load_pipeline
+from backfilld.daemon.reports.data_completeness import Validation, validation
 from backfilld.daemon.reports.known_state import KnownState
-from backfilld.daemon.reports.request_options import RequestOptions
-from backfilld.daemon.reports.validation import Validation, validation
+from backfilld.daemon.reports.plan.run_options import RequestOptions
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 
@@ -73,9 +73,9 @@ def validate(
         report = validation(pipeline, warehouse, scope.start, scope.end, now=time.time(), known=known.checks)
         plans = _plans(report, pipeline, warehouse, known, options=options, compared=compared, window=tested)
     if as_json:
-        print_json({**reports.Validation.plain(report), **(plans.plain() if plans else {})})
+        print_json({**data_quality_reports.Validation.plain(report), **(plans.plain() if plans else {})})
     else:
-        print_lines(show_validation.lines(report, per_date=per_date))
+        print_lines(show_data_completeness.lines(report, per_date=per_date))
         print_lines(plans.lines() if plans else ())
     raise click.exceptions.Exit(0 if report.ready and not report.warnings else 1)
 

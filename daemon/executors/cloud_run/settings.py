@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from backfilld.state.pipeline.executor_settings import ExecutorSettings
-from backfilld.state.pipeline.fields import Duration
+from backfilld.state.pipeline.base_executor_settings import ExecutorSettings
+from backfilld.state.pipeline.field_types import Duration
 
 
 class CloudRunSettings(ExecutorSettings):

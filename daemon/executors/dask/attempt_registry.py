@@ -12,7 +12,7 @@ from distributed import Future
 
 from backfilld.daemon.executors.adapter import Job, JobResult, RecordHandles
 from backfilld.daemon.executors.dask.client import DaskHandle
-from backfilld.daemon.executors.dask.job_files import DaskFiles
+from backfilld.daemon.executors.dask.log_and_result_copies import DaskFiles
 
 
 @dataclass(slots=True, kw_only=True)

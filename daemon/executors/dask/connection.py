@@ -11,7 +11,7 @@ from distributed.security import Security
 from tornado.iostream import IOStream
 from tornado.platform.asyncio import AsyncIOLoop
 
-from backfilld.state.errors import BackfilldError
+from backfilld.state.base_errors import BackfilldError
 
 
 class TlsProblem(BackfilldError):

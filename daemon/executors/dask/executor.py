@@ -16,7 +16,7 @@ from backfilld.daemon.executors.dask.attempt_registry import DaskAttempt, DaskAt
 from backfilld.daemon.executors.dask.availability import Availability
 from backfilld.daemon.executors.dask.client import DaskClient, DaskHandle, WorkerReport, task_outcome
 from backfilld.daemon.executors.dask.connection import UNAVAILABLE
-from backfilld.daemon.executors.dask.job_files import DaskFiles
+from backfilld.daemon.executors.dask.log_and_result_copies import DaskFiles
 from backfilld.daemon.executors.dask.settings import DaskSettings
 from backfilld.daemon.executors.poll_thread import PollThread
 

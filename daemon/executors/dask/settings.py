@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from backfilld.state.pipeline.executor_settings import ExecutorSettings
+from backfilld.state.pipeline.base_executor_settings import ExecutorSettings
 
 
 class DaskSettings(ExecutorSettings):

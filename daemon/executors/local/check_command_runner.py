@@ -19,11 +19,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from backfilld.daemon.executors.attempt_files import OpenLog, create
-from backfilld.daemon.executors.check_command_protocol import CheckCommand, CheckEnd
+from backfilld.daemon.executors.check_executor_interface import CheckCommand, CheckEnd
 from backfilld.daemon.executors.local.descendant_processes import Marks, ProcessFinder
 from backfilld.daemon.executors.local.launcher import SHELL, passed_environment
 from backfilld.daemon.executors.process_identity import Identity, executor_id, signal_group
-from backfilld.daemon.host_limits import restore_open_files
+from backfilld.daemon.open_file_limit import restore_open_files
 from backfilld.state.formatting import last_line, shown_line
 from backfilld.state.rules.check_command_run import NOT_FOUND
 from backfilld.state.rules.needs_graph import Pair

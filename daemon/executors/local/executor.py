@@ -37,7 +37,7 @@ from backfilld.daemon.executors.process_identity import (
     same_group,
     signal_group,
 )
-from backfilld.daemon.host_limits import PAUSE_SECONDS, Shortage
+from backfilld.daemon.host_shortage import PAUSE_SECONDS, Shortage
 
 _KILL_ROUNDS = 20
 _KILL_ROUND_SECONDS = 0.001

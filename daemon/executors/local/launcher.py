@@ -16,7 +16,7 @@ from backfilld.daemon.executors.adapter import Job, JobResult
 from backfilld.daemon.executors.attempt_files import OpenLog, create, open_plain
 from backfilld.daemon.executors.local.descendant_processes import ATTEMPT, RUN, Marks
 from backfilld.daemon.executors.process_identity import Identity
-from backfilld.daemon.host_limits import restore_open_files
+from backfilld.daemon.open_file_limit import restore_open_files
 
 SHELL = "/bin/sh"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backfilld.state.pipeline.executor_settings import ExecutorSettings
+from backfilld.state.pipeline.base_executor_settings import ExecutorSettings
 
 
 class LocalSettings(ExecutorSettings):

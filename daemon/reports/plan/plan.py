@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from backfilld.daemon.job_program import program
+from backfilld.daemon.job_command_inspection import program
+from backfilld.daemon.reports.data_completeness import Validation
 from backfilld.daemon.reports.plan.estimates import Price, cost, wall_clock
 from backfilld.daemon.reports.plan.models import (
     CannotRun,
@@ -25,17 +26,16 @@ from backfilld.daemon.reports.plan.models import (
     Recompute,
     Step,
 )
+from backfilld.daemon.reports.plan.run_options import DEFAULT_OPTIONS, RequestOptions
 from backfilld.daemon.reports.plan.schedule import openings
 from backfilld.daemon.reports.plan.simulate_gates import Blocker, SimulationResult, simulate
 from backfilld.daemon.reports.plan.stale_outputs import becomes_stale
-from backfilld.daemon.reports.plan.starting_points import Window, starting_points
 from backfilld.daemon.reports.plan.steps import Typical, ordered
-from backfilld.daemon.reports.request_options import DEFAULT_OPTIONS, RequestOptions
-from backfilld.daemon.reports.validation import Validation
+from backfilld.daemon.reports.plan.whole_range_or_test_window import Window, starting_points
 from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.adapters import LOCAL
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.pipeline.settings_by_kind import LOCAL
 from backfilld.state.records import Sources
 from backfilld.state.rules.gates import Waiver
 from backfilld.state.rules.verdict import Verdict

@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from backfilld.daemon.engine.selected_processors import needed_now, waited_for
+from backfilld.daemon.engine.partly_selected_dates import needed_now, waited_for
 from backfilld.daemon.reports.plan.incomplete_periods import incomplete_periods
-from backfilld.daemon.reports.request_options import RequestOptions
-from backfilld.daemon.reports.warehouse_snapshot import (
+from backfilld.daemon.reports.plan.run_options import RequestOptions
+from backfilld.daemon.reports.verdict_snapshot import (
     MissingUpstream,
     Snapshot,
     assume_complete,
@@ -26,10 +26,10 @@ from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Start, Wait, WaitReason, Waiver
-from backfilld.state.rules.machine import Machine
 from backfilld.state.rules.needs_graph import Need
+from backfilld.state.rules.season_calendar import Day
+from backfilld.state.rules.state_machine import Machine
 from backfilld.state.rules.verdict import Verdict
 
 _WORDS = {Verdict.NEVER_RAN: "never ran", Verdict.NO_DATA: "ran, but there is no data"}

@@ -7,11 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from backfilld.daemon.reports.plan.simulate_gates import Task
-from backfilld.daemon.reports.warehouse_snapshot import Snapshot
+from backfilld.daemon.reports.verdict_snapshot import Snapshot
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.computed_from_stale import StaleInputs
 from backfilld.state.rules.needs_graph import Pair, Span
 from backfilld.state.rules.processor_selection import downstream
-from backfilld.state.rules.stale_upstream import StaleInputs
 
 
 def becomes_stale(

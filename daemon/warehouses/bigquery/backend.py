@@ -22,14 +22,14 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.oauth2 import service_account
 
-from backfilld.daemon.google_errors import FAILURES
+from backfilld.daemon.google_client_exceptions import FAILURES
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.bigquery.errors import translate_error
 from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings
 from backfilld.daemon.warehouses.billing_budget import DailyBudget
-from backfilld.daemon.warehouses.sql.backend_protocol import Row, require_dates
-from backfilld.daemon.warehouses.sql.date_ranges import Param
-from backfilld.daemon.warehouses.sql.queries import Query
+from backfilld.daemon.warehouses.sql.backend_interface import Row, require_dates
+from backfilld.daemon.warehouses.sql.date_predicates import Param
+from backfilld.daemon.warehouses.sql.evidence_queries import Query
 
 DIALECT = "bigquery"
 

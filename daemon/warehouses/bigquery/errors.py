@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from google.api_core import exceptions
 
-from backfilld.daemon.google_errors import root_cause
+from backfilld.daemon.google_client_exceptions import root_cause
 from backfilld.daemon.warehouses.adapter import CORRECT, QueryError, WarehouseError
 from backfilld.state.formatting import first_line
-from backfilld.state.pipeline.warehouse_settings import DEFAULT_QUOTA_TIMEZONE
+from backfilld.state.pipeline.base_warehouse_settings import DEFAULT_QUOTA_TIMEZONE
 from backfilld.state.rules.quota_day import next_midnight
 
 QUOTA_SECONDS = 3600.0

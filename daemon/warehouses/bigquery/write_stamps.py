@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Mapping
 
 from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError
 from backfilld.daemon.warehouses.bigquery.backend import BigQuery
-from backfilld.daemon.warehouses.bigquery.catalog import BigQueryCatalog
-from backfilld.daemon.warehouses.sql.backend_protocol import Row
+from backfilld.daemon.warehouses.bigquery.table_metadata import BigQueryCatalog
+from backfilld.daemon.warehouses.sql.backend_interface import Row
+from backfilld.daemon.warehouses.sql.evidence_queries import Query, Select, Statement
 from backfilld.daemon.warehouses.sql.fragment_embedding import user_sql
-from backfilld.daemon.warehouses.sql.queries import Query, Select, Statement
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ import duckdb
 
 from backfilld.daemon.warehouses.adapter import CORRECT, Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.duckdb.snapshot import Snapshots
-from backfilld.daemon.warehouses.sql.backend_protocol import Row
-from backfilld.daemon.warehouses.sql.date_ranges import as_list
+from backfilld.daemon.warehouses.sql.backend_interface import Row
+from backfilld.daemon.warehouses.sql.date_predicates import as_list
 from backfilld.daemon.warehouses.sql.duckdb_session import QUERY_ERRORS, fetch
+from backfilld.daemon.warehouses.sql.evidence_queries import CACHED, Query, Statement
 from backfilld.daemon.warehouses.sql.fragment_embedding import with_parameters, with_user_sql
-from backfilld.daemon.warehouses.sql.queries import CACHED, Query, Statement
 from backfilld.state.formatting import first_line
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from backfilld.daemon.warehouses.lake.table_files import TableFiles
+from backfilld.daemon.warehouses.lake.files_to_scan import TableFiles
 from backfilld.daemon.warehouses.lake.table_scan import all_files
 
 _SAMPLE = 64

@@ -17,13 +17,13 @@ from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake.bigquery_transpiler.queries import to_duckdb
 from backfilld.daemon.warehouses.lake.settings import Dialect
 from backfilld.daemon.warehouses.sql import duckdb_parser
+from backfilld.daemon.warehouses.sql.evidence_queries import CACHED, Statement
 from backfilld.daemon.warehouses.sql.fragment_embedding import (
     named_parameters,
     user_texts,
     with_parameters,
     with_user_sql,
 )
-from backfilld.daemon.warehouses.sql.queries import CACHED, Statement
 
 DIALECT = "duckdb"
 

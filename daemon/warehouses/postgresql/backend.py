@@ -17,9 +17,9 @@ from backfilld.daemon.warehouses.postgresql.connections import Connection, Conne
 from backfilld.daemon.warehouses.postgresql.errors import translate_error
 from backfilld.daemon.warehouses.postgresql.settings import PostgresqlSettings
 from backfilld.daemon.warehouses.postgresql.sql_compiler import text_of
-from backfilld.daemon.warehouses.sql.backend_protocol import Row, require_dates
-from backfilld.daemon.warehouses.sql.date_ranges import as_list
-from backfilld.daemon.warehouses.sql.queries import Query
+from backfilld.daemon.warehouses.sql.backend_interface import Row, require_dates
+from backfilld.daemon.warehouses.sql.date_predicates import as_list
+from backfilld.daemon.warehouses.sql.evidence_queries import Query
 
 
 class Postgresql:

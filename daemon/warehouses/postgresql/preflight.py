@@ -7,7 +7,7 @@ from functools import partial
 
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.warehouses.adapter import PreflightCheck, PreflightScope, TableInfo
-from backfilld.daemon.warehouses.postgresql.relation import TABLES, Relation
+from backfilld.daemon.warehouses.postgresql.pg_catalog_queries import TABLES, Relation
 from backfilld.state.pipeline.pipeline import Pipeline
 
 LARGE = 100_000

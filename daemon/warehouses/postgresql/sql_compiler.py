@@ -11,8 +11,8 @@ from functools import lru_cache
 
 from sqlglot import exp
 
+from backfilld.daemon.warehouses.sql.evidence_queries import CACHED, Query, Statement
 from backfilld.daemon.warehouses.sql.fragment_embedding import with_parameters, with_user_sql
-from backfilld.daemon.warehouses.sql.queries import CACHED, Query, Statement
 
 _NUMBER = r"^\s*([-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?|[Nn][Aa][Nn])\s*$"
 """Texts that are numbers. A bound of the digits in the pattern would make it 15 times as slow."""

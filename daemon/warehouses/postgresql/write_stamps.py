@@ -16,9 +16,9 @@ from sqlglot import exp
 from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError, by_column
 from backfilld.daemon.warehouses.postgresql.backend import Postgresql
 from backfilld.daemon.warehouses.postgresql.daily_partitions import existing_partitions
-from backfilld.daemon.warehouses.postgresql.relation import TABLES, read_relation
-from backfilld.daemon.warehouses.sql.date_ranges import DateColumn, DateFilter
-from backfilld.daemon.warehouses.sql.queries import (
+from backfilld.daemon.warehouses.postgresql.pg_catalog_queries import TABLES, read_relation
+from backfilld.daemon.warehouses.sql.date_predicates import DateColumn, DateFilter
+from backfilld.daemon.warehouses.sql.evidence_queries import (
     PartitionFilter,
     Query,
     Select,

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from backfilld.daemon.warehouses.sql.backend_protocol import Row, require_dates
+from backfilld.daemon.warehouses.sql.backend_interface import Row, require_dates
 
 SETTINGS: Mapping[str, str | bool | int] = {
     "threads": 2,

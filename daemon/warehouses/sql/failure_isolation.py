@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from backfilld.daemon.warehouses.adapter import Pair, Purpose, QueryError, Wanted
-from backfilld.daemon.warehouses.sql import queries, run_history
-from backfilld.daemon.warehouses.sql.backend_protocol import Row, SqlBackend
-from backfilld.daemon.warehouses.sql.date_columns import DateColumns
-from backfilld.daemon.warehouses.sql.queries import Query, TableQuery
+from backfilld.daemon.warehouses.sql import evidence_queries, run_history
+from backfilld.daemon.warehouses.sql.backend_interface import Row, SqlBackend
+from backfilld.daemon.warehouses.sql.date_column_types import DateColumns
+from backfilld.daemon.warehouses.sql.evidence_queries import Query, TableQuery
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.run_history_settings import HistorySettings
@@ -108,7 +108,7 @@ class TableQueries:
         counts: dict[str, dict[dt.date, Row]] = {table.name: {} for table in tables}
         try:
             with _malformed_answers():
-                rows = self._backend.query(queries.evidence(tables), purpose=purpose)
+                rows = self._backend.query(evidence_queries.evidence(tables), purpose=purpose)
                 for row in _dated(rows):
                     counts[row["processor"]][row["date"]] = row
         except QueryError as error:

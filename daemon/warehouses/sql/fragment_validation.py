@@ -15,8 +15,8 @@ from sqlglot.errors import ParseError, TokenError
 from backfilld.daemon.warehouses.sql import duckdb_parser
 from backfilld.daemon.warehouses.sql.aggregate_validation import condition_problem, measure_problem
 from backfilld.daemon.warehouses.sql.fragment_embedding import is_date_parameter, strip_colors
+from backfilld.state.pipeline.base_warehouse_settings import SqlKind
 from backfilld.state.pipeline.sql_parameters import parameter_names
-from backfilld.state.pipeline.warehouse_settings import SqlKind
 
 _OPENED_BY = {
     TokenType.R_PAREN: TokenType.L_PAREN,

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backfilld.daemon.warehouses.adapter import QueryError
-from backfilld.daemon.warehouses.sql.backend_protocol import Row
-from backfilld.daemon.warehouses.sql.queries import TableQuery
+from backfilld.daemon.warehouses.sql.backend_interface import Row
+from backfilld.daemon.warehouses.sql.evidence_queries import TableQuery
 from backfilld.state.rules.evidence import Evidence
 
 

@@ -16,14 +16,14 @@ from zoneinfo import ZoneInfo
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.sql.date_ranges import (
+from backfilld.daemon.warehouses.sql.date_predicates import (
     DateColumn,
     DateFilter,
     DateRange,
     is_in,
     parameter,
 )
-from backfilld.daemon.warehouses.sql.queries import (
+from backfilld.daemon.warehouses.sql.evidence_queries import (
     CACHED,
     PartitionFilter,
     Query,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from backfilld.state.pipeline.warehouse_settings import SqlKind, WarehouseSettings
+from backfilld.state.pipeline.base_warehouse_settings import SqlKind, WarehouseSettings
 
 
 class SqlWarehouseSettings(WarehouseSettings):

@@ -18,10 +18,10 @@ from backfilld.daemon.warehouses.adapter import (
     WarehouseError,
     WriteStamps,
 )
-from backfilld.daemon.warehouses.calendar_counts import CalendarReader
-from backfilld.daemon.warehouses.sql import queries
-from backfilld.daemon.warehouses.sql.backend_protocol import Row, SqlBackend
-from backfilld.daemon.warehouses.sql.date_columns import DateColumns
+from backfilld.daemon.warehouses.calendar_reader import CalendarReader
+from backfilld.daemon.warehouses.sql import evidence_queries
+from backfilld.daemon.warehouses.sql.backend_interface import Row, SqlBackend
+from backfilld.daemon.warehouses.sql.date_column_types import DateColumns
 from backfilld.daemon.warehouses.sql.failure_isolation import Counts, RunHistory, TableQueries
 from backfilld.daemon.warehouses.sql.partition_metadata import Partitions
 from backfilld.daemon.warehouses.sql.rule_query import whole
@@ -29,9 +29,9 @@ from backfilld.daemon.warehouses.sql.rule_query_runner import rule_queries, with
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.calendar import Counts as CalendarCounts
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.aggregates import Aggregate, GroupCounts
+from backfilld.state.rules.expectations.aggregate_types import Aggregate, GroupCounts
+from backfilld.state.rules.season_calendar import Counts as CalendarCounts
 
 
 class WarehouseClient:
@@ -88,7 +88,7 @@ class WarehouseClient:
         # Before the rows: a write between the two is then noticed the next time.
         written = {} if stamps is None else self._partitions.write_stamps(stamps, wanted, purpose)
         existing = self._partitions.existing(wanted, purpose)
-        table_queries = queries.table_queries(self._processors, wanted)
+        table_queries = evidence_queries.table_queries(self._processors, wanted)
         tables = self._tables.query(table_queries, purpose=purpose)
         _require_access(tables, runs if self._history else None)
         answers = {
@@ -126,12 +126,12 @@ class WarehouseClient:
         if not wanted:
             return 0
         try:
-            tables = map(self._tables.with_type, queries.table_queries(self._processors, wanted))
-            sent = [queries.evidence(tables)]
+            tables = map(self._tables.with_type, evidence_queries.table_queries(self._processors, wanted))
+            sent = [evidence_queries.evidence(tables)]
             of_rules = [*map(self._tables.with_type, rule_queries(self._processors, wanted))]
             if shared := [query for query in of_rules if not query.is_separate]:
-                sent.append(queries.evidence(shared))
-            sent += (queries.evidence([query]) for query in of_rules if query.is_separate)
+                sent.append(evidence_queries.evidence(shared))
+            sent += (evidence_queries.evidence([query]) for query in of_rules if query.is_separate)
             if self._history:
                 sent.append(self._history.query(wanted))
             return sum(self._backend.estimate_bytes(query) for query in sent)
@@ -146,10 +146,10 @@ class WarehouseClient:
             WarehouseError: nothing can be queried now.
         """
         wanted = {processor: [date]}
-        tables = queries.table_queries(self._processors, wanted)
+        tables = evidence_queries.table_queries(self._processors, wanted)
         try:
             own = [self._tables.with_type(table) for table in tables if table.processor.name == processor]
-            self._backend.check(queries.evidence(own))
+            self._backend.check(evidence_queries.evidence(own))
         except QueryError as error:
             if error.file_scoped:
                 raise
@@ -159,7 +159,7 @@ class WarehouseClient:
                 return f"expect.empty: {existing}"
         for query in rule_queries(self._processors, wanted):
             try:
-                self._backend.check(queries.evidence([self._tables.with_type(query)]))
+                self._backend.check(evidence_queries.evidence([self._tables.with_type(query)]))
             except QueryError as error:
                 return f"{query.key}: {error}"
         return ""
@@ -173,7 +173,7 @@ def _require_access(
     tables: Mapping[str, Counts | QueryError], runs: Mapping[Pair, Runs] | QueryError | None
 ) -> None:
     """Tell many broken tables from one broken warehouse: a wrong location, an account without rights."""
-    counted = [counts for name, counts in tables.items() if not name.endswith(queries.GROUPS)]
+    counted = [counts for name, counts in tables.items() if not name.endswith(evidence_queries.GROUPS)]
     answers = [*counted, *([runs] if runs is not None else [])]
     errors = [answer for answer in answers if isinstance(answer, QueryError) and answer.inaccessible]
     if len(answers) > 1 and len(errors) == len(answers):
@@ -227,7 +227,7 @@ def _groups(
     """
     if processor.expect.rows_each is None:
         return None
-    row = _row(tables[queries.groups_name(processor.name)], date)
+    row = _row(tables[evidence_queries.groups_name(processor.name)], date)
     if row is None:
         return None  # the rows came after the groups were counted
     figures = [whole(figure) for figure in row["figures"] or ()]

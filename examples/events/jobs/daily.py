@@ -2,7 +2,7 @@
 
 import sys
 
-from lake import write
+from partition_writer import write
 
 start, end = sys.argv[1:]
 write(

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import duckdb
-from lake import write
+from partition_writer import write
 
 date = sys.argv[1]
 earlier = sorted(path.name.removeprefix("date=") for path in Path("lake/ledger/balance").glob("date=*"))

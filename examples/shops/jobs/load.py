@@ -2,7 +2,7 @@
 
 import sys
 
-from lake import write
+from partition_writer import write
 
 source, start, end = sys.argv[1:]
 rows = f"SELECT * FROM read_csv('source/{source}.csv') WHERE date BETWEEN DATE '{start}' AND DATE '{end}'"

@@ -2,7 +2,7 @@
 
 import sys
 
-from lake import write
+from partition_writer import write
 
 dates = ", ".join(f"DATE '{date}'" for date in sys.argv[1].split(","))
 write(

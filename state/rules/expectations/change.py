@@ -10,11 +10,11 @@ from typing import ClassVar
 
 from pydantic import ConfigDict, Field, RootModel
 
-from backfilld.state.pipeline.warehouse_settings import SqlKind
-from backfilld.state.rules.calendar import Day
+from backfilld.state.pipeline.base_warehouse_settings import SqlKind
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.earlier_dates import MedianBounds
 from backfilld.state.rules.expectations.rule import Finding, Rule, as_written
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from pydantic import Field, field_validator
 
-from backfilld.state.pipeline.fields import TimeLimit
+from backfilld.state.pipeline.field_types import TimeLimit
 from backfilld.state.pipeline.placeholders import fill, refuse_unknown
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.check_command_run import CheckRun

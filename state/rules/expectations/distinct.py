@@ -5,13 +5,13 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field, RootModel
 
 from backfilld.state.formatting import format_counts
-from backfilld.state.pipeline.fields import Bounds, Column
+from backfilld.state.pipeline.field_types import Bounds, Column
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.aggregates import Aggregate, DistinctValues
+from backfilld.state.rules.expectations.aggregate_types import Aggregate, DistinctValues
 from backfilld.state.rules.expectations.rows import scaled
 from backfilld.state.rules.expectations.rule import Finding, Rule
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 
 

@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from backfilld.state.formatting import pluralize
-from backfilld.state.pipeline.fields import Column, check_order
+from backfilld.state.pipeline.field_types import Column, check_order
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.evidence import EarlierDate, Evidence
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from backfilld.state.pipeline.fields import Column
+from backfilld.state.pipeline.field_types import Column
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.aggregates import Aggregate, EmptyValues
+from backfilld.state.rules.expectations.aggregate_types import Aggregate, EmptyValues
 from backfilld.state.rules.expectations.rule import Finding, Rule, as_written
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 
 

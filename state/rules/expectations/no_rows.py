@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, ConfigDict, Field, RootModel
 
 from backfilld.state.formatting import pluralize
+from backfilld.state.pipeline.base_warehouse_settings import SqlKind
 from backfilld.state.pipeline.sql_parameters import parameter_names
-from backfilld.state.pipeline.warehouse_settings import SqlKind
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.rule import Finding, Rule
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from backfilld.state.pipeline.fields import Share
+from backfilld.state.pipeline.field_types import Share
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.aggregates import Aggregate, PassingRows
+from backfilld.state.rules.expectations.aggregate_types import Aggregate, PassingRows
 from backfilld.state.rules.expectations.rule import Finding, Rule, as_written
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 
 

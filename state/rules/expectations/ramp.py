@@ -7,10 +7,10 @@ from typing import Self
 
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
-from backfilld.state.pipeline.fields import Bounds
+from backfilld.state.pipeline.field_types import Bounds
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.expectations.rule import Range, Rule
+from backfilld.state.rules.season_calendar import Day
 
 
 class RampStep(StrictModel):

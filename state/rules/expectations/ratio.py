@@ -8,11 +8,11 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from backfilld.state.pipeline.fields import check_order
+from backfilld.state.pipeline.field_types import check_order
 from backfilld.state.pipeline.strict_model import StrictModel
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.rule import Finding, Range, RowBound, as_written
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import ConfigDict, Field, RootModel
 
-from backfilld.state.pipeline.fields import Bounds, Column
-from backfilld.state.rules.calendar import Day
+from backfilld.state.pipeline.field_types import Bounds, Column
 from backfilld.state.rules.expectations.rule import Range, RowBound
+from backfilld.state.rules.season_calendar import Day
 
 
 class Rows(RootModel[Bounds], RowBound):

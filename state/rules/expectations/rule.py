@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
-from backfilld.state.pipeline.warehouse_settings import SqlKind
-from backfilld.state.rules.calendar import Day
+from backfilld.state.pipeline.base_warehouse_settings import SqlKind
 from backfilld.state.rules.evidence import Evidence
-from backfilld.state.rules.expectations.aggregates import Aggregate
+from backfilld.state.rules.expectations.aggregate_types import Aggregate
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 
 Finding = tuple[Verdict, str]

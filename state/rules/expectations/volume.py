@@ -6,10 +6,10 @@ import math
 import statistics
 from fractions import Fraction
 
-from backfilld.state.rules.calendar import Day
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.earlier_dates import MedianBounds
 from backfilld.state.rules.expectations.rule import Finding, RowBound, as_written
+from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.preflight.checklist import Preflight, preflight
-from backfilld.daemon.reports.validation import ProcessorReport, Validation, validation
+from backfilld.daemon.reports.data_completeness import ProcessorReport, Validation, validation
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import Judgement, judge
 from tests.checkout import END, NBA, START, Checkout, Tables

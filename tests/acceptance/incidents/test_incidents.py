@@ -9,7 +9,7 @@ import datetime as dt
 import re
 from pathlib import Path
 
-from backfilld.daemon.events import AttemptEnded, Incident
+from backfilld.daemon.event_types import AttemptEnded, Incident
 from backfilld.state.records import AttemptStatus
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.rules.judge import judge

@@ -1,7 +1,7 @@
 """A kind of warehouse of another package: a DuckDB file under another name."""
 
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse, QueryHooks, WarehouseAdapter
-from backfilld.daemon.warehouses.duckdb.adapter import ADAPTER as DUCKDB
+from backfilld.daemon.warehouses.duckdb.plugin import ADAPTER as DUCKDB
 from backfilld.daemon.warehouses.duckdb.settings import DuckDBSettings
 from backfilld.state.pipeline.pipeline import Pipeline
 

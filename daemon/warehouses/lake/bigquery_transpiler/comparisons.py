@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.lake.bigquery_transpiler.expression_writer import (
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.quoting_and_refusal import (
     Emit,
     Writer,
     is_constant,

@@ -10,8 +10,8 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from backfilld.daemon.warehouses.adapter import QueryError
-from backfilld.daemon.warehouses.lake.bigquery_transpiler.expression_writer import NotExactError, quoted
 from backfilld.daemon.warehouses.lake.bigquery_transpiler.expressions import EXPRESSIONS, IMPLIED
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.quoting_and_refusal import NotExactError, quoted
 from backfilld.daemon.warehouses.sql.fragment_embedding import strip_colors
 
 REMEDY = "write it in DuckDB's SQL and remove warehouse.dialect"

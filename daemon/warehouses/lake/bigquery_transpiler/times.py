@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.lake.bigquery_transpiler.expression_writer import (
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.quoting_and_refusal import (
     Emit,
     NotExactError,
     Writer,

@@ -19,7 +19,7 @@ from pyiceberg.types import (
 )
 
 from backfilld.daemon.warehouses.adapter import TimeType
-from backfilld.daemon.warehouses.lake.bigquery_transpiler.expression_writer import quoted, quoted_text
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.quoting_and_refusal import quoted, quoted_text
 
 _TYPES = {
     "boolean": "BOOLEAN",

@@ -29,7 +29,7 @@ from backfilld.daemon.warehouses.lake.iceberg.data_files import (
 )
 from backfilld.daemon.warehouses.lake.iceberg.locations import Locations
 from backfilld.daemon.warehouses.lake.iceberg.table import Compaction, IcebergTable
-from backfilld.state.errors import BackfilldError
+from backfilld.state.base_errors import BackfilldError
 
 _NAME_MAPPING = "schema.name-mapping.default"
 _GZIP = b"\x1f\x8b"
