@@ -80,7 +80,7 @@ def connect(scheduler: str) -> SchedulerClient:
 def _close_streams(loop: AsyncIOLoop | None) -> None:
     """Close the connections that an event loop watched until it ended.
 
-    Nobody else does. When connecting is cancelled just as it succeeds, as by a timeout, Tornado (6.6) forgets
+    Nothing else does. When connecting is cancelled just as it succeeds, as by a timeout, Tornado (6.6) forgets
     the stream. The loop alone keeps it then, and it would become garbage with its socket open.
     """
     if loop is None or not loop.asyncio_loop.is_closed():
