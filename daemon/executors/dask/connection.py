@@ -80,14 +80,14 @@ def connect(scheduler: str) -> SchedulerClient:
 def _close_streams(loop: AsyncIOLoop | None) -> None:
     """Close the connections that an event loop watched until it ended.
 
-    Nothing else does. When connecting is cancelled just as it succeeds, as by a timeout, Tornado (6.6) forgets
-    the stream. The loop alone keeps it then, and it would become garbage with its socket open.
+    Nothing else does. When connecting is cancelled just as it succeeds, as by a timeout, Tornado (6.6)
+    forgets the stream. The loop alone keeps it then, and it would become garbage with its socket open.
     """
     if loop is None or not loop.asyncio_loop.is_closed():
         return
     for _, handler in list(loop.handlers.values()):
         if isinstance(stream := getattr(handler, "__self__", None), IOStream):
-            with suppress(RuntimeError):  # the socket is closed; who waits for it is not told without a loop
+            with suppress(RuntimeError):  # the socket is closed; nothing can wait for it without a loop
                 stream.close()
 
 
