@@ -34,11 +34,11 @@ class Truth:
         """How many launches were judged."""
         self._claimed: set[int] = set()
         self._requested: dict[str, float] = {}
-        self._forced: dict[str, tuple[float, dict[str, int], int | None]] = {}
+        self._forced: dict[str, tuple[float, dict[str, int], set[int]]] = {}
         """Dates to rewrite: when that was asked for, and how often each table had been written by then.
 
-        A request that selects processors is to rewrite their tables alone. The last item is its number: one
-        that was cancelled rewrites nothing.
+        A request that selects processors is to rewrite their tables alone. The last item is its number, or
+        those of what a retry has reopened: once all were cancelled, nothing is rewritten.
         """
         self._reruns: set[dt.date] = set()
         self._deadlines: dict[tuple[str, str, float], float] = {}
@@ -60,10 +60,11 @@ class Truth:
             tables = self._sim.warehouse.tables
             # What an edit adds later is not forced; it is stale once what it is computed from was rewritten.
             selected = args.get("selection") or self._sim.pipeline.processors
+            reopened = {one["id"] for one in self._invariants.sharing.owners(str(date))}
             self._forced[str(date)] = (
                 self._sim.time,
                 {tables[name]: writes[tables[name], date] for name in selected if name in tables},
-                number,
+                reopened if number is None else {number},
             )
 
     def moved(self, move: Row, *, last: bool) -> None:
@@ -195,9 +196,9 @@ class Truth:
                         raise Violation("upstream is true", told)
 
     def _was_rewritten(self, date: str) -> None:
-        since, writes, number = self._forced.get(date, (0.0, {}, None))
+        since, writes, numbers = self._forced.get(date, (0.0, {}, set()))
         owners = self._invariants.sharing.owners_at_end(date)
-        if number is not None and number not in {one["id"] for one in owners}:
+        if numbers and numbers.isdisjoint(one["id"] for one in owners):
             return  # cancelled, perhaps before it was retried for other dates
         request = self._invariants.requests[self._invariants.dates[date]["backfill_id"]]
         wanted = self._invariants.sharing.wanted_at_end(date)

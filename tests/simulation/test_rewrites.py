@@ -173,6 +173,21 @@ def test_a_new_request_without_force_owes_no_rewrite_of_an_earlier_one(world):
     assert (outcome(world), launched(world)) == ("complete", [])
 
 
+def test_what_a_cancelled_retry_was_to_rewrite_is_not_rewritten_for_another_request(world):
+    # Given a date that a forced retry has reopened, when its backfill is cancelled
+    receipt = world.enqueue(OPENER, OPENER, force=True)
+    world.run()
+    world.executor.launched.clear()
+    world.commands.retry_date(OPENER, by=ME, force=True)
+    world.commands.cancel(receipt.id, by=ME)
+    # And another backfill wants it before it has ended
+    world.enqueue(OPENER, OPENER)
+    world.run()
+    # Then it is done with the rows that are there
+    assert (outcome(world), launched(world)) == ("complete", [])
+    assert world.status(receipt) == "cancelled"
+
+
 def test_a_second_force_without_a_source_owes_no_rewrite_of_it(tmp_path):
     # Given an output of priority fallback that a forced job did not rewrite
     world = filled(World(shape(priority="fallback"), SEASON, tmp_path))
