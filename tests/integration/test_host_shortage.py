@@ -100,7 +100,7 @@ def test_the_soft_limit_is_raised_for_the_daemon_and_not_for_its_jobs(
     driver: ExecutorDriver, limits: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soft = limits[1] - 1
-    monkeypatch.setattr(host_shortage, "inherited_open_files", lambda: (soft, limits[1]))
+    monkeypatch.setattr(open_file_limit, "inherited_open_files", lambda: (soft, limits[1]))
     resource.setrlimit(FILES, (soft, limits[1]))
     open_file_limit.raise_open_files()
     assert resource.getrlimit(FILES) == (limits[1], limits[1])
