@@ -283,7 +283,8 @@ class Service:
             self.engine.supervise_standby()
             return None
         next_pass_at = self.engine.tick()
-        self._warehouse_worker.wake()
+        if self.engine.query_is_due:
+            self._warehouse_worker.wake()
         return None if next_pass_at is None else next_pass_at - time.time()
 
     def _validate(self) -> float | None:

@@ -62,6 +62,8 @@ class Engine:
         self.check_runs = CheckRuns(context, check_executor)
         self.validator = Validator(context, warehouse)
         self.sweeper = Sweeper(context, self.validator)
+        self.query_is_due = True
+        """Whether the latest turn left something for `validate` to do."""
 
     def recover(self) -> None:
         """At start: adopt running attempts, and re-evaluate live dates if the pipeline file has changed."""
@@ -129,10 +131,12 @@ class Engine:
         self.context.emit_all([*verdict_events, *moves, *incidents])
         closed = self.launcher.launch(claims)
         may_claim_more = bool(claims) and self.launcher.has_free_slots
-        is_next_due = closed or may_claim_more or self.validator.judged
-        return self.context.now() if is_next_due else self._next_pass_at(schedule)
+        return self._next_pass_at(schedule, at_once=bool(closed or may_claim_more or self.validator.judged))
 
-    def _next_pass_at(self, schedule: EngineSchedule) -> float | None:
+    def _next_pass_at(self, schedule: EngineSchedule, *, at_once: bool = False) -> float | None:
+        self.query_is_due = schedule.query_is_due
+        if at_once:
+            return self.context.now()
         times = (schedule.wakeup_at, self.launcher.retry_at)
         return min((at for at in times if at is not None), default=None)
 

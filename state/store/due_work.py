@@ -38,6 +38,8 @@ class EngineSchedule(NamedTuple):
     """When the next query is due that was not due already."""
     runnable: bool
     """A check is runnable."""
+    query_is_due: bool
+    """A query is due, or a date waits for the calendar to be read."""
 
     @property
     def wakeup_at(self) -> float | None:
@@ -70,11 +72,13 @@ def _any(table: Any, *conditions: ColumnElement[bool]) -> Exists:
     return exists(1).select_from(table).where(*conditions)
 
 
+_QUERY_IS_DUE = _any(checks, checks.c.query_due_at <= _NOW)
+_LACKS_CALENDAR = _any(dates, dates.c.waiting == literal_column(f"'{WaitReason.CALENDAR}'"))
 _QUERIES = select(
-    _any(checks, checks.c.query_due_at <= _NOW),
+    _QUERY_IS_DUE,
     _any(dates, _DUE, dates.c.state == PENDING),
     _any(holds, holds.c.kind == WAREHOUSE),
-    _any(dates, dates.c.waiting == literal_column(f"'{WaitReason.CALENDAR}'")),
+    _LACKS_CALENDAR,
 )
 _ENGINE = select(
     # That of the warehouse's hold is no alarm once it has come: until an answer lifts it, the hold stays.
@@ -84,6 +88,7 @@ _ENGINE = select(
     select(func.min(dates.c.due_at)).where(dates.c.due_at.is_not(None)).scalar_subquery(),
     select(func.min(checks.c.query_due_at)).where(checks.c.query_due_at > _NOW).scalar_subquery(),
     _any(checks, IS_RUNNABLE),
+    or_(_QUERY_IS_DUE, _LACKS_CALENDAR),
 )
 
 
