@@ -33,8 +33,8 @@ from backfilld.daemon.reports.progress import Progress, progress
 from backfilld.daemon.reports.window_and_pool_holds import DerivedHold, derived_holds
 from backfilld.daemon.warehouses.adapter import Purpose
 from backfilld.state.records import AttemptStatus
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.database_errors import DatabaseUnavailable
 

@@ -33,9 +33,9 @@ from backfilld.daemon.executors.open_executors import open_executors
 from backfilld.daemon.leadership import Leadership
 from backfilld.daemon.settings import Settings, prepare
 from backfilld.daemon.systemd import Manager
+from backfilld.daemon.wakeable_task_thread import Worker
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse, Purpose, noop
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
-from backfilld.daemon.worker_thread import Worker
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.state_machine import Machine
 from backfilld.state.store import pipeline_fingerprint

@@ -15,7 +15,7 @@ from pathlib import Path
 from backfilld.demo import faults, lake
 from backfilld.demo.bigquery_publisher import PROJECT, connect, create_table, load
 from backfilld.demo.job import rows_of
-from backfilld.demo.processors import PROCESSORS, SEASON_OPENS
+from backfilld.demo.processor_definitions import PROCESSORS, SEASON_OPENS
 
 START, END = date(2021, 10, 15), date(2021, 11, 7)
 EXPECTED: Mapping[str, int] = {"not_expected": 4, "bootstrap": 7, "complete": 13}

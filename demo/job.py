@@ -22,7 +22,7 @@ import duckdb
 from backfilld.demo import lake as lakes
 from backfilld.demo import misbehaviour_switches, run_log
 from backfilld.demo.job_options import BadDates, CommandLine
-from backfilld.demo.processors import (
+from backfilld.demo.processor_definitions import (
     BASE_TABLES,
     BOOTSTRAP_DAYS,
     COMPLETENESS,

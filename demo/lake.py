@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from backfilld.demo.processors import PROCESSORS, SEASON_OPENS, TEAMS
+from backfilld.demo.processor_definitions import PROCESSORS, SEASON_OPENS, TEAMS
 
 SCHEDULE = "nba_raw.nbac_schedule"
 HISTORY = "nba_reference.processor_run_history"

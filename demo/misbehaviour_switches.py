@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import TypedDict
 
-from backfilld.demo.processors import PROCESSORS
+from backfilld.demo.processor_definitions import PROCESSORS
 
 KINDS = {
     "nothing": "exits 0 with nothing written, history says success with 0 records",

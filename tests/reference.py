@@ -40,6 +40,7 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.run_history_settings import HistorySettings
 from backfilld.state.pipeline.user_defined_preflight_settings import PreflightCheckSettings, PreflightSettings
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.expectations.change import Measure
 from backfilld.state.rules.expectations.check_command import CommandCheck
@@ -53,7 +54,6 @@ from backfilld.state.rules.expectations.rows_each import RowsEach
 from backfilld.state.rules.expectations.unique import Unique
 from backfilld.state.rules.expectations.volume import Volume
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.rules.verdict import Verdict
 from tests.documents import ROOT

@@ -40,9 +40,11 @@ GROUPS: Mapping[str, Mapping[str, Verb]] = {
         "mark-lost": Verb("mark_lost:mark_lost", "Declare attempts lost whose host is gone."),
     },
     "Inspect": {
-        "status": Verb("status_watch_and_list:status", "Show the status of everything, or of one date."),
-        "watch": Verb("status_watch_and_list:watch", "Follow everything, a season or a backfill."),
-        "list": Verb("status_watch_and_list:list_dates", "List dates by state, outcome or mark."),
+        "status": Verb(
+            "status_watch_and_list_dates:status", "Show the status of everything, or of one date."
+        ),
+        "watch": Verb("status_watch_and_list_dates:watch", "Follow everything, a season or a backfill."),
+        "list": Verb("status_watch_and_list_dates:list_dates", "List dates by state, outcome or mark."),
         "logs": Verb("logs:logs", "Print the log of an attempt or check."),
         "audit": Verb("audit:audit", "Show who changed what, newest first."),
     },

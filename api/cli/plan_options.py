@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from backfilld.api.cli.argument_types import terms_option
-from backfilld.daemon.reports.plan.run_options import RequestOptions
+from backfilld.daemon.reports.plan.selection_and_force_options import RequestOptions
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.rules.processor_selection import UnknownSelection, resolve

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import click
 
 from backfilld.daemon.reports import state_lookup
-from backfilld.daemon.reports.known_state import KnownState
+from backfilld.daemon.reports.recorded_state_model import KnownState
 from backfilld.daemon.settings import state_database
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.store.database import Database

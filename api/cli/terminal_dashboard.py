@@ -16,7 +16,7 @@ from backfilld.api.cli.client import Json
 from backfilld.api.cli.output import counts, sanitize_line, sign
 from backfilld.api.cli.progress_snapshot import Failure, Snapshot
 from backfilld.state.formatting import format_duration, pluralize
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 MAX_JOBS = 8

@@ -11,7 +11,7 @@ from backfilld.api import serializers
 from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import attempt_timeline, pace_chart
-from backfilld.api.page.rendering import query_fields, render, render_part
+from backfilld.api.page.template_responses import query_fields, render, render_part
 from backfilld.api.routes import backfills
 from backfilld.api.schemas import list_query_parameters, request_parameters, responses
 from backfilld.state.formatting import join_truncated

@@ -9,11 +9,11 @@ from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import grid_actions
-from backfilld.api.page.rendering import query_fields, render
+from backfilld.api.page.template_responses import query_fields, render
 from backfilld.api.routes import attempts, dates
 from backfilld.api.schemas import list_query_parameters, request_parameters
 from backfilld.state.records import AttemptStatus, Mark
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 DATE_FILTERS = ("start", "end", "state", "outcome", "mark", "processor", "verdict", "reason")

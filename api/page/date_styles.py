@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.state_machine import FINAL
 
 SHADES = 6

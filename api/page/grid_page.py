@@ -16,7 +16,7 @@ from backfilld.api.auth.request_guard import current_actor
 from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import grid_actions
-from backfilld.api.page.rendering import query_fields, render
+from backfilld.api.page.template_responses import query_fields, render
 from backfilld.api.problem_responses import BadInput
 from backfilld.api.routes.grid import read
 from backfilld.api.schemas.grid import GridAction, GridSelection

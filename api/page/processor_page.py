@@ -11,7 +11,7 @@ from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import parse
 from backfilld.api.page import per_date_chart
 from backfilld.api.page.per_date_chart import Bounds
-from backfilld.api.page.rendering import query_fields
+from backfilld.api.page.template_responses import query_fields
 from backfilld.api.schemas.request_parameters import ByDate
 from backfilld.daemon.engine.operator_commands import NotFound
 from backfilld.state.pipeline.processor import Processor

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from backfilld.api.daemon_interface import DaemonService
-from backfilld.api.page import calendar_grid
+from backfilld.api.page import calendar_heatmap
 from backfilld.api.page.date_styles import DateStyle, DateStyles
 from backfilld.api.schemas.plans import Plan
 from backfilld.api.schemas.responses import Check, DateDetail
@@ -35,7 +35,7 @@ class PlannedJobs:
 class CalendarImage:
     """The calendar grid."""
 
-    rows: Sequence[calendar_grid.Row]
+    rows: Sequence[calendar_heatmap.Row]
 
     @property
     def styles(self) -> set[DateStyle]:
@@ -56,7 +56,7 @@ def calendar_image(service: DaemonService, styles: DateStyles) -> CalendarImage:
         cells = pace_and_calendar_queries.calendar(tx)
         covered = attempts.covered(tx, [row.id for row in attempts.running(tx)])
     running = {date for dates in covered.values() for date in dates}
-    return CalendarImage(calendar_grid.rows(cells, service.pipeline.seasons, styles, running))
+    return CalendarImage(calendar_heatmap.rows(cells, service.pipeline.seasons, styles, running))
 
 
 def passed_states(date: DateDetail) -> set[str]:

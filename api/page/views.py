@@ -15,7 +15,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.exceptions import HTTPException, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from backfilld.api import current_activity, problem_responses, serializers
+from backfilld.api import problem_responses, running_jobs_and_wait_groups, serializers
 from backfilld.api.auth.request_guard import principal
 from backfilld.api.auth.tokens import Scope
 from backfilld.api.daemon_interface import DaemonService
@@ -30,7 +30,7 @@ from backfilld.api.page import (
     view_models,
 )
 from backfilld.api.page.date_styles import DateStyles
-from backfilld.api.page.rendering import query_fields, render, render_part
+from backfilld.api.page.template_responses import query_fields, render, render_part
 from backfilld.api.routes import backfills, dates, plan_and_data_quality
 from backfilld.api.schemas import list_query_parameters, request_parameters
 from backfilld.api.schemas.field_types import whole_number
@@ -100,7 +100,7 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
         version = view_models.calendar_image_version(service)
         return render_part("calendar", version, lambda: {"grid": view_models.calendar_image(service, styles)})
     with service.context.db.read() as tx:
-        report, waits = progress(tx, service.context), current_activity.waits(tx, service.context)
+        report, waits = progress(tx, service.context), running_jobs_and_wait_groups.waits(tx, service.context)
     jobs = [job.attempt for job in report.running[:MAX_JOBS]]
     return render(
         "overview",
@@ -108,7 +108,7 @@ def overview(service: DaemonService, styles: DateStyles) -> AnyResponse:
         grid=None if part else view_models.calendar_image(service, styles),
         bar_of_all=styles.bar(report.states, report.outcomes),
         max_jobs=MAX_JOBS,
-        lines={attempt.id: current_activity.last_line(service, attempt) for attempt in jobs},
+        lines={attempt.id: running_jobs_and_wait_groups.last_line(service, attempt) for attempt in jobs},
         waits=waits,
         failed=dates.list_dates(service, query=parse(list_query_parameters.DatesPage, FAILED_DATES)).items,
     )

@@ -13,7 +13,7 @@ from backfilld.api.routes import (
     holds,
     plan_and_data_quality,
     probes,
-    progress,
+    progress_activity_and_pipeline,
 )
 
 SECTIONS: tuple[Router, ...] = (
@@ -25,6 +25,6 @@ SECTIONS: tuple[Router, ...] = (
     plan_and_data_quality.section,
     auth.section,
     audit.section,
-    progress.section,
+    progress_activity_and_pipeline.section,
     probes.section,
 )

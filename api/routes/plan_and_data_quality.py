@@ -18,7 +18,7 @@ from backfilld.api.schemas.plans import Comparison, Plan
 from backfilld.daemon.reports import blindness_to_simulated_damage, data_completeness, state_lookup
 from backfilld.daemon.reports import quality as qualities
 from backfilld.daemon.reports.plan import plan as plans
-from backfilld.daemon.reports.plan.run_options import RequestOptions
+from backfilld.daemon.reports.plan.selection_and_force_options import RequestOptions
 
 section = Router("reports", "What exists for a range of dates, and what would run")
 MAX_CONCURRENT_REPORTS = 4

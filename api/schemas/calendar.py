@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, WithJsonSchema
 
 from backfilld.api.schemas.field_types import ResponseModel
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 
 Span = Annotated[
     tuple[dt.date, dt.date],

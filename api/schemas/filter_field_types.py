@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from pydantic.json_schema import WithJsonSchema
 
 from backfilld.state.records import AttemptStatus
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from backfilld.api.schemas.field_types import BackfillStatus, ReportModel, ResponseModel, Time
 from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.rules.verdict import Verdict
 

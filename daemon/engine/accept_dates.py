@@ -24,7 +24,7 @@ from backfilld.daemon.engine.retry_and_accept_audit import recorded_dates
 from backfilld.daemon.event_types import DateMoved
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import Action, Actor, CheckRow, DateRow, RunMode
-from backfilld.state.rules import acceptable_outputs, compared_processors
+from backfilld.state.rules import compared_processors, operator_acceptance
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import checks, dates, transitions
 from backfilld.state.store.database import Transaction
@@ -75,7 +75,7 @@ def _refusals(
     failed_in = transitions.failed_in(tx, [row for row in rows.values() if row.state == FAILED])
     return {
         date: {
-            name: acceptable_outputs.refusal(
+            name: operator_acceptance.refusal(
                 context.pipeline,
                 stored[date].get(name),
                 rows[date].state if date in rows else None,
@@ -107,7 +107,7 @@ def _acceptable(
             chosen[date] = accepted
         elif date in found.rows or stored[date]:
             whys = [f"{name} is {refusals[name]}" for name in names if processors]
-            missing = any(refusals[name] != acceptable_outputs.SATISFIED for name in names)
+            missing = any(refusals[name] != operator_acceptance.SATISFIED for name in names)
             refused[date] = "; ".join([*whys, in_advance if in_advance and missing else _NO_GAP])
         else:
             refused[date] = f"was never enqueued; {in_advance}" if in_advance else NEVER_ENQUEUED

@@ -13,11 +13,11 @@ from backfilld.daemon.engine import (
     stale_dates,
     vanished_input_waits,
 )
-from backfilld.daemon.engine.advance_unit_of_work import AdvanceBatch, DateWalk
-from backfilld.daemon.engine.backfill_lifecycle import record_failure, settle
+from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.backfill_failures_and_retry import record_failure, settle
 from backfilld.daemon.engine.closed_hours import WindowReader
+from backfilld.daemon.engine.completion_outcome import done_outcome
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.done_date_outcome import done_outcome
 from backfilld.daemon.engine.gate_decision import decide_gate
 from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners
 from backfilld.daemon.engine.partly_selected_dates import mark_unselected_stale
@@ -26,9 +26,9 @@ from backfilld.daemon.event_types import Event, GateEvaluated
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules import compared_processors
-from backfilld.state.rules.combined_backfill_options import Ownership
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.gates import Advance, Fail, Start, Wait, WaitReason
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.overlapping_backfills import Ownership
 from backfilld.state.rules.state_machine import FINAL, Trigger
 from backfilld.state.store import backfill_dates, calendar_days, checks, dates, reset_checks, transitions
 from backfilld.state.store.database import Transaction

@@ -13,12 +13,12 @@ from dataclasses import replace
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import FreeSlots
-from backfilld.daemon.executors.check_executor_interface import CheckCommand, CheckEnd, CheckExecutor
+from backfilld.daemon.executors.check_command_runner_interface import CheckCommand, CheckEnd, CheckExecutor
 from backfilld.daemon.job_command import check_command
 from backfilld.daemon.warehouses.adapter import Answers
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.check_command_run import CheckRun
-from backfilld.state.rules.current_check_run import current_run, subject_of
+from backfilld.state.rules.check_command_run_freshness import current_run, subject_of
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import attempts, check_command_runs, checks, holds

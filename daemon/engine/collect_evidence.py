@@ -25,24 +25,24 @@ from backfilld.daemon.engine.store_verdicts import Judged
 from backfilld.daemon.event_types import Incident
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Warehouse, WarehouseError
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.calendar_span import calendar_span
 from backfilld.state.rules.compared_processors import new_reference, stored_reference
-from backfilld.state.rules.complete_dates import CompleteDates
+from backfilld.state.rules.comparison_baseline import CompleteDates
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.judge import Judgement, judge
 from backfilld.state.rules.needs_graph import Pair
+from backfilld.state.rules.required_calendar_range import calendar_span
 from backfilld.state.rules.season_calendar import CountsByDate, Day
 from backfilld.state.rules.verdict import UNCERTAIN
 from backfilld.state.store import (
     calendar_days,
     checks,
     dates,
-    due_work,
     failed_date_rechecks,
     holds,
+    wakeup_schedule,
 )
 from backfilld.state.store.checks import CheckResult
 
@@ -76,7 +76,7 @@ class Validator:
             return 0
         now, limit = self._context.now(), self._context.questions
         with self._context.db.read() as tx:
-            todo = due_work.due_queries(tx, now)
+            todo = wakeup_schedule.due_queries(tx, now)
             if todo.held and holds.in_force(tx, holds.WAREHOUSE, now):
                 return 0
             without_calendar = dates.span_waiting(tx, WaitReason.CALENDAR) if todo.without_calendar else None

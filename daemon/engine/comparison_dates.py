@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.complete_dates import CompleteDates
+from backfilld.state.rules.comparison_baseline import CompleteDates
 from backfilld.state.rules.evidence import EarlierDate
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.needs_graph import Pair

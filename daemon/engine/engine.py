@@ -25,7 +25,7 @@ from backfilld.daemon.engine.requeue_dates import readmit
 from backfilld.daemon.engine.revalidation import Sweeper
 from backfilld.daemon.event_types import Incident
 from backfilld.daemon.executors.adapter import Executor
-from backfilld.daemon.executors.check_executor_interface import CheckExecutor
+from backfilld.daemon.executors.check_command_runner_interface import CheckExecutor
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.records import DateRow
 from backfilld.state.rules.gates import WaitReason
@@ -35,13 +35,13 @@ from backfilld.state.store import (
     circuit_breaker,
     clock_set_back,
     dates,
-    due_work,
     holds,
     pipeline_fingerprint,
     reset_checks,
+    wakeup_schedule,
 )
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.due_work import EngineSchedule
+from backfilld.state.store.wakeup_schedule import EngineSchedule
 
 
 class Engine:
@@ -101,7 +101,7 @@ class Engine:
             self._shift_deadlines_back(-clock_step)
         with self.context.db.read() as tx:
             now = self.context.now()
-            schedule = due_work.engine_schedule(tx, now)
+            schedule = wakeup_schedule.engine_schedule(tx, now)
             running = {row.id: row for row in attempts.running(tx)}
             may_check = self.check_runs.can_start(tx)
         # Even with none running: a job whose attempt another leader closed may still run here.
@@ -123,7 +123,7 @@ class Engine:
             others = [running[number] for number in running.keys() - {one.row.id for one in ended}]
             checking = {*self.check_runs.running, *(command.pair for command in check_commands)}
             claims, incidents = self.launcher.claim(tx, others, active_holds, checking)
-            schedule = due_work.engine_schedule(tx, self.context.now())
+            schedule = wakeup_schedule.engine_schedule(tx, self.context.now())
         if judged:
             self.validator.judged.popleft()  # only now: until they are stored they are not queried again
         self.check_runs.start(check_commands)
@@ -157,7 +157,7 @@ class Engine:
         """Whether a query is due and may be sent, or the hold on queries has expired."""
         now = self.context.now()
         with self.context.db.read() as tx:
-            todo = due_work.due_queries(tx, now)
+            todo = wakeup_schedule.due_queries(tx, now)
             return not holds.in_force(tx, holds.WAREHOUSE, now) if todo.held else todo.wanted
 
     def has_running_attempts(self) -> bool:

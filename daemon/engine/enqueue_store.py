@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import partial
 
-from backfilld.daemon.engine.backfill_lifecycle import take_over
+from backfilld.daemon.engine.backfill_failures_and_retry import take_over
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.enqueue_models import DateResult, EnqueueRequest
 from backfilld.daemon.engine.requeue_dates import requeued_event
@@ -23,7 +23,7 @@ from backfilld.state.store import (
     backfill_dates,
     backfills,
     dates,
-    forced_rewrites,
+    drop_forced_rewrites,
     new_dates,
     transitions,
 )
@@ -171,7 +171,7 @@ def _take_over(
 ) -> list[DateMoved]:
     """Requeue ended dates under this backfill, in the mode of the state that each ended in."""
     reason, now = f"backfill {backfill_id}", context.now()
-    forced_rewrites.forget(tx, [row.date for row in ended])
+    drop_forced_rewrites.forget(tx, [row.date for row in ended])
     for state, mode in modes.items():
         ended_in_state = [row for row in ended if row.state == state]
         restart = partial(transitions.restart, mode=mode, actor=request.by.name, now=now)

@@ -19,9 +19,9 @@ from backfilld.daemon.engine.requeue_dates import requeue
 from backfilld.daemon.event_types import DateMoved
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import CheckRow, DateRow, RunMode
-from backfilld.state.rules.combined_backfill_options import Ownership
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.gates import Fail, GateContext, decide
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.overlapping_backfills import Ownership
 from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.store import backfills, checks, failed_date_rechecks, transitions
 from backfilld.state.store.checks import CheckResult

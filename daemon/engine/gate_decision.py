@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from backfilld.daemon.engine import vanished_input_waits
-from backfilld.daemon.engine.advance_unit_of_work import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.partly_selected_dates import needed_now, selected_now, waited_for
 from backfilld.state.pipeline.phase import Stage

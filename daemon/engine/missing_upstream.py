@@ -17,10 +17,10 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.calendar_span import calendar_span, calendar_start
 from backfilld.state.rules.compared_processors import with_references
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.needs_graph import Need, NeedsGraph, Pair
+from backfilld.state.rules.required_calendar_range import calendar_span, calendar_start
 from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.store import calendar_days, checks, dates, done_and_lookback_date_checks

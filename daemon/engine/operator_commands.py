@@ -13,7 +13,7 @@ from backfilld.daemon.engine.accept_dates import accept_dates
 from backfilld.daemon.engine.audited_operator_change import Conflict as Conflict  # noqa: PLC0414 - a part of this interface
 from backfilld.daemon.engine.audited_operator_change import NotFound as NotFound  # noqa: PLC0414 - a part of this interface
 from backfilld.daemon.engine.audited_operator_change import Snapshotter, audited, no_backfill
-from backfilld.daemon.engine.backfill_lifecycle import cancel_unwanted, retry_failed
+from backfilld.daemon.engine.backfill_failures_and_retry import cancel_unwanted, retry_failed
 from backfilld.daemon.engine.bulk_request import BEING_CANCELLED, DateAnswers, DateQuery, only_answer
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.processor_and_table_holds import place_hold

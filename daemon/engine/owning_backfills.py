@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import DateRow
-from backfilld.state.rules.combined_backfill_options import Ownership
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.overlapping_backfills import Ownership
 from backfilld.state.store import backfill_dates, backfills
 from backfilld.state.store.database import Transaction
 

@@ -9,9 +9,9 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.rules.combined_backfill_options import Ownership
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.needs_graph import Pair, Span
+from backfilld.state.rules.overlapping_backfills import Ownership
 from backfilld.state.rules.processor_selection import downstream, upstream
 from backfilld.state.rules.season_calendar import Day
 from backfilld.state.store import checks, dates, stale_marks

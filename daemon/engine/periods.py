@@ -17,14 +17,14 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, RunMode, Runnable
 from backfilld.state.rules.attempt_limits import attempts_of
-from backfilld.state.rules.calendar_span import calendar_bounds
 from backfilld.state.rules.compared_processors import with_references
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.period_keys import PeriodKey, period_key
 from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_status
 from backfilld.state.rules.refresh_schedule import date_end
+from backfilld.state.rules.required_calendar_range import calendar_bounds
 from backfilld.state.rules.season_calendar import CountsByDate, Day
 from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.store import (

@@ -18,7 +18,7 @@ from backfilld.daemon.engine.owning_backfills import selected_when_done
 from backfilld.daemon.event_types import Incident
 from backfilld.state.formatting import format_counts
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import calendar_days, checks, done_date_rechecks

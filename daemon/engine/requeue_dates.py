@@ -12,8 +12,8 @@ from backfilld.daemon.engine.withdrawn_waiver_messages import with_same_text, wi
 from backfilld.daemon.event_types import DateMoved
 from backfilld.state.pipeline.phase import FAILED, PENDING
 from backfilld.state.records import DateRow, RunMode
-from backfilld.state.rules.combined_backfill_options import runs
 from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.overlapping_backfills import runs
 from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.store import backfill_dates, backfills, sent_notifications, transitions
 from backfilld.state.store.database import Transaction

@@ -15,7 +15,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store import checks, done_date_rechecks, due_work
+from backfilld.state.store import checks, done_date_rechecks, wakeup_schedule
 
 TICK_SECONDS = 60.0
 """How often the sweep looks for a due date."""
@@ -75,7 +75,7 @@ class Sweeper:
             late = now - revalidate_within + TICK_SECONDS
             if oldest is None or oldest >= late:
                 return {}
-            todo = due_work.due_queries(tx, now)
+            todo = wakeup_schedule.due_queries(tx, now)
             if todo.held or todo.wanted:
                 return {}
             early = max(late, now - revalidate_within * (1 - 1 / ROUNDS))

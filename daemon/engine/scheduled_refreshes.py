@@ -14,7 +14,7 @@ from backfilld.daemon.event_types import DateMoved
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, DateRow, RunMode
-from backfilld.state.rules.combined_backfill_options import Ownership
+from backfilld.state.rules.overlapping_backfills import Ownership
 from backfilld.state.rules.refresh_schedule import missed_refresh, refresh_dates
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, dates

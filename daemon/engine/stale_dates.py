@@ -33,9 +33,9 @@ from backfilld.daemon.engine.requeue_dates import requeue
 from backfilld.daemon.event_types import DateMoved
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow, RunMode
-from backfilld.state.rules.computed_from_stale import StaleInputs, inputs_between
 from backfilld.state.rules.needs_graph import Pair, Span
 from backfilld.state.rules.state_machine import FINAL
+from backfilld.state.rules.transitive_staleness import StaleInputs, inputs_between
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.checks import CheckResult

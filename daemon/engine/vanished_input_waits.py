@@ -11,7 +11,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from backfilld.daemon.engine.advance_unit_of_work import AdvanceBatch
+from backfilld.daemon.engine.advance_batch import AdvanceBatch
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.records import CheckRow, DateRow, RunMode

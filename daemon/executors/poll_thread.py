@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from backfilld.daemon.worker_thread import Worker
+from backfilld.daemon.wakeable_task_thread import Worker
 from backfilld.state.base_errors import BackfilldError
 
 log = logging.getLogger(__name__)

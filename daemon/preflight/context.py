@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from backfilld.daemon.preflight.job_script_options import Scripts
-from backfilld.daemon.reports.verdict_snapshot import Snapshot, take_snapshot
+from backfilld.daemon.reports.current_verdicts import Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Catalog, QueryError, TableInfo, Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 

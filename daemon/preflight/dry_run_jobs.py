@@ -9,8 +9,8 @@ from pathlib import Path
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.findings import Finding, failed, passed, skipped, warned
 from backfilld.daemon.preflight.subprocesses import DRY_RUN_SECONDS, CommandResult, job_environment, run
+from backfilld.daemon.reports.current_verdicts import enters
 from backfilld.daemon.reports.plan.shell_commands import command
-from backfilld.daemon.reports.verdict_snapshot import enters
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.processor import Processor
 

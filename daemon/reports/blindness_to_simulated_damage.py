@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.daemon.reports.verdict_snapshot import Snapshot, take_snapshot
+from backfilld.daemon.reports.current_verdicts import Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
-from backfilld.state.rules.complete_dates import CompleteDates
+from backfilld.state.rules.comparison_baseline import CompleteDates
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.judge import judge

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from backfilld.daemon.reports.next_action import PhaseStatus, next_action
-from backfilld.daemon.reports.verdict_snapshot import (
+from backfilld.daemon.reports.current_verdicts import (
     Known,
     MissingUpstream,
     Snapshot,
@@ -20,6 +19,7 @@ from backfilld.daemon.reports.verdict_snapshot import (
     enters,
     take_snapshot,
 )
+from backfilld.daemon.reports.next_action import PhaseStatus, next_action
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.formatting import format_date_ranges, pluralize
 from backfilld.state.pipeline.phase import Phase

@@ -15,7 +15,7 @@ from backfilld.daemon.reports.blindness_to_simulated_damage import (
     complete_dates,
     is_complete,
 )
-from backfilld.daemon.reports.verdict_snapshot import take_snapshot
+from backfilld.daemon.reports.current_verdicts import take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from backfilld.daemon.reports.current_verdicts import MissingUpstream, Snapshot, blocked_reason
 from backfilld.daemon.reports.remedies import accept_command
-from backfilld.daemon.reports.verdict_snapshot import MissingUpstream, Snapshot, blocked_reason
 from backfilld.state.formatting import format_date_ranges, join_truncated, pluralize
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.processor import Processor

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfilld.daemon.reports.verdict_snapshot import Known, Snapshot, take_snapshot
+from backfilld.daemon.reports.current_verdicts import Known, Snapshot, take_snapshot
 from backfilld.daemon.warehouses.adapter import Warehouse
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline

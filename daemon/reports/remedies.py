@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from backfilld.state.formatting import format_date_ranges
-from backfilld.state.rules.outcome import NOT_RUN
+from backfilld.state.rules.date_outcomes import NOT_RUN
 from backfilld.state.rules.verdict import Verdict
 
 

@@ -6,13 +6,13 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping
 
+from backfilld.daemon.reports.current_verdicts import Known
 from backfilld.daemon.reports.plan.plan import Recompute
-from backfilld.daemon.reports.verdict_snapshot import Known
 from backfilld.state.pipeline.phase import DONE
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, Mark
-from backfilld.state.rules.calendar_span import calendar_span
 from backfilld.state.rules.dates_between import dates_between
+from backfilld.state.rules.required_calendar_range import calendar_span
 from backfilld.state.store import attempts, check_command_runs, checks, dates, stale_marks
 from backfilld.state.store.database import Database
 

@@ -20,9 +20,9 @@ from backfilld.daemon.reports.upstream_remedy import fill_command
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules.check_command_run import CheckRun
-from backfilld.state.rules.combined_backfill_options import Ownership
 from backfilld.state.rules.evidence import UNTIL_CORRECTED
 from backfilld.state.rules.gates import WaitReason
+from backfilld.state.rules.overlapping_backfills import Ownership
 from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.rules.verdict import UNCERTAIN, Verdict

@@ -16,8 +16,8 @@ from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
 from backfilld.state.rules.closed_hours import Closed
-from backfilld.state.rules.combined_backfill_options import source_may_run
-from backfilld.state.rules.outcome import NOT_RUN, Outcome
+from backfilld.state.rules.date_outcomes import NOT_RUN, Outcome
+from backfilld.state.rules.overlapping_backfills import source_may_run
 from backfilld.state.rules.processor_selection import upstream_command
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.rules.wait_reason import URGENCY

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Select, bindparam, exists, or_, select, updat
 
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, Sources
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.store.index_conditions import IS_FAILED, IS_RUNNABLE, IS_WANTED
 from backfilld.state.store.schema import backfill_dates, backfills, checks, dates
 from backfilld.state.store.sql_helpers import execute, fetch, select_by_dates, whole_span

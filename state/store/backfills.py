@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, inser
 
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import BackfillRow
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.backfill_or_season_scope import ALL_DATES, TAKEN, DateScope
 from backfilld.state.store.index_conditions import IS_RUNNING, IS_WANTED

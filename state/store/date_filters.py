@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, or_, select
 
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.backfill_or_season_scope import ALL_DATES, DateScope
 from backfilld.state.store.index_conditions import IS_UNSATISFIED

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, se
 
 from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.backfill_dates import wanted_dates
 from backfilld.state.store.backfill_or_season_scope import ALL_DATES, DateScope

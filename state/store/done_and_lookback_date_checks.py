@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Connection, and_, bindparam, func, or_, select, union_all, update
 
 from backfilld.state.pipeline.phase import DONE
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.season_calendar import Counts
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.calendar_days import load_counts

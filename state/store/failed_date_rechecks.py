@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, case, select, updat
 
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.index_conditions import LAST_CHECKED_AT
 from backfilld.state.store.schema import dates

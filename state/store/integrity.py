@@ -26,8 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from backfilld.state.records import Action, AttemptStatus, EnqueueOutcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.schema import (

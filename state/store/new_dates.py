@@ -26,8 +26,8 @@ from sqlalchemy import (
 
 from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import EnqueueOutcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.store.schema import backfill_dates, backfills, dates, transitions
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from backfilld.state.records import Mark
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.interval_sets import Interval
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.store.attempt_lists import covers
 from backfilld.state.store.backfill_or_season_scope import ALL_DATES, DateScope
 from backfilld.state.store.dates import matching

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import job, run_log
 from backfilld.demo import lake as lakes
-from backfilld.demo.processors import BOOTSTRAP_DAYS, PROCESSORS
+from backfilld.demo.processor_definitions import BOOTSTRAP_DAYS, PROCESSORS
 from backfilld.state.store.database import Database
 from tests.scratch_duckdb import scratch
 

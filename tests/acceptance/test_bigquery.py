@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backfilld.demo import bigquery_publisher, environment, job, lake, run_log
-from backfilld.demo.processors import PROCESSORS
+from backfilld.demo.processor_definitions import PROCESSORS
 from tests.acceptance.daemon import FEW, Daemon, daemon
 from tests.tcp_proxy import TcpProxy
 

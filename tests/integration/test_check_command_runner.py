@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from backfilld.daemon.executors.check_executor_interface import CheckCommand
+from backfilld.daemon.executors.check_command_runner_interface import CheckCommand
 from backfilld.daemon.executors.local.check_command_runner import LOG_BYTES, CheckProcesses, log_file
 from tests.integration.real_jobs import lives, until
 from tests.timeouts import PATIENCE
@@ -139,7 +139,7 @@ def test_checks_end_with_the_daemon_whether_it_is_stopped_or_killed(checks, tmp_
     program = (
         "import datetime, pathlib, sys\n"
         "script = 'echo $$ > two; sleep 600'\n"
-        "from backfilld.daemon.executors.check_executor_interface import CheckCommand\n"
+        "from backfilld.daemon.executors.check_command_runner_interface import CheckCommand\n"
         "from backfilld.daemon.executors.local.check_command_runner import CheckProcesses\n"
         "here = pathlib.Path(sys.argv[1])\n"
         "CheckProcesses(here / 'state').start(CheckCommand(\n"

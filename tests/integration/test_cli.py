@@ -6,7 +6,7 @@ import pytest
 from rich.text import Text
 
 from backfilld.api.cli import output
-from backfilld.api.cli.commands import status_watch_and_list
+from backfilld.api.cli.commands import status_watch_and_list_dates
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.local.launcher import environment
 from backfilld.demo import environment as demo_environment
@@ -250,7 +250,7 @@ def test_brackets_in_the_output_of_a_job_are_printed(capsys, monkeypatch, termin
         "stale": None,
     }
     # When it is shown
-    status_watch_and_list.print_date(
+    status_watch_and_list_dates.print_date(
         {**date, **known, "processors": [], "attempts": [attempt], "transitions": []}
     )
     # Then nothing of it is lost

@@ -9,7 +9,7 @@ import pytest
 
 from backfilld.demo import job, misbehaviour_switches, run_log
 from backfilld.demo import lake as lakes
-from backfilld.demo.processors import PROCESSORS
+from backfilld.demo.processor_definitions import PROCESSORS
 from backfilld.state.rules.verdict import Verdict
 from tests.integration.demo_platform import DAY, GAMES, PIPELINE, Platform, Run, season_day
 from tests.scratch_duckdb import scratch

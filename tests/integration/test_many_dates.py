@@ -6,7 +6,7 @@ import pytest
 
 from backfilld.daemon.engine.bulk_request import DateQuery, candidates
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.date_filters import DateFilter
 from tests.integration.api_world import Api, make_api, refused, small_pipeline

@@ -3,7 +3,7 @@
 import pytest
 
 from backfilld.api.cli import show_plan
-from backfilld.daemon.reports.plan.run_options import RequestOptions
+from backfilld.daemon.reports.plan.selection_and_force_options import RequestOptions
 from tests.integration.api_world import make_api, refused
 from tests.unit.plans import order, planned, small
 

@@ -6,7 +6,7 @@ import pytest
 
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.tables import columns, tables
-from backfilld.daemon.reports.verdict_snapshot import take_snapshot
+from backfilld.daemon.reports.current_verdicts import take_snapshot
 from backfilld.daemon.warehouses.sql import no_rows_rule_queries
 from tests.conformance.builders import NEXT, box, rows
 from tests.factories import NOW

@@ -10,7 +10,7 @@ import pytest
 from backfilld.api.cli.commands import serve
 from backfilld.api.notifications import messages, webhook
 from backfilld.api.notifications.webhook import DeliveryFailed, Notifier
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 from tests.integration.hooks import SECRET, hook
 from tests.simulation.world import ME, Work
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from backfilld.daemon.executors.check_executor_interface import CheckCommand, CheckEnd
+from backfilld.daemon.executors.check_command_runner_interface import CheckCommand, CheckEnd
 from backfilld.state.rules.needs_graph import Pair
 
 SECONDS = 5.0

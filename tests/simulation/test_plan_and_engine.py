@@ -10,7 +10,7 @@ import pytest
 from backfilld.daemon.reports import state_lookup
 from backfilld.daemon.reports.data_completeness import validation
 from backfilld.daemon.reports.plan.plan import Plan, plan
-from backfilld.daemon.reports.plan.run_options import RequestOptions
+from backfilld.daemon.reports.plan.selection_and_force_options import RequestOptions
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import Sources
 from backfilld.state.rules.evidence import HistoryRun

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from backfilld.daemon.engine import enqueue_store, operator_commands
 from backfilld.state.records import AttemptStatus
-from backfilld.state.rules.combined_backfill_options import Ownership
+from backfilld.state.rules.overlapping_backfills import Ownership
 from backfilld.state.store import attempts, transitions
 from backfilld.state.store.schema import backfill_dates, dates
 from tests.simulation.generators import generate

@@ -4,7 +4,7 @@ import datetime as dt
 
 from backfilld.daemon.reports.data_completeness import validation
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.complete_dates import CompleteDates
+from backfilld.state.rules.comparison_baseline import CompleteDates
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.verdict import Verdict

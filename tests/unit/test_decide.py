@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.closed_hours import Closed
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.gates import Advance, Fail, GateContext, Start, Wait, WaitReason, WaivedBy, decide
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 from tests.factories import phase, pipeline, processor
 

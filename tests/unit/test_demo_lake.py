@@ -10,7 +10,7 @@ import sqlglot
 import backfilld.demo
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import lake as lakes
-from backfilld.demo.processors import PROCESSORS
+from backfilld.demo.processor_definitions import PROCESSORS
 
 OPENER = date(2021, 10, 19)
 QUERY = load_pipeline(Path(backfilld.demo.__file__).parent / "pipeline.toml").calendar.query or ""

@@ -13,7 +13,7 @@ import backfilld.demo
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.demo import environment
 from backfilld.demo.job_options import CommandLine
-from backfilld.demo.processors import PROCESSORS
+from backfilld.demo.processor_definitions import PROCESSORS
 
 PIPELINE = load_pipeline(Path(backfilld.demo.__file__).parent / "pipeline.toml")
 PHASE3 = [processor.name for processor in PIPELINE.phase[1].processor]

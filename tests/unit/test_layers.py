@@ -37,7 +37,7 @@ FENCES = {
     "google": (
         "daemon/warehouses/*",
         "daemon/executors/cloud_run/*",
-        "daemon/google_client_exceptions.py",
+        "daemon/google_error_causes.py",
         "demo/bigquery_publisher.py",
     ),
     "prometheus_client": ("api/*",),
@@ -48,7 +48,7 @@ FENCES = {
     "requests": (
         "api/*",
         "daemon/warehouses/*",
-        "daemon/google_client_exceptions.py",
+        "daemon/google_error_causes.py",
     ),  # Google's clients raise its exceptions
     "rich": ("api/*",),
     "sqlalchemy": ("state/*",),

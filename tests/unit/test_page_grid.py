@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from backfilld.api.page import calendar_grid
+from backfilld.api.page import calendar_heatmap
 from backfilld.api.page.date_styles import SHADES, DateStyles
 from backfilld.state.rules.season_calendar import Calendar, Season
 from backfilld.state.store.pace_and_calendar_queries import Cell
@@ -19,7 +19,7 @@ def done(day: dt.date, outcome: str = "complete") -> Cell:
 
 def test_weeks_go_right_and_days_go_down_from_monday() -> None:
     # Given the opener, a Tuesday, and the Monday after it
-    (row,) = calendar_grid.rows([done(SEASON.opens), done(dt.date(2021, 10, 25))], SEASONS, STYLES)
+    (row,) = calendar_heatmap.rows([done(SEASON.opens), done(dt.date(2021, 10, 25))], SEASONS, STYLES)
     # Then one is below its week's Monday, and the other on top of the next week
     assert row.first == dt.date(2021, 10, 18)
     (layer,) = row.layers
@@ -27,7 +27,7 @@ def test_weeks_go_right_and_days_go_down_from_monday() -> None:
 
 
 def test_a_season_is_shown_whole_whatever_was_enqueued_of_it() -> None:
-    (row,) = calendar_grid.rows([done(SEASON.opens)], SEASONS, STYLES)
+    (row,) = calendar_heatmap.rows([done(SEASON.opens)], SEASONS, STYLES)
     assert row.weeks == 35
     assert row.blank.count("M") == (SEASON.closes - SEASON.opens).days
     assert [name for _, name in row.months] == ["Nov", "Dec", "Jan", "Feb", "Mar", "Apr", "May", "Jun"]
@@ -35,7 +35,7 @@ def test_a_season_is_shown_whole_whatever_was_enqueued_of_it() -> None:
 
 def test_dates_just_outside_of_a_season_are_in_its_row_and_others_in_their_years() -> None:
     cells = [done(dt.date(2019, 5, 1)), done(dt.date(2021, 10, 15), "not_expected")]
-    assert [(row.name, row.dates) for row in calendar_grid.rows(cells, SEASONS, STYLES)] == [
+    assert [(row.name, row.dates) for row in calendar_heatmap.rows(cells, SEASONS, STYLES)] == [
         ("2019", 1),
         ("2021-22", 1),
     ]
@@ -43,13 +43,13 @@ def test_dates_just_outside_of_a_season_are_in_its_row_and_others_in_their_years
 
 def test_without_seasons_each_year_is_a_row() -> None:
     cells = [done(dt.date(2020, 12, 31)), done(dt.date(2021, 1, 1))]
-    assert [row.name for row in calendar_grid.rows(cells, NONE, STYLES)] == ["2020", "2021"]
+    assert [row.name for row in calendar_heatmap.rows(cells, NONE, STYLES)] == ["2020", "2021"]
 
 
 def test_what_looks_alike_is_one_layer_and_marks_are_drawn_where_colours_may_not_do() -> None:
     days = [SEASON.opens + dt.timedelta(days=n) for n in range(4)]
     cells = [done(days[0]), done(days[1]), Cell(days[2], "failed", "exhausted"), Cell(days[3], "phase2", "")]
-    (row,) = calendar_grid.rows(cells, SEASONS, STYLES, running=[days[3]])
+    (row,) = calendar_heatmap.rows(cells, SEASONS, STYLES, running=[days[3]])
     assert [(layer.style.label, layer.n, layer.glyphs.count("M")) for layer in row.layers] == [
         ("complete", 2, 0),
         ("phase2", 1, 0),

@@ -8,7 +8,7 @@ import pytest
 from backfilld.api.schemas import plans
 from backfilld.daemon.reports.data_completeness import validation
 from backfilld.daemon.reports.plan.plan import Recompute, compare
-from backfilld.daemon.reports.plan.run_options import RequestOptions
+from backfilld.daemon.reports.plan.selection_and_force_options import RequestOptions
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.records import Sources
 from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run

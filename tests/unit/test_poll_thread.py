@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from backfilld.daemon import worker_thread
+from backfilld.daemon import wakeable_task_thread
 from backfilld.daemon.executors import poll_thread
 from backfilld.daemon.executors.poll_thread import MAX_HUNG, PollThread, Superseded
-from backfilld.daemon.worker_thread import STALL_SECONDS
+from backfilld.daemon.wakeable_task_thread import STALL_SECONDS
 from tests.integration.real_jobs import until
 from tests.timeouts import PATIENCE
 
@@ -31,7 +31,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (worker_thread, poll_thread):
+    for module in (wakeable_task_thread, poll_thread):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(poll_thread, "SUPERVISE_SECONDS", 0.001)
     return clock

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from backfilld.daemon import worker_thread
-from backfilld.daemon.worker_thread import Worker
+from backfilld.daemon import wakeable_task_thread
+from backfilld.daemon.wakeable_task_thread import Worker
 from backfilld.state.store.database_errors import DatabaseUnavailable
 
 DISK, BUG = DatabaseUnavailable("the disk is full"), ZeroDivisionError("0 of 0")
@@ -22,7 +22,7 @@ DISK, BUG = DatabaseUnavailable("the disk is full"), ZeroDivisionError("0 of 0")
 )
 def test_a_lasting_error_is_logged_once(monkeypatch, caplog, faults, messages):
     # Given a task that raises errors and then has nothing to do
-    monkeypatch.setattr(worker_thread, "FAULT_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(wakeable_task_thread, "FAULT_PAUSE_SECONDS", 0.0)
     errors = iter(faults)
 
     def task():
@@ -31,7 +31,7 @@ def test_a_lasting_error_is_logged_once(monkeypatch, caplog, faults, messages):
         test_worker.stop()
 
     test_worker = Worker("test", task)
-    with caplog.at_level(logging.INFO, logger="backfilld.daemon.worker_thread"):
+    with caplog.at_level(logging.INFO, logger="backfilld.daemon.wakeable_task_thread"):
         test_worker.start()
         assert test_worker.join(60)
     # Then each is logged once, and so is the recovery
@@ -40,7 +40,7 @@ def test_a_lasting_error_is_logged_once(monkeypatch, caplog, faults, messages):
 
 
 def test_an_error_with_a_whole_query_in_its_text_is_shown_by_its_first_line(monkeypatch):
-    monkeypatch.setattr(worker_thread, "FAULT_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(wakeable_task_thread, "FAULT_PAUSE_SECONDS", 0.0)
     shown = []
 
     def task():

@@ -26,8 +26,8 @@ from backfilld.api.cli.output import (
 )
 from backfilld.daemon.reports.remedies import failed_inputs_remedy
 from backfilld.state.formatting import format_date_ranges, pluralize
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.dates_between import dates_between
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.verdict import Verdict
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -22,13 +22,13 @@ from backfilld.api.cli.report_range import (
 from backfilld.api.schemas import data_quality_reports
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.reports.data_completeness import Validation, validation
-from backfilld.daemon.reports.known_state import KnownState
-from backfilld.daemon.reports.plan.run_options import RequestOptions
+from backfilld.daemon.reports.plan.selection_and_force_options import RequestOptions
+from backfilld.daemon.reports.recorded_state_model import KnownState
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from backfilld.api.cli.validation_plan import ValidationPlan
+    from backfilld.api.cli.validate_plan_and_compare import ValidationPlan
 
 
 @click.command(epilog=example("validate 2021-10-19 2021-10-31 --plan", "validate 2021-10-26 --dates --json"))
@@ -102,7 +102,7 @@ def _plans(
     """What would run, where that was asked for."""
     if options is None and not compared:
         return None
-    from backfilld.api.cli.validation_plan import validation_plan  # noqa: PLC0415  others need no engine
+    from backfilld.api.cli.validate_plan_and_compare import validation_plan  # noqa: PLC0415  others need no engine
 
     return validation_plan(
         report, pipeline, warehouse, known, options=options, compared=compared, window=window

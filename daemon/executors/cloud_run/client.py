@@ -33,7 +33,7 @@ from backfilld.daemon.executors.adapter import Handle, Job, JobResult
 from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
 from backfilld.daemon.executors.local.descendant_processes import ATTEMPT, RUN
 from backfilld.daemon.executors.process_identity import Identity
-from backfilld.daemon.google_client_exceptions import FAILURES, root_cause
+from backfilld.daemon.google_error_causes import FAILURES, root_cause
 from backfilld.state.base_errors import BackfilldError
 from backfilld.state.formatting import first_line
 from backfilld.state.pipeline.pipeline import Pipeline

@@ -13,7 +13,7 @@ from google.auth.transport.requests import AuthorizedSession
 
 from backfilld.daemon.executors.cloud_run.client import HTTP_TIMEOUT, ApiUnavailable, credentials
 from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
-from backfilld.daemon.google_client_exceptions import FAILURES, root_cause
+from backfilld.daemon.google_error_causes import FAILURES, root_cause
 
 LINES = 1000
 """How many of the last lines are read."""

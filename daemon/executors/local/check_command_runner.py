@@ -19,7 +19,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from backfilld.daemon.executors.attempt_files import OpenLog, create
-from backfilld.daemon.executors.check_executor_interface import CheckCommand, CheckEnd
+from backfilld.daemon.executors.check_command_runner_interface import CheckCommand, CheckEnd
 from backfilld.daemon.executors.local.descendant_processes import Marks, ProcessFinder
 from backfilld.daemon.executors.local.launcher import SHELL, passed_environment
 from backfilld.daemon.executors.process_identity import Identity, executor_id, signal_group

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from backfilld.daemon.engine.periods import expected_dates
-from backfilld.daemon.reports.verdict_snapshot import Known, Snapshot
+from backfilld.daemon.reports.current_verdicts import Known, Snapshot
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.period_keys import PeriodKey, key_title, period_key

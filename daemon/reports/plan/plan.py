@@ -26,8 +26,8 @@ from backfilld.daemon.reports.plan.models import (
     Recompute,
     Step,
 )
-from backfilld.daemon.reports.plan.run_options import DEFAULT_OPTIONS, RequestOptions
 from backfilld.daemon.reports.plan.schedule import openings
+from backfilld.daemon.reports.plan.selection_and_force_options import DEFAULT_OPTIONS, RequestOptions
 from backfilld.daemon.reports.plan.simulate_gates import Blocker, SimulationResult, simulate
 from backfilld.daemon.reports.plan.stale_outputs import becomes_stale
 from backfilld.daemon.reports.plan.steps import Typical, ordered

@@ -12,9 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine.partly_selected_dates import needed_now, waited_for
-from backfilld.daemon.reports.plan.incomplete_periods import incomplete_periods
-from backfilld.daemon.reports.plan.run_options import RequestOptions
-from backfilld.daemon.reports.verdict_snapshot import (
+from backfilld.daemon.reports.current_verdicts import (
     MissingUpstream,
     Snapshot,
     assume_complete,
@@ -22,6 +20,8 @@ from backfilld.daemon.reports.verdict_snapshot import (
     evaluate_gate,
     missing_upstream_of,
 )
+from backfilld.daemon.reports.plan.incomplete_periods import incomplete_periods
+from backfilld.daemon.reports.plan.selection_and_force_options import RequestOptions
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor

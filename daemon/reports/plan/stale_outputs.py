@@ -6,12 +6,12 @@ import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from backfilld.daemon.reports.current_verdicts import Snapshot
 from backfilld.daemon.reports.plan.simulate_gates import Task
-from backfilld.daemon.reports.verdict_snapshot import Snapshot
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.computed_from_stale import StaleInputs
 from backfilld.state.rules.needs_graph import Pair, Span
 from backfilld.state.rules.processor_selection import downstream
+from backfilld.state.rules.transitive_staleness import StaleInputs
 
 
 def becomes_stale(

@@ -12,10 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from backfilld.daemon.reports.current_verdicts import Snapshot
 from backfilld.daemon.reports.plan.models import Step
 from backfilld.daemon.reports.plan.shell_commands import command
 from backfilld.daemon.reports.plan.simulate_gates import Task
-from backfilld.daemon.reports.verdict_snapshot import Snapshot
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor

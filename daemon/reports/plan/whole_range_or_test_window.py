@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from backfilld.daemon.reports.current_verdicts import Snapshot, enters
 from backfilld.daemon.reports.plan.estimates import Price, cost, wall_clock
 from backfilld.daemon.reports.plan.models import (
     Cost,
@@ -18,7 +19,6 @@ from backfilld.daemon.reports.plan.models import (
 )
 from backfilld.daemon.reports.plan.simulate_gates import SimulationResult, Task
 from backfilld.daemon.reports.plan.steps import Typical, ordered
-from backfilld.daemon.reports.verdict_snapshot import Snapshot, enters
 from backfilld.daemon.warehouses.adapter import Pair
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline

@@ -22,7 +22,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.oauth2 import service_account
 
-from backfilld.daemon.google_client_exceptions import FAILURES
+from backfilld.daemon.google_error_causes import FAILURES
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.bigquery.errors import translate_error
 from backfilld.daemon.warehouses.bigquery.settings import BigQuerySettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.api_core import exceptions
 
-from backfilld.daemon.google_client_exceptions import root_cause
+from backfilld.daemon.google_error_causes import root_cause
 from backfilld.daemon.warehouses.adapter import CORRECT, QueryError, WarehouseError
 from backfilld.state.formatting import first_line
 from backfilld.state.pipeline.base_warehouse_settings import DEFAULT_QUOTA_TIMEZONE

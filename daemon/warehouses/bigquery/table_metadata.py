@@ -10,7 +10,7 @@ from typing import TypeVar
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from backfilld.daemon.google_client_exceptions import FAILURES
+from backfilld.daemon.google_error_causes import FAILURES
 from backfilld.daemon.warehouses.adapter import (
     PreflightCheck,
     QueryError,

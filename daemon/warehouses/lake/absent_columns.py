@@ -8,8 +8,8 @@ from pathlib import Path
 
 import duckdb
 
-from backfilld.daemon.warehouses.lake.files_to_scan import TableFiles
 from backfilld.daemon.warehouses.lake.table_scan import all_files
+from backfilld.daemon.warehouses.lake.table_scan_model import TableFiles
 
 _SAMPLE = 64
 """Files of a table that are opened for their columns, besides those of the query."""

@@ -19,13 +19,13 @@ import duckdb
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.lake.absent_columns import absent_columns
 from backfilld.daemon.warehouses.lake.bigquery_transpiler.quoting_and_refusal import quoted, quoted_text
-from backfilld.daemon.warehouses.lake.files_to_scan import TableFiles
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.layout import locate, read_layout
 from backfilld.daemon.warehouses.lake.query_errors import named_files, query_error
 from backfilld.daemon.warehouses.lake.settings import Dialect, missing_directory
 from backfilld.daemon.warehouses.lake.sql_compiler import render
 from backfilld.daemon.warehouses.lake.table_scan import source_of, whole_table
+from backfilld.daemon.warehouses.lake.table_scan_model import TableFiles
 from backfilld.daemon.warehouses.sql.backend_interface import Row
 from backfilld.daemon.warehouses.sql.date_predicates import as_list
 from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, fetch, restrict

@@ -18,10 +18,10 @@ from urllib.parse import unquote
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake import delta
 from backfilld.daemon.warehouses.lake.date_names import date_of, date_or_none
-from backfilld.daemon.warehouses.lake.files_to_scan import TableFiles
 from backfilld.daemon.warehouses.lake.finished_files import entries, finished_files, is_finished
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
+from backfilld.daemon.warehouses.lake.table_scan_model import TableFiles
 
 PARTS = ("year", "month", "day")
 """Directories that name a date together."""

@@ -13,11 +13,11 @@ import duckdb
 
 from backfilld.daemon.warehouses.lake import delta
 from backfilld.daemon.warehouses.lake.bigquery_transpiler.quoting_and_refusal import quoted
-from backfilld.daemon.warehouses.lake.files_to_scan import TableFiles
 from backfilld.daemon.warehouses.lake.finished_files import finished_files
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
 from backfilld.daemon.warehouses.lake.layout import require_readable
+from backfilld.daemon.warehouses.lake.table_scan_model import TableFiles
 
 _KEY = re.compile(r"/([^/=]+)=[^/]*(?=/)")
 """The key of a directory such as `date=2024-03-01` in the path of a file."""

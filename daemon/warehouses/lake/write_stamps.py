@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from backfilld.daemon.warehouses.adapter import Partition, Purpose, QueryError, by_column
 from backfilld.daemon.warehouses.lake.delta import is_delta
-from backfilld.daemon.warehouses.lake.files_to_scan import TableFiles
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
 from backfilld.daemon.warehouses.lake.layout import locate
+from backfilld.daemon.warehouses.lake.table_scan_model import TableFiles
 
 if TYPE_CHECKING:
     from backfilld.daemon.warehouses.lake.iceberg.table import IcebergTable

@@ -12,7 +12,7 @@ from dataclasses import replace
 from backfilld.daemon.warehouses.adapter import Pair, Purpose, QueryError, Wanted
 from backfilld.daemon.warehouses.sql import evidence_queries, run_history
 from backfilld.daemon.warehouses.sql.backend_interface import Row, SqlBackend
-from backfilld.daemon.warehouses.sql.date_column_types import DateColumns
+from backfilld.daemon.warehouses.sql.date_column_metadata import DateColumns
 from backfilld.daemon.warehouses.sql.evidence_queries import Query, TableQuery
 from backfilld.daemon.warehouses.sql.run_history import Runs
 from backfilld.state.pipeline.processor import Processor

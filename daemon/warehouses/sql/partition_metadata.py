@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from backfilld.daemon.warehouses.adapter import Pair, Partition, Purpose, QueryError, Wanted, WriteStamps
-from backfilld.daemon.warehouses.sql.date_column_types import DateColumns
+from backfilld.daemon.warehouses.sql.date_column_metadata import DateColumns
 from backfilld.state.pipeline.processor import Processor
 
 log = logging.getLogger(__name__)

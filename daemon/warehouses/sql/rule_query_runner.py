@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from backfilld.daemon.warehouses.adapter import Pair, Purpose, QueryError, Wanted
 from backfilld.daemon.warehouses.sql.backend_interface import Row
+from backfilld.daemon.warehouses.sql.change_from_earlier_dates_queries import measure_queries
 from backfilld.daemon.warehouses.sql.failure_isolation import Counts, TableQueries
 from backfilld.daemon.warehouses.sql.key_comparison_queries import key_queries
-from backfilld.daemon.warehouses.sql.measure_change_queries import measure_queries
 from backfilld.daemon.warehouses.sql.no_rows_rule_queries import offending_queries
 from backfilld.daemon.warehouses.sql.rule_query import RuleQuery
 from backfilld.state.pipeline.processor import Processor

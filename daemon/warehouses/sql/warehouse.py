@@ -21,7 +21,7 @@ from backfilld.daemon.warehouses.adapter import (
 from backfilld.daemon.warehouses.calendar_reader import CalendarReader
 from backfilld.daemon.warehouses.sql import evidence_queries
 from backfilld.daemon.warehouses.sql.backend_interface import Row, SqlBackend
-from backfilld.daemon.warehouses.sql.date_column_types import DateColumns
+from backfilld.daemon.warehouses.sql.date_column_metadata import DateColumns
 from backfilld.daemon.warehouses.sql.failure_isolation import Counts, RunHistory, TableQueries
 from backfilld.daemon.warehouses.sql.partition_metadata import Partitions
 from backfilld.daemon.warehouses.sql.rule_query import whole

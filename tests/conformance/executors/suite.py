@@ -176,7 +176,7 @@ class ExecutorConformance:
         self, driver: ExecutorDriver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         until(lambda: not driver.executor.unavailable_reason, "an executor that can start a job")
-        monkeypatch.setattr("backfilld.daemon.worker_thread.FAULT_PAUSE_SECONDS", 0.05)
+        monkeypatch.setattr("backfilld.daemon.wakeable_task_thread.FAULT_PAUSE_SECONDS", 0.05)
         calls: list[int] = []
 
         def fails(handles: Mapping[int, Handle]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backfilld.daemon import worker_thread
+from backfilld.daemon import wakeable_task_thread
 from backfilld.daemon.executors.adapter import Job
 from backfilld.daemon.executors.cloud_run import client, executor
 from backfilld.daemon.executors.process_identity import Identity
@@ -48,7 +48,7 @@ def test_the_watch_goes_on_after_an_error_that_nobody_foresaw(
     # Given an attempt of another daemon, and no file descriptor left to look for that one
     driver.shell("true")
     driver.result()
-    monkeypatch.setattr(worker_thread, "FAULT_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(wakeable_task_thread, "FAULT_PAUSE_SECONDS", 0.05)
     with monkeypatch.context() as full:
 
         def fails(_: Identity) -> int:
@@ -83,7 +83,7 @@ def test_a_request_that_hangs_is_named_and_asks_for_nothing_when_it_comes_back(
     assert entered.wait(PATIENCE)
     # When it has hung for too long, it is named, and the execution begins without it
     with monkeypatch.context() as limit:
-        limit.setattr(worker_thread, "STALL_SECONDS", 0.0)
+        limit.setattr(wakeable_task_thread, "STALL_SECONDS", 0.0)
         until(lambda: "hang" in driver.executor.fault or "hung" in driver.executor.fault, "the fault")
     driver.pid("leader")
     # When it comes back, no second execution is asked for

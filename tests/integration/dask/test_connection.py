@@ -11,7 +11,7 @@ from distributed import Client
 from distributed.utils import LoopRunner
 from tornado.tcpclient import TCPClient
 
-from backfilld.daemon import worker_thread
+from backfilld.daemon import wakeable_task_thread
 from backfilld.daemon.executors.dask import client as dask_client
 from backfilld.daemon.executors.dask import connection
 from backfilld.daemon.executors.dask.client import DaskClient
@@ -153,7 +153,7 @@ def test_a_connection_that_hangs_is_named_and_replaced(
     hanging.hangs = False
     # When it has hung for too long, it is named, and jobs run over another connection
     with monkeypatch.context() as limit:
-        limit.setattr(worker_thread, "STALL_SECONDS", 0.0)
+        limit.setattr(wakeable_task_thread, "STALL_SECONDS", 0.0)
         until(lambda: "hang" in driver.executor.fault or "hung" in driver.executor.fault, "the fault")
     driver.shell("exit 5")
     assert driver.result().code == 5
@@ -175,7 +175,7 @@ def test_a_connection_that_hangs_is_named_where_the_daemon_tells_of_its_health(
     service.start()
     assert hanging.entered.wait(PATIENCE)
     assert service.health()["executor dask"] == ""
-    monkeypatch.setattr(worker_thread, "STALL_SECONDS", 0.0)
+    monkeypatch.setattr(wakeable_task_thread, "STALL_SECONDS", 0.0)
     told = "polling Dask fails: its thread hung and was replaced"
     until(lambda: service.health()["executor dask"] == told, told)
     hanging.release.set()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from distributed import Client, Worker
 
-from backfilld.daemon import worker_thread
+from backfilld.daemon import wakeable_task_thread
 from backfilld.state.formatting import format_utc
 from tests.integration.dask_cluster import WAITS, Cluster, dask_driver, driver_of, free_address, running
 from tests.integration.executor_driver import ExecutorDriver
@@ -113,7 +113,7 @@ def test_news_that_come_with_the_greeting_of_the_scheduler_hold_nobody_up(
     calm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given errors that nobody foresaw hold the watch up for ever
-    monkeypatch.setattr(worker_thread, "FAULT_PAUSE_SECONDS", 3600)
+    monkeypatch.setattr(wakeable_task_thread, "FAULT_PAUSE_SECONDS", 3600)
     # When another client cancels a task while the daemon connects
     calm.disturb_a_greeting()
     driver = driver_of(calm, tmp_path)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon import worker_thread
+from backfilld.daemon import wakeable_task_thread
 from backfilld.daemon.executors import attempt_files
 from backfilld.daemon.executors.adapter import JobResult
 from backfilld.daemon.executors.dask import client
@@ -22,7 +22,7 @@ def test_the_watch_goes_on_after_an_error_that_nobody_foresaw(
     # Given a job that runs
     driver.shell(WAITS)
     until(lambda: driver.output() == "begun\n", "the first output")
-    monkeypatch.setattr(worker_thread, "FAULT_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(wakeable_task_thread, "FAULT_PAUSE_SECONDS", 0.05)
     # When looking at it fails in a way of its own
     with monkeypatch.context() as odd:
         odd.setattr(DaskClient, "poll_workers", lambda *_: {}["odd"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon import worker_thread
+from backfilld.daemon import wakeable_task_thread
 from backfilld.daemon.executors.dask.client import DaskClient
 from tests.integration.dask_cluster import WAITS, Cluster, dask_driver
 from tests.integration.executor_driver import ExecutorDriver
@@ -33,7 +33,7 @@ def test_a_job_whose_permission_never_came_is_held_and_can_be_ended(
 def test_the_cluster_forgets_a_job_that_cannot_be_recorded(
     driver: ExecutorDriver, calm: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_thread, "FAULT_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(wakeable_task_thread, "FAULT_PAUSE_SECONDS", 0.05)
 
     def fails(_: object) -> None:
         raise RuntimeError("the disk is full")

@@ -3,7 +3,7 @@
 import datetime as dt
 import random
 
-from backfilld.state.rules.computed_from_stale import StaleInputs, inputs_between
+from backfilld.state.rules.transitive_staleness import StaleInputs, inputs_between
 from tests.factories import phase, pipeline, processor
 
 DAYS = [dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(6)]

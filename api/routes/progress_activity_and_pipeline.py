@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backfilld.api import current_activity, serializers
+from backfilld.api import running_jobs_and_wait_groups, serializers
 from backfilld.api.backfill_or_season_scope import date_scope
 from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import Router
@@ -34,11 +34,11 @@ def get_activity(service: DaemonService, *, query: list_query_parameters.DateSco
     with service.context.db.read() as tx:
         scope = date_scope(tx, service.pipeline, query)
         now, attempts = service.context.now(), running(tx, scope)
-        waits = current_activity.waits(tx, service.context, scope)
+        waits = running_jobs_and_wait_groups.waits(tx, service.context, scope)
         is_stuck = stuck_backfills.everything_waits(tx, service.context, scope)
     return Activity(
         running=[
-            Job(**dict(job), last_line=current_activity.last_line(service, row.attempt))
+            Job(**dict(job), last_line=running_jobs_and_wait_groups.last_line(service, row.attempt))
             for job, row in zip(serializers.running(attempts, now), attempts, strict=True)
         ],
         waiting=[

@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from backfilld.daemon.reports.current_verdicts import Known
 from backfilld.daemon.reports.plan.models import Recompute
-from backfilld.daemon.reports.verdict_snapshot import Known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backfilld.daemon.engine.advance_unit_of_work import AdvanceBatch, DateWalk
+from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.partly_selected_dates import unselected_reasons
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
+from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.gates import WaivedBy
-from backfilld.state.rules.outcome import Outcome
 from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks

@@ -16,16 +16,16 @@ from backfilld.state.pipeline.phase import Phase, Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode
-from backfilld.state.rules.calendar_span import calendar_span
+from backfilld.state.rules.check_command_run_freshness import current_run
 from backfilld.state.rules.compared_processors import stored_reference, with_references
-from backfilld.state.rules.complete_dates import CompleteDates
-from backfilld.state.rules.current_check_run import current_run
+from backfilld.state.rules.comparison_baseline import CompleteDates
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide
 from backfilld.state.rules.judge import Judgement, judge
 from backfilld.state.rules.period_keys import period_key
+from backfilld.state.rules.required_calendar_range import calendar_span
 from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 

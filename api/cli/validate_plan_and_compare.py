@@ -13,9 +13,9 @@ from backfilld.api.cli import show_plan
 from backfilld.api.schemas import plans
 from backfilld.daemon.preflight.job_script_options import refused_options
 from backfilld.daemon.reports.data_completeness import Validation
-from backfilld.daemon.reports.known_state import KnownState
 from backfilld.daemon.reports.plan.plan import Comparison, Plan, compare, plan
-from backfilld.daemon.reports.plan.run_options import RequestOptions
+from backfilld.daemon.reports.plan.selection_and_force_options import RequestOptions
+from backfilld.daemon.reports.recorded_state_model import KnownState
 from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 

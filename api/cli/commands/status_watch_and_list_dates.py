@@ -32,7 +32,7 @@ from backfilld.api.cli.progress_snapshot import (
 )
 from backfilld.api.cli.watch_loop import display, follow, on_interrupt
 from backfilld.state.records import Mark
-from backfilld.state.rules.outcome import Outcome
+from backfilld.state.rules.date_outcomes import Outcome
 
 MAX_FAILURES = 5
 """The most failed dates that `status` shows one by one."""

@@ -12,9 +12,9 @@ from backfilld.daemon.event_types import DateMoved, Event
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import BackfillRow, CheckRow, DateRow, RunMode
 from backfilld.state.rules.closed_hours import Closed
-from backfilld.state.rules.combined_backfill_options import Ownership
 from backfilld.state.rules.gates import Start, Wait, WaitReason
 from backfilld.state.rules.needs_graph import Pair
+from backfilld.state.rules.overlapping_backfills import Ownership
 from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.store import checks
