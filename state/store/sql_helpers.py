@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections import namedtuple
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Insert, Select, Table, bindparam, select
+from sqlalchemy import Column, ColumnElement, Connection, Date, Insert, Select, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import CompoundSelect, UpdateBase
+from sqlalchemy.types import TypeEngine
 
 _BRANCHES = 50
 """How many parts a compound query has at most; SQLite allows 500."""
@@ -87,17 +88,17 @@ class Prepared(NamedTuple):
 
     def filled(self, values: _Values) -> tuple[str, list[object]]:
         """The text, with a mark for each element of a list, and the parameters in its order."""
-        known = {**self.constants, **values}
+        known = {**self.constants, **values} if self.constants else values
         if not self.lists:
             return self.sql, [
                 convert(known[name]) if convert else known[name] for name, convert in self.names
             ]
         sql, flat = self.sql, list[object]()
         for name, convert in self.names:
-            elements = known[name] if name in self.lists else [known[name]]
+            elements = _padded(known[name]) if name in self.lists else [known[name]]
             flat += map(convert, elements) if convert else elements
-        for name in self.lists:
-            sql = sql.replace(f"__[POSTCOMPILE_{name}]", ", ".join("?" * len(known[name])))
+            if name in self.lists:
+                sql = sql.replace(f"__[POSTCOMPILE_{name}]", ", ".join("?" * len(elements)))
         return sql, flat
 
     def row(self, values: tuple[Any, ...]) -> Any:
@@ -114,19 +115,35 @@ class Prepared(NamedTuple):
 def prepared(statement: Any, columns: tuple[str, ...] = ()) -> Prepared:
     """The text of a statement for SQLite; of an INSERT, with these columns."""
     compiled = statement.compile(dialect=_SQLITE, column_keys=columns or None)
-    types = {name: bind.type.dialect_impl(_SQLITE) for name, bind in compiled.binds.items()}
     selected = () if isinstance(statement, UpdateBase) else statement.selected_columns
     results = [column.type.dialect_impl(_SQLITE).result_processor(_SQLITE, None) for column in selected]
     new_type: Callable[..., Any] = namedtuple  # its names are known at run time only
     row_type = new_type("Row", [column.key for column in selected], rename=True)
     return Prepared(
         sql=str(compiled),
-        names=[(name, types[name].bind_processor(_SQLITE)) for name in compiled.positiontup],
+        names=[(name, _converter(compiled.binds[name].type)) for name in compiled.positiontup],
         lists=[bind.key for bind in compiled.post_compile_params],
         constants={name: bind.value for name, bind in compiled.binds.items() if not bind.required},
-        row_type=row_type._make,
+        row_type=partial(tuple.__new__, row_type),  # as `_make`, which counts the columns of each row
         converted=[(index, convert) for index, convert in enumerate(results) if convert],
     )
+
+
+def _padded(elements: Collection[object]) -> list[object]:
+    """The elements, of which the last is repeated up to a power of two.
+
+    So a list has few lengths: each is a text of its own, which SQLite compiles and Python keeps 128 of.
+    """
+    listed = list(elements)
+    return listed + listed[-1:] * ((1 << (len(listed) - 1).bit_length()) - len(listed))
+
+
+def _converter(of: TypeEngine[Any]) -> _Convert | None:
+    """What converts a parameter of a type. That of SQLAlchemy for dates takes ten times as long."""
+    if isinstance(of, Date):
+        return dt.date.isoformat
+    convert: _Convert | None = of.dialect_impl(_SQLITE).bind_processor(_SQLITE)
+    return convert
 
 
 def chunked(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

@@ -49,7 +49,9 @@ def plans(world, monkeypatch):
 
     def prepared(*statement):
         known = prepare(*statement)
-        explain(*known.filled({name: [None] if name in known.lists else None for name, _ in known.names}))
+        names = [name for name, _ in known.names]
+        unconverted = known._replace(names=[(name, None) for name in names])
+        explain(*unconverted.filled({name: [None] if name in known.lists else None for name in names}))
         return known
 
     prepare = sql_helpers.prepared
