@@ -16,6 +16,8 @@ from sqlalchemy.types import TypeEngine
 
 _BRANCHES = 50
 """How many parts a compound query has at most; SQLite allows 500."""
+_MOST_PADDED = 1024
+"""The longest list of parameters that is padded. A request has up to 20,000 dates; SQLite allows 32,766."""
 _Item = TypeVar("_Item")
 _SQLITE = sqlite.dialect()
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -130,11 +132,13 @@ def prepared(statement: Any, columns: tuple[str, ...] = ()) -> Prepared:
 
 
 def _padded(elements: Collection[object]) -> list[object]:
-    """The elements, of which the last is repeated up to a power of two.
+    """The elements, of which the last is repeated up to a power of two; long lists as they are.
 
-    So a list has few lengths: each is a text of its own, which SQLite compiles and Python keeps 128 of.
+    So lists have few lengths: each is a text of its own, which SQLite compiles and Python keeps 128 of.
     """
     listed = list(elements)
+    if len(listed) > _MOST_PADDED:
+        return listed
     return listed + listed[-1:] * ((1 << (len(listed) - 1).bit_length()) - len(listed))
 
 
