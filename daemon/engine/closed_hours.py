@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import lru_cache
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.formatting import format_duration, format_utc
@@ -12,6 +12,10 @@ from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.closed_hours import Closed, Delay, delay, open_seconds
 from backfilld.state.store import attempts
 from backfilld.state.store.database import Transaction
+
+# Most processors have the same windows: what these allow at one moment is computed once for all of them.
+_delay = lru_cache(delay)
+_open_seconds = lru_cache(open_seconds)
 
 
 class WindowReader:
@@ -21,20 +25,17 @@ class WindowReader:
         self._tx = tx
         self._pipeline = context.pipeline
         self._now = context.now()
-        # Most processors have the same windows: what these allow is computed once for all of them.
-        self._delay = cache(partial(delay, now=self._now))
-        self._open_seconds = cache(partial(open_seconds, now=self._now))
 
     def closed(self) -> Mapping[str, Closed]:
         """The processors that may start no job now, each with the reason and the time of its opening."""
         found = {}
         for name, windows in self._pipeline.windows_of.items():
             processor = self._pipeline.processors[name]
-            if wait := self._delay(windows, seconds=0.0):
+            if wait := _delay(windows, seconds=0.0, now=self._now):
                 found[name] = Closed(
                     f"the window {wait.closure.window} is closed; {_until(wait)}", wait.until
                 )
-            elif wait := self._delay(windows, seconds=self._usual_seconds(processor)):
+            elif wait := _delay(windows, seconds=self._usual_seconds(processor), now=self._now):
                 found[name] = Closed(self._too_long(processor, wait), wait.until)
         return found
 
@@ -44,7 +45,7 @@ class WindowReader:
         usual = self._usual_seconds(processor)
         if processor.attempt_period or processor.batch == 1 or not usual:
             return processor.dates_per_attempt
-        fitting = math.floor(self._open_seconds(windows, most=timeout) / usual)
+        fitting = math.floor(_open_seconds(windows, most=timeout, now=self._now) / usual)
         return min(max(fitting, 1), processor.batch)
 
     def _usual_seconds(self, processor: Processor) -> float:
@@ -54,7 +55,7 @@ class WindowReader:
         are read only shortly before a closing.
         """
         windows = self._pipeline.windows_of.get(processor.name, ())
-        if self._open_seconds(windows, most=processor.timeout) >= processor.timeout:
+        if _open_seconds(windows, most=processor.timeout, now=self._now) >= processor.timeout:
             return 0.0
         past = attempts.typical_seconds(self._tx, processor.name)
         usual = processor.estimate if past is None else past
