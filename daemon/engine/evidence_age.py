@@ -104,6 +104,8 @@ def _inputs_before(
     old: dict[dt.date, list[str]] = defaultdict(list)
     for date, name in runnable_jobs.complete_before(tx, {check.date for check in candidates}, before):
         old[date].append(name)
+    if not old:
+        return {check: [] for check in candidates}
     stage_of = pipeline.stage_of
 
     @cache

@@ -125,6 +125,8 @@ class Launcher:
             return [], []
         free = FreeSlots(self._context.pipeline, running, checking)
         limits = self._limits(runnable, active_holds, free)
+        if not limits:
+            return [], []
         limits_by_dates = {
             name: limit * self._processors[name].dates_per_attempt for name, limit in limits.items()
         }
@@ -174,7 +176,7 @@ class Launcher:
 
         A candidate that needs another one, which is complete and is to be rewritten, waits for that.
         """
-        reader = missing_upstream.UpstreamReader(tx, self._context)
+        reader = missing_upstream.UpstreamReader(tx, self._context, max(c.date for c in candidates))
         rewrites = [(c.processor, c.date) for c in candidates if c.satisfied]
         blocked = {
             c
