@@ -22,6 +22,8 @@ from backfilld.state.records import (
 )
 from backfilld.state.rules.verdict import Verdict
 
+_MODE, _CASCADES = map(DateRow._fields.index, ("mode", "cascades"))
+_STATUS = AttemptRow._fields.index("status")
 _VERDICT = CheckRow._fields.index("verdict")
 _FLAGS = tuple(map(CheckRow._fields.index, ("satisfied", "last_attempt_succeeded", "last_attempt_counts")))
 
@@ -42,8 +44,10 @@ def backfill(row: Row[Any]) -> BackfillRow:
 
 def date(row: Row[Any]) -> DateRow:
     """A row of `dates`."""
-    found = DateRow._make(row)
-    return found._replace(mode=RunMode(found.mode), cascades=bool(found.cascades))
+    values = list(row)
+    values[_MODE] = RunMode(values[_MODE])
+    values[_CASCADES] = bool(values[_CASCADES])
+    return DateRow(*values)
 
 
 def check(row: Row[Any]) -> CheckRow:
@@ -57,8 +61,9 @@ def check(row: Row[Any]) -> CheckRow:
 
 def attempt(row: Row[Any]) -> AttemptRow:
     """A row of `attempts`."""
-    found = AttemptRow._make(row)
-    return found._replace(status=AttemptStatus(found.status))
+    values = list(row)
+    values[_STATUS] = AttemptStatus(values[_STATUS])
+    return AttemptRow(*values)
 
 
 def transition(row: Row[Any]) -> TransitionRow:
