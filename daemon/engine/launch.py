@@ -38,6 +38,7 @@ from backfilld.state.store import (
     dates,
     holds,
     runnable_jobs,
+    stale_marks,
 )
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
@@ -250,9 +251,10 @@ class Launcher:
     ) -> None:
         """Record on checks and dates which attempts run for them."""
         attempts.cover(tx, {claim.attempt: claim.dates for claim in claims})
-        checks.claim(
-            tx, {claim.attempt: [(date, claim.processor.name) for date in claim.dates] for claim in claims}
-        )
+        pairs = {claim.attempt: [(date, claim.processor.name) for date in claim.dates] for claim in claims}
+        marked = [pair for of in pairs.values() for pair in of if date_rows[pair[0]].stale_at is not None]
+        stale_marks.forget_causes_before_attempt(tx, marked)
+        checks.claim(tx, pairs)
         rows = [date_rows[date] for claim in claims for date in claim.dates]
         dates.set_waiting(
             tx, [WaitStatus(row=row, waiting=WaitReason.ATTEMPT, due_at=row.due_at) for row in rows]

@@ -101,14 +101,16 @@ _OUTPUTS = (
 )
 _GAP_DAYS = 31
 """Dates further apart are read by separate queries."""
+_OF_OUTPUT = and_(stale_causes.c.date == checks.c.date, stale_causes.c.processor == checks.c.processor)
+_HAS_CAUSE = exists().where(_OF_OUTPUT)
+"""Condition: it is known which repair made the check's output stale. Without one, `settle` takes the mark."""
 _FIRST_MARKED = select(checks.c.date).where(_IS_MARKED).order_by(checks.c.date).limit(1)
 _STALE = (
     select(checks.c.date, checks.c.processor)
     .where(_IS_MARKED, checks.c.date.between(bindparam("_first"), bindparam("_last")))
-    .where(_older(checks.c.stale_at))
+    .where(_older(checks.c.stale_at), _HAS_CAUSE)
     .where(exists().where(dates.c.date == checks.c.date))
 )
-_OF_OUTPUT = and_(stale_causes.c.date == checks.c.date, stale_causes.c.processor == checks.c.processor)
 _INPUTS = dates.alias("inputs")
 _CAUSES = (
     select(stale_causes, (_INPUTS.c.state == FAILED).label("date_failed"))
@@ -152,7 +154,7 @@ _RERUN = (
 
 _SETTLE = (
     update(checks)
-    .where(_OF_DATES, _IS_MARKED, or_(~_THEIRS, _older(checks.c.stale_at).is_not(True)))
+    .where(_OF_DATES, _IS_MARKED, or_(~_THEIRS, _older(checks.c.stale_at).is_not(True), ~_HAS_CAUSE))
     .values(stale_at=None),
     delete(stale_causes).where(stale_causes.c.date.in_(_SOME_DATES), ~exists().where(_OF_OUTPUT, _IS_MARKED)),
     update(dates)
@@ -162,6 +164,11 @@ _SETTLE = (
     ),
 )
 """Take the mark from what was computed since or was removed; mark the dates of the others."""
+_FORGET_CAUSES = (
+    delete(stale_causes)
+    .where(stale_causes.c.date == bindparam("_date"), stale_causes.c.processor == bindparam("_processor"))
+    .where(exists().where(_OF_OUTPUT, _ran_since(stale_causes.c.at)))
+)
 
 
 def mark_stale(tx: Connection, repaired: Pair, span: Span, at: float, processors: Collection[str]) -> None:
@@ -209,6 +216,14 @@ def mark_computed_from_stale(tx: Connection, causes: Mapping[Pair, Collection[St
         for (date, name), of_output in causes.items()
     ]
     tx.execute(update(checks).where(*here).values(stale_at=_latest(checks.c.stale_at, _AT)), marks)
+
+
+def forget_causes_before_attempt(tx: Connection, outputs: Iterable[Pair]) -> None:
+    """Forget the causes that outputs were computed after, before they are computed once more.
+
+    A check knows its latest attempt alone: if the next one fails, it does not tell of this one any more.
+    """
+    execute(tx, _FORGET_CAUSES, [{"_date": date, "_processor": name} for date, name in outputs])
 
 
 def rerun_in_cascades(tx: Connection, date: dt.date, names: Collection[str], now: float) -> set[dt.date]:

@@ -47,7 +47,7 @@ class StaleTruth:
                 inputs = [
                     (str(day), of) for day, of in self._invariants.needs.inputs(day_of(date), processor)
                 ]
-                pairs = {pair for pair in inputs if self._is_stale(pair)}
+                pairs = {pair for pair in inputs if self._is_stale(pair) and not self._ran_since(pair)}
                 self._over_stale[date, name] = pairs
                 self._claimed_with[date, name] = self._inputs(date, name)
 
@@ -124,7 +124,7 @@ class StaleTruth:
         return [at for at, _ in changes if began < at < (check["asked_at"] or 0.0)]
 
     def _is_stale(self, pair: Pair) -> bool:
-        """Whether an output of a date that was enqueued is marked, and no job has computed it since."""
+        """Whether an output of a date that was enqueued is marked, and its latest job has not computed it."""
         check = self._invariants.checks.get(pair)
         if check is None or check["stale_at"] is None or pair[0] not in self._invariants.dates:
             return False
@@ -132,6 +132,10 @@ class StaleTruth:
         unchanged = check["stamp_before"] is not None and check["stamp_before"] == check["write_stamp"]
         ran_since = started >= check["stale_at"] and check["last_attempt_succeeded"] and not unchanged
         return bool(check["rows"]) and check["verdict"] != "not_expected" and not ran_since
+
+    def _ran_since(self, pair: Pair) -> bool:
+        """Whether some job has computed a marked output since: later ones may have failed."""
+        return self._began(*pair) >= self._invariants.checks[pair]["stale_at"]
 
     def _is_justified(self, date: str, name: str) -> bool:
         """Whether an input was written after the job began that computed it further on."""

@@ -282,3 +282,40 @@ def test_a_cascade_leaves_nothing_stale_that_only_runs_after_what_it_has_compute
     # Then one retry of what is stale pays all of it
     pay(world)
     assert stale(world) == []
+
+
+@pytest.mark.parametrize("from_stale", [False, True])
+def test_what_was_computed_since_the_repair_is_not_stale_although_later_attempts_failed(tmp_path, from_stale):
+    # Given a report whose input is written again while its date is done, or which is stale itself
+    box, team = processor("box"), processor("team")
+    report = processor("report", expect={"rows": [2, 3]}, priority="fallback", max_attempts=3)
+    world = World(
+        pipeline(phase("raw", box), phase("marts", team), phase("out", report)), {FIRST: 5}, tmp_path
+    )
+    runs = Counter[str]()
+
+    def script(job):
+        name = job.env["BACKFILLD_PROCESSOR"]
+        runs[name] += 1
+        rows = 2 if name == "report" and runs[name] == 1 else 1
+        code = 1 if name == "report" and runs[name] > 2 else 0
+        return Work(code=code, effect=lambda: None if code else world.fill(name, FIRST, rows))
+
+    world.script = script
+    run_new_day(world, FIRST)
+    world.time += 3600
+    repair(world, "box" if from_stale else "team", FIRST)
+    assert "report" in causes(world, FIRST)
+    # When it is computed again, with half of its rows, and both further attempts fail
+    world.commands.retry_processor(FIRST, "report", by=ME)
+    world.run()
+    assert [result for name, result in world.attempts(FIRST) if name == "report"][-3:] == [
+        "exited 0",
+        "exited 1",
+        "exited 1",
+    ]
+    assert world.dates()[FIRST].outcome == "waived"
+    # Then it is newer than the repair, and as stale as its input
+    of = [(FIRST, "team")]
+    assert causes(world, FIRST) == ({"team": [(FIRST, "box")], "report": of} if from_stale else {})
+    assert stale(world) == ([FIRST] if from_stale else [])
