@@ -179,13 +179,19 @@ class StaleTruth:
         """
         date, name = pair
         current, day = self._sim.warehouse.table(name), day_of(date)
-        # The pipeline file may have named another table when the job ran.
+        # The pipeline file may have named another table when the job ran, or when others wrote.
         jobs = [
             job
             for job in self._sim.launches
             if job.ended and day in job.dates and (job.processor == name or job.table == current)
         ]
-        tables = {current, *(job.table for job in jobs)}
+        named = (
+            one["table"]
+            for file in self._sim.scenario.files
+            for one in file.processors
+            if one["name"] == name
+        )
+        tables = {current, *(job.table for job in jobs), *named}
         ends = [job.ended for job in jobs]
         writes = sorted(at for table in tables for at, _ in self._sim.warehouse.rows.changes[table, day])
         if writes and writes[-1] not in ends:

@@ -32,6 +32,7 @@ BROKEN_ONCE = {
     310001030: "a second forced request leaves out the source that the first one did not rewrite",
     310002194: "a backfill is cancelled that a forced retry has reopened, and another one wants its date",
     310002246: "a forced output is computed by halves, and the attempts after that one fail",
+    400000581: "others write an output, and then the file names another table for it",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
