@@ -89,7 +89,8 @@ class ClaimInvariants:
 
     def _is_open(self, attempt: Row, processor: Processor) -> None:
         """Nothing starts in closed hours. Those of a world lie within one day in UTC."""
-        at = dt.datetime.fromtimestamp(attempt["claimed_at"], dt.UTC).time()
+        # Whole seconds, rounded down: less than a microsecond before a window closes, it is open.
+        at = dt.datetime.fromtimestamp(int(attempt["claimed_at"]), dt.UTC).time()
         for window in self._sim.pipeline.window:
             if window.concerns(processor.name, processor.pool) and window.closes <= at < window.opens:
                 raise Violation("a closed window", f"{processor.name} starts at {at}")

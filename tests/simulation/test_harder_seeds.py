@@ -33,6 +33,7 @@ BROKEN_ONCE = {
     310002194: "a backfill is cancelled that a forced retry has reopened, and another one wants its date",
     310002246: "a forced output is computed by halves, and the attempts after that one fail",
     400000581: "others write an output, and then the file names another table for it",
+    410000295: "a job starts less than a microsecond before a window closes",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
