@@ -14,6 +14,7 @@ from tests.simulation.facts import Facts
 from tests.simulation.fakes import Launch
 from tests.simulation.output_dates import closes_period, covered_by_output, has_output
 from tests.simulation.quiescence_invariants import Row, Violation, day_of
+from tests.simulation.sharing_invariants import selects
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
@@ -59,8 +60,11 @@ class Truth:
             writes = self._sim.warehouse.rows.writes
             tables = self._sim.warehouse.tables
             # What an edit adds later is not forced; it is stale once what it is computed from was rewritten.
-            selected = args.get("selection") or self._sim.pipeline.processors
-            reopened = {one["id"] for one in self._invariants.sharing.owners(str(date))}
+            owners = self._invariants.sharing.owners(str(date))
+            reopened = {one["id"] for one in owners}
+            # A retry rewrites what the backfills select that it reopens.
+            known = [n for n in self._sim.pipeline.processors if any(selects(one, n) for one in owners)]
+            selected = args.get("selection") or (known if number is None else self._sim.pipeline.processors)
             self._forced[str(date)] = (
                 self._sim.time,
                 {tables[name]: writes[tables[name], date] for name in selected if name in tables},

@@ -188,6 +188,22 @@ def test_what_a_cancelled_retry_was_to_rewrite_is_not_rewritten_for_another_requ
     assert world.status(receipt) == "cancelled"
 
 
+def test_a_forced_retry_owes_no_rewrite_of_what_only_another_request_selects(tmp_path):
+    # Given a date whose backfill has selected the last of two outputs, and is the only one
+    of = pipeline(phase("raw", processor("box")), phase("out", processor("report")))
+    world = World(of, SEASON, tmp_path)
+    world.fill("box", OPENER)
+    world.enqueue(OPENER, OPENER, selection=("report",))
+    world.run()
+    # When it is retried with force, and a backfill of all outputs wants it while that job runs
+    world.commands.retry_date(OPENER, by=ME, force=True)
+    world.settle()
+    world.enqueue(OPENER, OPENER)
+    world.run()
+    # Then the retry has rewritten what its backfill selects, and what is complete beside that stays
+    assert (outcome(world), launched(world)) == ("complete", ["report", "report"])
+
+
 def test_a_second_force_without_a_source_owes_no_rewrite_of_it(tmp_path):
     # Given an output of priority fallback that a forced job did not rewrite
     world = filled(World(shape(priority="fallback"), SEASON, tmp_path))
