@@ -9,6 +9,7 @@ import pytest
 
 from backfilld.daemon.engine import check_command_runs
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules import check_command_run_freshness
 from tests.simulation import check_worlds
 from tests.simulation.quiescence_invariants import Violation
 from tests.simulation.run import Simulator
@@ -27,7 +28,8 @@ def pass_without_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trust_results_about_another_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_command_runs, "_subject", lambda pipeline, check, evidence: "any")
+    for module in (check_command_runs, check_command_run_freshness):
+        monkeypatch.setattr(module, "subject_of", lambda pipeline, check, evidence: "any")
 
 
 @pytest.fixture(scope="module")
