@@ -16,7 +16,7 @@ from backfilld.daemon.engine import (
 from backfilld.daemon.engine.advance_batch import AdvanceBatch, DateWalk
 from backfilld.daemon.engine.backfill_failures_and_retry import record_failure, settle
 from backfilld.daemon.engine.closed_hours import WindowReader
-from backfilld.daemon.engine.completion_outcome import done_outcome
+from backfilld.daemon.engine.completed_date_outcome import done_outcome
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.gate_decision import decide_gate
 from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners

@@ -11,7 +11,7 @@ from backfilld.daemon.engine.enqueue_models import DateResult
 from backfilld.daemon.engine.periods import read_status, without_live_date
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.records import EnqueueOutcome
-from backfilld.state.rules.period_keys import PeriodKey, key_title, period_key
+from backfilld.state.rules.processor_periods import PeriodKey, key_title, period_key
 from backfilld.state.rules.season_calendar import CountsByDate
 from backfilld.state.store.database import Transaction
 

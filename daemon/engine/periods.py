@@ -21,8 +21,8 @@ from backfilld.state.rules.compared_processors import with_references
 from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.needs_graph import Pair
-from backfilld.state.rules.period_keys import PeriodKey, period_key
 from backfilld.state.rules.periods import PeriodDate, PeriodStatus, period_status
+from backfilld.state.rules.processor_periods import PeriodKey, period_key
 from backfilld.state.rules.refresh_schedule import date_end
 from backfilld.state.rules.required_calendar_range import calendar_bounds
 from backfilld.state.rules.season_calendar import CountsByDate, Day

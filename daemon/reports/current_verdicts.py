@@ -24,7 +24,7 @@ from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide
 from backfilld.state.rules.judge import Judgement, judge
-from backfilld.state.rules.period_keys import period_key
+from backfilld.state.rules.processor_periods import period_key
 from backfilld.state.rules.required_calendar_range import calendar_span
 from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict

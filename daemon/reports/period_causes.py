@@ -13,8 +13,8 @@ from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, Runnable
-from backfilld.state.rules.period_keys import PeriodKey, key_title, period_key
 from backfilld.state.rules.periods import PeriodStatus
+from backfilld.state.rules.processor_periods import PeriodKey, key_title, period_key
 from backfilld.state.store import checks, dates
 from backfilld.state.store.database import Transaction
 

@@ -13,7 +13,7 @@ from backfilld.daemon.engine.partly_selected_dates import selected_now
 from backfilld.state.records import DateRow
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.period_keys import period_key
+from backfilld.state.rules.processor_periods import period_key
 from backfilld.state.rules.processor_selection import upstream_command
 from backfilld.state.store import calendar_days, checks
 from backfilld.state.store.database import Transaction

@@ -7,7 +7,7 @@ import datetime as dt
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.needs_graph import NeedsGraph
-from backfilld.state.rules.period_keys import period_key
+from backfilld.state.rules.processor_periods import period_key
 
 
 def calendar_start(pipeline: Pipeline, graph: NeedsGraph, date: dt.date) -> dt.date:

@@ -18,7 +18,7 @@ import pytest
         (["wake", "--jobs", "3", "--idle", "1"], "end to next step, ms: median"),
         (["recovery", "10"], "10"),
         (["heavy_clients", "hostile", "--seconds", "3", "--silent", "5", "--slow", "5"], "refused: none"),
-        (["scaling_with_processors", "2", "--phases", "2"], "/metrics"),
+        (["scaling_with_pipeline_size", "2", "--phases", "2"], "/metrics"),
     ],
     ids=lambda words: words[0] if isinstance(words, list) else "",
 )

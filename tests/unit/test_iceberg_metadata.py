@@ -7,7 +7,7 @@ import pytest
 
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import current, is_iceberg
-from backfilld.daemon.warehouses.lake.iceberg.locations import Locations
+from backfilld.daemon.warehouses.lake.iceberg.local_file_paths import Locations
 
 EIGHT, NINE = "00008-5a.metadata.json", "00009-7b.metadata.json"
 

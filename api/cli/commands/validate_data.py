@@ -28,7 +28,7 @@ from backfilld.daemon.warehouses.adapter import DescribedWarehouse
 from backfilld.state.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from backfilld.api.cli.validate_plan_and_compare import ValidationPlan
+    from backfilld.api.cli.plan_and_sources_comparison import ValidationPlan
 
 
 @click.command(epilog=example("validate 2021-10-19 2021-10-31 --plan", "validate 2021-10-26 --dates --json"))
@@ -102,7 +102,7 @@ def _plans(
     """What would run, where that was asked for."""
     if options is None and not compared:
         return None
-    from backfilld.api.cli.validate_plan_and_compare import validation_plan  # noqa: PLC0415  others need no engine
+    from backfilld.api.cli.plan_and_sources_comparison import validation_plan  # noqa: PLC0415  others need no engine
 
     return validation_plan(
         report, pipeline, warehouse, known, options=options, compared=compared, window=window

@@ -9,7 +9,7 @@ from backfilld.daemon.engine.periods import expected_dates
 from backfilld.daemon.reports.current_verdicts import Known, Snapshot
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.period_keys import PeriodKey, key_title, period_key
+from backfilld.state.rules.processor_periods import PeriodKey, key_title, period_key
 
 NAMED = 2
 """How many dates of the range a sentence names before it counts the rest."""

@@ -23,7 +23,7 @@ from backfilld.daemon.warehouses.adapter import Pair
 from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.dates_between import dates_between
-from backfilld.state.rules.period_keys import key_title, period_key
+from backfilld.state.rules.processor_periods import key_title, period_key
 
 WINDOW_DAYS = 14
 """Days of a test window that the user has not stated."""

@@ -27,7 +27,7 @@ from backfilld.daemon.warehouses.lake.iceberg.data_files import (
     live_files,
     partition_dates,
 )
-from backfilld.daemon.warehouses.lake.iceberg.locations import Locations
+from backfilld.daemon.warehouses.lake.iceberg.local_file_paths import Locations
 from backfilld.daemon.warehouses.lake.iceberg.table import Compaction, IcebergTable
 from backfilld.state.base_errors import BackfilldError
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from backfilld.daemon.warehouses.lake.iceberg.columns import Column, schema_text
 from backfilld.daemon.warehouses.lake.iceberg.data_files import IcebergFile
 from backfilld.daemon.warehouses.lake.iceberg.field_id_check import require_field_ids
-from backfilld.daemon.warehouses.lake.iceberg.locations import Locations
+from backfilld.daemon.warehouses.lake.iceberg.local_file_paths import Locations
 from backfilld.daemon.warehouses.lake.table_scan_model import TableFiles
 
 _DAY = dt.timedelta(days=1)

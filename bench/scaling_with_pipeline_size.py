@@ -1,6 +1,6 @@
 """How the cost of what the daemon does grows with the number of processors in its pipeline file.
 
-python -m bench.scaling_with_processors [PROCESSORS ...] [--phases N] [--postgresql]
+python -m bench.scaling_with_pipeline_size [PROCESSORS ...] [--phases N] [--postgresql]
 
 In milliseconds of CPU time of the daemon: `check` reads the file and finds its mistakes and warnings; `start`
 recovers with 20 live dates; `1 change` is a pass with one due date; `job` is one job of the first date, its
