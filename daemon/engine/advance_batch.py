@@ -10,7 +10,7 @@ from backfilld.daemon.engine import missing_upstream, periods
 from backfilld.daemon.engine.context import ACTOR
 from backfilld.daemon.event_types import DateMoved, Event
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.records import BackfillRow, CheckRow, DateRow, RunMode
+from backfilld.state.records import BackfillRow, CheckRow, DateRow, RunMode, Runnable
 from backfilld.state.rules.closed_hours import Closed
 from backfilld.state.rules.gates import Start, Wait, WaitReason
 from backfilld.state.rules.needs_graph import Pair
@@ -63,6 +63,13 @@ class AdvanceBatch:
         if together.issuperset(start.processors) and start.wait.waiting is WaitReason.SLOT:
             return replace(start.wait, waiting=WaitReason.PERIOD)
         return start.wait
+
+    def is_runnable(self, pair: Pair) -> bool:
+        """Whether a check may start already, by the priority that its date has."""
+        date, processor = pair
+        check = self.checks_by_date[date][processor]
+        priority = max(owner.priority for owner in self.owners[date].owners)
+        return check.runnable == Runnable.NOW and check.priority == priority
 
     def withdraw_rewrites(self, date: dt.date) -> None:
         """Have complete outputs of a cancelled date satisfy needs again that no job has begun to rewrite."""
