@@ -7,7 +7,7 @@ it reads only what it claims: how dates move, and which outputs it waives. It sh
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.facts import Facts
@@ -41,6 +41,8 @@ class Truth:
         A request that selects processors is to rewrite their tables alone. The last item is its number, or
         those of what a retry has reopened: once all were cancelled, nothing is rewritten.
         """
+        self._reopened: dict[str, Sequence[Row]] = {}
+        """The backfills that wanted a date when it was last retried by itself."""
         self._reruns: set[dt.date] = set()
         self._deadlines: dict[tuple[str, str, float], float] = {}
         self._waived: dict[tuple[str, str], set[tuple[str, str]]] = {}
@@ -60,7 +62,8 @@ class Truth:
             writes = self._sim.warehouse.rows.writes
             tables = self._sim.warehouse.tables
             # What an edit adds later is not forced; it is stale once what it is computed from was rewritten.
-            owners = self._invariants.sharing.owners(str(date))
+            # Other requests may have come meanwhile.
+            owners = self._reopened.get(str(date), ())
             reopened = {one["id"] for one in owners}
             # A retry rewrites what the backfills select that it reopens.
             known = [n for n in self._sim.pipeline.processors if any(selects(one, n) for one in owners)]
@@ -80,6 +83,8 @@ class Truth:
         date = move["date"]
         if move["trigger"] in ("retry", "recover"):
             self._requested[date] = move["at"]
+        if move["reason"] == "retry":
+            self._reopened[date] = self._invariants.sharing.owners(date)
         self._waived[date, move["source"]] = {
             pair for pair in self._invariants.checks if self._is_waived(*pair)
         }
