@@ -3,7 +3,8 @@
 - A date that lost its counts is put back to `pending`, which dismisses it, unless it had attempts.
 - A done date that was not expected and now is, is marked as regressed.
 - Outputs that are missing and that the file no longer expects are queried, as later dates may need them.
-- Outputs that the file newly expects of done dates are queried, and those that regressed dates are missing.
+- Outputs that the file newly expects of dates that are not live are queried, and those that regressed dates
+  are missing.
 - Done dates whose stored row counts mean something else by the changed rules get another verdict.
 - Checks that rest on the old expectation are queried again, and the checks that live dates need are created
   again. Dates behind an earlier one are evaluated again.
@@ -88,7 +89,8 @@ def _query_newly_expected(tx: Transaction, context: EngineContext) -> None:
     """Query the outputs that the file expects of done dates and that it did not expect when these ended.
 
     Of a processor that was added, or taken out and put back, of an earlier `since`, of other `days`, of a
-    season that opens earlier. Dates that are missing one are then `regressed`.
+    season that opens earlier. Dates that are missing one are then `regressed`. The same of dates that failed
+    or were never enqueued: what was not expected of them satisfies later dates no more.
     """
     pipeline = context.pipeline
     pairs = [
@@ -98,7 +100,7 @@ def _query_newly_expected(tx: Transaction, context: EngineContext) -> None:
         for name, processor in pipeline.processors.items()
         if name not in known and pipeline.expects(processor, day)
     ]
-    pairs += _expected_now(pipeline, done_and_lookback_date_checks.of_dismissed_dates(tx))
+    pairs += _expected_now(pipeline, done_and_lookback_date_checks.not_expected(tx))
     reset_checks.expect_anew(tx, pairs, context.now())
     returned = _expected_now(pipeline, done_and_lookback_date_checks.unsatisfied_of_done_dates(tx))
     checks.request_check(tx, returned, context.now(), evaluated=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import CompoundSelect, Connection, and_, bindparam, func, or_, select, union_all, update
 
-from backfilld.state.pipeline.phase import DONE
+from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.season_calendar import Counts
 from backfilld.state.rules.verdict import Verdict
@@ -42,11 +42,13 @@ _OF_DONE_DATES = (
     .where(dates.c.state == DONE, dates.c.outcome != Outcome.NOT_EXPECTED.value)
     .order_by(dates.c.date)
 )
-_OF_DISMISSED_DATES = (
+_NOT_EXPECTED = (
     select(checks.c.date, checks.c.processor, calendar_days.c.counts)
-    .join(dates, dates.c.date == checks.c.date)
-    .join(calendar_days, calendar_days.c.date == dates.c.date)
-    .where(dates.c.state == DONE, dates.c.outcome == Outcome.NOT_EXPECTED.value)
+    .join(calendar_days, calendar_days.c.date == checks.c.date)
+    .outerjoin(dates, dates.c.date == checks.c.date)
+    .where(
+        or_(dates.c.date.is_(None), dates.c.state == FAILED, dates.c.outcome == Outcome.NOT_EXPECTED.value)
+    )
     .where(checks.c.verdict == Verdict.NOT_EXPECTED.value)
     .order_by(checks.c.date)
 )
@@ -117,10 +119,12 @@ def of_done_dates(
         yield date, load_counts(counts), {row.processor for row in of_date if row.processor is not None}
 
 
-def of_dismissed_dates(tx: Connection) -> list[tuple[dt.date, Counts | None, str]]:
-    """The outputs that were not expected of done dates that were not, with what the calendar counts."""
-    rows = tx.execute(_OF_DISMISSED_DATES)
-    return [(row.date, load_counts(row.counts), row.processor) for row in rows]
+def not_expected(tx: Connection) -> list[tuple[dt.date, Counts | None, str]]:
+    """The outputs that were not expected, with what the calendar counts on their dates.
+
+    Of dates that failed, were never enqueued, or are done because nothing was expected.
+    """
+    return [(row.date, load_counts(row.counts), row.processor) for row in tx.execute(_NOT_EXPECTED)]
 
 
 def unsatisfied_of_done_dates(tx: Connection) -> list[tuple[dt.date, Counts | None, str]]:

@@ -10,7 +10,7 @@ from backfilld.state.records import Mark
 from backfilld.state.store import checks, dates
 from tests.factories import phase, pipeline, pipeline_data, processor
 from tests.simulation.external_events import retry_marked
-from tests.simulation.world import ME, World
+from tests.simulation.world import ME, Work, World
 
 DATES = [dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(3)]
 
@@ -302,3 +302,30 @@ def test_a_date_ends_only_after_the_attempt_of_a_processor_that_the_file_has_los
         assert waiting_on(tx, world.context, [row])[DATES[0]].startswith("attempt 5 of cache")
     world.run(limit=500)
     assert world.dates()[DATES[0]].outcome == "complete"
+
+
+@pytest.mark.parametrize("first", [DATES[0], DATES[-1]])
+def test_what_the_changed_file_expects_of_dates_that_are_not_live_is_missing_to_later_ones(tmp_path, first):
+    # Given a failed date that needs earlier ones, which failed or were never enqueued and have no balance
+    def books(**keys):
+        needs = [{"of": "box"}, {"self": True, "days_back": 2}]
+        balance = processor("balance", needs=needs, **keys)
+        raw = phase("raw", processor("box"))
+        return pipeline(raw, phase("books", balance), jobs={"breaker_threshold": 0})
+
+    last = DATES[-1]
+    world = World(books(since=last), dict.fromkeys(DATES, 2), tmp_path)
+    world.script = lambda job: Work(code=1)
+    world.enqueue(first, last)
+    world.run(limit=500)
+    assert world.dates()[last].state == "failed"
+    # When the file expects a balance of them too, and the date is retried
+    world.pipeline, world.script = books(), world.well
+    world.start()
+    world.commands.retry_date(last, by=ME)
+    world.run(limit=500)
+    # Then it waits for the first of them by name
+    assert world.attempts(last)[-1] == ("box", "exited 0")
+    with world.db.read() as tx:
+        (told,) = waiting_on(tx, world.context, world.live()).values()
+    assert told.startswith(f"blocked by {DATES[0]}")

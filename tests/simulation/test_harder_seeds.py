@@ -33,6 +33,7 @@ BROKEN_ONCE = {
     310002194: "a backfill is cancelled that a forced retry has reopened, and another one wants its date",
     330000067: "a forced retry reopens a narrow backfill, and a wide one wants its date",
     330000634: "a retried date is taken over by another request before the retry has answered",
+    410001087: "no date is live while the file makes a weekly output one of each date",
     310002246: "a forced output is computed by halves, and the attempts after that one fail",
     400000581: "others write an output, and then the file names another table for it",
     410000295: "a job starts less than a microsecond before a window closes",
