@@ -70,6 +70,23 @@ def test_no_job_starts_while_the_warehouse_is_away_for_nobody_could_check_it(wor
         assert holds.all_holds(tx) == []
 
 
+def test_while_one_table_cannot_be_queried_the_other_outputs_of_its_state_run_and_the_date_stays(
+    world: World,
+) -> None:
+    # Given a damaged file of one of two sources
+    world.warehouse.broken["box"] = "a.parquet: too small to be a Parquet file"
+    world.enqueue(OPENER, OPENER)
+    for _ in range(20):
+        world.step()
+    # Then the other one runs, and nothing else
+    assert world.attempts(OPENER) == [("pbp", "exited 0")]
+    assert (world.dates()[OPENER].state, world.dates()[OPENER].waiting) == ("phase2", "warehouse")
+    # And once the file is gone, all is made
+    del world.warehouse.broken["box"]
+    world.run()
+    assert world.dates()[OPENER].outcome == "complete"
+
+
 def test_the_end_of_an_outage_is_seen_by_the_tick_though_nobody_has_a_question(world: World) -> None:
     # Given an outage that a look at done dates has met, and no question of a live one
     world.engine.validator.pause_queries(WarehouseError("connection refused"))
