@@ -8,10 +8,11 @@ import pytest
 
 from backfilld.daemon.executors.cloud_run.client import job_names
 from backfilld.daemon.executors.cloud_run.settings import CloudRunSettings
-from backfilld.daemon.executors.open_executors import open_executors
+from backfilld.daemon.executors.open_executors import open_executor, open_executors
 from backfilld.daemon.settings import SettingsError
 from backfilld.state.pipeline.pipeline import Pipeline
 from tests.factories import phase, pipeline, processor
+from tests.missing_packages import missing
 
 PLACES = {
     "dask": {"scheduler": "tcp://127.0.0.1:1"},
@@ -44,16 +45,11 @@ def test_a_place_is_opened_whether_it_answers_or_not_and_whoever_uses_it(tmp_pat
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_without_the_package_the_remedy_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_without_the_package_the_remedy_is_told(tmp_path: Path, name: str) -> None:
     made = pipeline(phase("raw", processor("a", executor=name)), executor={name: PLACES[name]})
     own = f"backfilld.daemon.executors.{name.replace('-', '_')}"
-    for module in [module for module in sys.modules if module.startswith(own)]:
-        monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setitem(sys.modules, PACKAGES[name], None)
-    with pytest.raises(SettingsError) as raised:
-        opened(made, tmp_path)
+    with missing(PACKAGES[name], importer=own), pytest.raises(SettingsError) as raised:
+        open_executor(made, name, tmp_path, on_end=lambda: None)
     needs = f"the executor {name} needs {PACKAGES[name]}: pip install 'backfilld[{name}]'"
     assert str(raised.value) == needs
 

@@ -1,7 +1,6 @@
 """PostgreSQL as a warehouse, without a server: its SQL, its settings, and that no password is shown."""
 
 import datetime as dt
-import sys
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from backfilld.daemon.warehouses.sql.fragment_embedding import user_sql
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.pipeline.run_history_settings import HistorySettings
 from tests.factories import phase, pipeline, processor
+from tests.missing_packages import missing
 
 DAY = dt.date(2021, 10, 26)
 SECRET = "geheim"
@@ -121,11 +121,12 @@ def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) ->
     assert "warehouse.url_env names NBA_URL, which is not set" in unreachable(monkeypatch, None)
 
 
-def test_a_missing_driver_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    package = "backfilld.daemon.warehouses.postgresql"
-    for name in ("backend", "connections", "errors"):
-        monkeypatch.delitem(sys.modules, f"{package}.{name}", raising=False)
-    monkeypatch.setitem(sys.modules, "psycopg", None)
+def test_a_missing_driver_is_named_with_its_remedy() -> None:
     warehouse = {"kind": "postgresql", "url": "postgresql://db/nba"}
-    with pytest.raises(WarehouseError, match=r"pip install 'backfilld\[postgres\]'"):
-        open_warehouse(pipeline(phase("raw", processor("box")), warehouse=warehouse))
+    made = pipeline(phase("raw", processor("box")), warehouse=warehouse)
+    remedy = r"pip install 'backfilld\[postgres\]'"
+    with (
+        missing("psycopg", importer="backfilld.daemon.warehouses.postgresql"),
+        pytest.raises(WarehouseError, match=remedy),
+    ):
+        open_warehouse(made)
