@@ -162,11 +162,10 @@ def mark_lost(tx: Connection, number: int) -> None:
 
 def close(tx: Connection, endings: Mapping[int, AttemptEnd]) -> list[int]:
     """Close running attempts; those that were not closed already."""
-    return [
-        number
-        for number, ending in sorted(endings.items())
-        if execute(tx, _CLOSE, [{**_ended(ending), "_id": number}])
-    ]
+    open_ones = [row.id for row in running(tx) if row.id in endings]
+    values = [{**_ended(endings[number]), "_id": number} for number in open_ones]
+    execute(tx, _CLOSE, values)
+    return open_ones
 
 
 def _ended(ending: AttemptEnd) -> dict[str, object]:
