@@ -85,7 +85,7 @@ class PipelineReload:
         at = format_utc(self._context.now())
         self.refusal = f"refused at {at}, the earlier one stays in force: {first_line(str(error))}{more}"
         for problem in problems:
-            log.error("SIGHUP: the pipeline file is refused: %s", problem)
+            log.error("SIGHUP: the reload is refused: %s", problem)
         with suppress(DatabaseUnavailable):
             self._record({"refused": problems})
 

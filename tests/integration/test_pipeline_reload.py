@@ -97,7 +97,7 @@ def test_a_file_that_is_wrong_is_refused_with_key_and_remedy(
     reload = PipelineReload(service.context)
     assert not reload.accept()
     # The log, the note of /readyz and the audit say why
-    assert "the pipeline file is refused" in caplog.text
+    assert "the reload is refused" in caplog.text
     assert problem in caplog.text
     assert problem in reload.health_notes()["pipeline file"]
     assert "the earlier one stays in force" in reload.health_notes()["pipeline file"]
