@@ -51,9 +51,9 @@ def cluster(hosts: list[Host], tmp_path, request: pytest.FixtureRequest) -> Iter
 def on(cluster: Cluster, folder, resource: str) -> Iterator[ExecutorDriver]:
     """A driver whose jobs run on the workers with that resource."""
     (folder / resource).mkdir()
-    driver = dask_driver(folder / f"{resource}-attempts", folder / resource, cluster.address, **{resource: 1})
-    yield driver
-    driver.executor.close()
+    root = folder / f"{resource}-attempts"
+    with dask_driver(root, folder / resource, cluster.address, **{resource: 1}) as driver:
+        yield driver
 
 
 def begun(driver: ExecutorDriver) -> int:

@@ -38,6 +38,7 @@ class Cluster:
         self.env = env
         self.address = f"tcp://{host.address}:8786" if host is not LOOPBACK else free_address()
         self.started: list[Process] = []
+        self.drivers = contextlib.ExitStack()
 
     def scheduler(self) -> Process:
         words = ["--port", self.address.rpartition(":")[2], "--no-show"]
@@ -120,19 +121,29 @@ def running(
             cluster.worker()
         if workers:
             cluster.ready(workers)
-        yield cluster
+        with cluster.drivers:
+            yield cluster
     finally:
         cluster.end()
 
 
-def dask_driver(root: Path, cwd: Path, address: str, **resources: float) -> ExecutorDriver:
-    """A Dask executor, with its logs under `root`."""
+@contextlib.contextmanager
+def dask_driver(root: Path, cwd: Path, address: str, **resources: float) -> Iterator[ExecutorDriver]:
+    """A Dask executor with its logs under `root`, closed with the context.
+
+    One that a failed test left open would go on to look for its scheduler, at intervals that Dask draws
+    from the module `random`: Hypothesis would take that for the strategy of a later test.
+    """
     settings = DaskSettings(scheduler=address, resources=resources)
-    return ExecutorDriver(cwd, lambda on_end: DaskExecutor(root, settings, on_end=on_end))
+    driver = ExecutorDriver(cwd, lambda on_end: DaskExecutor(root, settings, on_end=on_end))
+    try:
+        yield driver
+    finally:
+        driver.executor.close()
 
 
 def driver_of(cluster: Cluster, folder: Path, **resources: float) -> ExecutorDriver:
-    """A Dask executor on that cluster, with its files under `folder`."""
+    """A Dask executor on that cluster, with its files under `folder`; closed before the cluster ends."""
     cwd = folder / "cwd"
     cwd.mkdir()
-    return dask_driver(folder / "attempts", cwd, cluster.address, **resources)
+    return cluster.drivers.enter_context(dask_driver(folder / "attempts", cwd, cluster.address, **resources))

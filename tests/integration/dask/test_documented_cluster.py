@@ -100,21 +100,21 @@ def test_the_cluster_of_the_manual_runs_jobs_listens_on_its_addresses_alone_and_
     cluster: DocumentedCluster, tmp_path: Path
 ) -> None:
     # Given a daemon with the certificates of the cluster
-    with dask.config.set(cluster.config):
-        driver = dask_driver(tmp_path / "attempts", tmp_path, cluster.address)
+    with (
+        dask.config.set(cluster.config),
+        dask_driver(tmp_path / "attempts", tmp_path, cluster.address) as driver,
+    ):
         driver.shell("exit 7")
         assert driver.result().code == 7
-        driver.executor.close()
     assert cluster.listening() == {SCHEDULER_HOST, WORKER_HOST}
     # Without certificates, it names the configuration that is missing
     missing = "lacks distributed.comm.tls.ca-file and distributed.comm.tls.client.cert"
-    driver = dask_driver(tmp_path / "attempts", tmp_path, cluster.address)
-    until(lambda: missing in driver.executor.unavailable_reason, "the reason")
-    driver.launch("true", attempt=2)
-    end = driver.result()
-    assert missing in end.detail
-    assert not end.counts_as_attempt
-    driver.executor.close()
+    with dask_driver(tmp_path / "attempts", tmp_path, cluster.address) as driver:
+        until(lambda: missing in driver.executor.unavailable_reason, "the reason")
+        driver.launch("true", attempt=2)
+        end = driver.result()
+        assert missing in end.detail
+        assert not end.counts_as_attempt
     # With those of another authority, it says that they are not trusted
     with dask.config.set(certificates(tmp_path / "other")):
         (finding,) = check_cluster("dask", DaskSettings(scheduler=cluster.address))

@@ -82,4 +82,3 @@ def test_a_job_waits_for_the_resource_and_can_be_ended_before_it_begins(tmp_path
         (driver.cwd / "end").touch()
         assert {driver.result().code, driver.result().code} == {7, 5}
         assert not (driver.cwd / "ran").exists()
-        driver.executor.close()

@@ -88,7 +88,6 @@ def test_jobs_end_with_their_scheduler_and_are_lost_once_there_is_another(tmp_pa
         cluster.worker()
         driver.shell("exit 9", attempt=2)
         assert driver.result().code == 9
-        driver.executor.close()
 
 
 @pytest.mark.parametrize("nanny", ["--nanny", "--no-nanny"])
@@ -106,7 +105,6 @@ def test_a_job_is_lost_when_its_worker_was_the_only_one(tmp_path: Path, nanny: s
         # And nothing of it waits for the next worker
         assert driver.executor.poll() == []
         until(lambda: cluster.kept() == [], "the cluster to forget")
-        driver.executor.close()
 
 
 def test_news_that_come_with_the_greeting_of_the_scheduler_hold_nobody_up(
@@ -125,16 +123,15 @@ def test_news_that_come_with_the_greeting_of_the_scheduler_hold_nobody_up(
 
 
 def test_without_a_scheduler_a_job_cannot_start_and_nothing_is_recorded(tmp_path: Path) -> None:
-    driver = dask_driver(tmp_path / "attempts", tmp_path, address := free_address())
-    reason = driver.executor.unavailable_reason
-    assert reason.startswith(f"a Dask scheduler that answers at {address}; none has since 20")
-    driver.launch("touch ran")
-    end = driver.result()
-    assert end.detail == f"lost: no Dask scheduler answers at {address}"
-    assert re.search(r"; none has since \S+ \(.+\)$", driver.executor.unavailable_reason)
-    assert not end.counts_as_attempt
-    assert driver.handles == {}
-    driver.executor.close()
+    with dask_driver(tmp_path / "attempts", tmp_path, address := free_address()) as driver:
+        reason = driver.executor.unavailable_reason
+        assert reason.startswith(f"a Dask scheduler that answers at {address}; none has since 20")
+        driver.launch("touch ran")
+        end = driver.result()
+        assert end.detail == f"lost: no Dask scheduler answers at {address}"
+        assert re.search(r"; none has since \S+ \(.+\)$", driver.executor.unavailable_reason)
+        assert not end.counts_as_attempt
+        assert driver.handles == {}
 
 
 def test_a_frozen_scheduler_does_not_block_a_launch(shaken: Cluster, hurt: ExecutorDriver) -> None:
@@ -158,10 +155,10 @@ def test_a_scheduler_that_is_gone_is_named_with_the_time_since_when(tmp_path: Pa
         driver = driver_of(cluster, tmp_path)
         until(lambda: not driver.executor.unavailable_reason, "a scheduler")
         before = time.time()
-    until(lambda: driver.executor.unavailable_reason, "its loss")
-    since = driver.executor.unavailable_reason.rpartition(" since ")[2].partition(" ")[0]
-    assert format_utc(before) <= since <= format_utc(time.time())
-    driver.executor.close()
+        cluster.end()
+        until(lambda: driver.executor.unavailable_reason, "its loss")
+        since = driver.executor.unavailable_reason.rpartition(" since ")[2].partition(" ")[0]
+        assert format_utc(before) <= since <= format_utc(time.time())
 
 
 def retire(client: Client, address: str) -> None:

@@ -65,7 +65,6 @@ def test_a_worker_without_the_package_lives_on_and_jobs_wait_for_another(
         one.status.value for one in check_cluster("dask", DaskSettings(scheduler=foreign.address))
     }
     assert found_by_status == {"fail", "pass"}
-    driver.executor.close()
 
 
 def knows_both(driver: ExecutorDriver) -> bool:
@@ -99,7 +98,6 @@ def test_a_job_whose_able_workers_restart_under_new_addresses_is_given_back_and_
     until(lambda: knows_both(driver), "the new worker")
     driver.launch("sh", "-c", "exit 5", attempt=2)
     assert driver.result().code == 5
-    driver.executor.close()
 
 
 def test_a_job_that_reaches_a_worker_without_the_package_harms_nothing(
@@ -114,7 +112,6 @@ def test_a_job_that_reaches_a_worker_without_the_package_harms_nothing(
     assert not end.counts_as_attempt
     assert "its worker cannot import backfilld (No module named 'backfilld'): install it there" in end.detail
     assert [process.poll() for process in foreign.started] == [None, None]
-    driver.executor.close()
 
 
 def test_preflight_without_a_scheduler_or_without_a_worker_is_not_ready(tmp_path: Path) -> None:

@@ -100,14 +100,13 @@ def test_an_end_that_another_version_tells_holds_up_nobody(
 def test_a_note_of_an_end_that_cannot_be_read_keeps_no_daemon_from_its_start(
     tmp_path: Path, note: str
 ) -> None:
-    driver = dask_driver(tmp_path, tmp_path, address := free_address())
-    log = driver.log_file(1)
-    log.parent.mkdir()
-    log.with_suffix(".exit").write_text(note)
-    driver.executor.recover({1: '{"key": "k", "scheduler": "s"}'})
-    (status,) = driver.executor.poll()
-    assert (status.result, status.unreachable_at) == (None, address)
-    driver.executor.close()
+    with dask_driver(tmp_path, tmp_path, address := free_address()) as driver:
+        log = driver.log_file(1)
+        log.parent.mkdir()
+        log.with_suffix(".exit").write_text(note)
+        driver.executor.recover({1: '{"key": "k", "scheduler": "s"}'})
+        (status,) = driver.executor.poll()
+        assert (status.result, status.unreachable_at) == (None, address)
 
 
 STATUS = "worker-status-change"

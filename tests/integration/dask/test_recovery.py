@@ -49,10 +49,9 @@ def test_the_cluster_forgets_a_job_that_cannot_be_recorded(
 def test_two_daemons_see_the_same_end(driver: ExecutorDriver, calm: Cluster, tmp_path: Path) -> None:
     driver.shell(WAITS)
     driver.pid("leader")
-    other = dask_driver(tmp_path / "standby", driver.cwd, calm.address)
-    other.executor.recover(driver.handles)
-    until(lambda: (status := other.status()) and not status.unreachable_at, "the other to see it")
-    (driver.cwd / "end").touch()
-    assert other.result() == driver.result()
-    assert other.output() == driver.output() == "begun\ndone\n"
-    other.executor.close()
+    with dask_driver(tmp_path / "standby", driver.cwd, calm.address) as other:
+        other.executor.recover(driver.handles)
+        until(lambda: (status := other.status()) and not status.unreachable_at, "the other to see it")
+        (driver.cwd / "end").touch()
+        assert other.result() == driver.result()
+        assert other.output() == driver.output() == "begun\ndone\n"
