@@ -43,7 +43,11 @@ def driver(tmp_path: Path) -> Iterator[ExecutorDriver]:
 
 @pytest.fixture
 def limits() -> Iterator[tuple[int, int]]:
-    """The limits of open files, restored at the end."""
+    """The limits of open files, restored at the end.
+
+    The jobs of this process have those that it had when they were first asked for: before they change here.
+    """
+    open_file_limit.inherited_open_files()
     before = resource.getrlimit(FILES)
     yield before
     resource.setrlimit(FILES, before)

@@ -116,6 +116,9 @@ def test_the_status_shows_why_a_pipeline_file_is_refused(notify_socket, tmp_path
     server, address = notify_socket
     (tmp_path / "p.toml").write_text('name = "p"\nwarehouse = { kind = "lake", path = "lake" }\nphases = 1\n')
     monkeypatch.setenv("NOTIFY_SOCKET", address)
+    # And nothing of the daemon's process becomes one of the tests' process
+    monkeypatch.setattr(serve, "raise_open_files", lambda: None)
+    monkeypatch.setattr(serve.faulthandler, "enable", lambda: None)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     chosen = settings(pipeline=str(tmp_path / "p.toml"), state_dir=str(tmp_path / "state"), environment={})
     try:
