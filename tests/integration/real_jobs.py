@@ -1,6 +1,7 @@
 """Helpers for real jobs: wait with a limit, see whether a process lives, change a handle."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 
@@ -21,6 +22,12 @@ def lives(pid: int) -> bool:
     """Whether the process runs; a zombie does not."""
     facts = stat(pid)
     return facts is not None and facts.state not in "ZX"
+
+
+def session_lives(session: int) -> bool:
+    """Whether a process of the session runs; a zombie does not."""
+    found = (stat(name) for name in os.listdir("/proc") if name.isdigit())
+    return any(facts.session == session and facts.state not in "ZX" for facts in found if facts)
 
 
 def changed(handle: Handle | None, **fields: object) -> Handle:

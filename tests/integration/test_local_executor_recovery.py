@@ -15,7 +15,7 @@ from backfilld.daemon.executors.adapter import JobResult
 from backfilld.daemon.executors.process_identity import Identity, boot_id, executor_id, stat
 from tests.integration.executor_driver import ExecutorDriver
 from tests.integration.local_jobs import earlier_daemon, local_driver, recorded_handles
-from tests.integration.real_jobs import changed, lives, until
+from tests.integration.real_jobs import changed, lives, session_lives, until
 
 WAITS = "echo $$ >leader; until test -e end; do sleep 0.01; done; echo done; exit 7"
 
@@ -186,8 +186,9 @@ def test_a_job_of_a_machine_that_lost_power_has_lost_an_attempt(driver: Executor
     with earlier_daemon(driver, WAITS) as daemon:
         leader = driver.pid("leader")
         daemon.kill()
+    session = os.getsid(leader)
     os.killpg(os.getpgid(leader), signal.SIGKILL)
-    until(lambda: not lives(leader), "the job to end")
+    until(lambda: not session_lives(session), "all processes of the job to end")
     end = recovered(driver, changed(recorded_handles(driver)[1], boot="another"))
     assert (end.code, end.detail, end.counts_as_attempt) == (None, "lost: the machine was restarted", True)
 
