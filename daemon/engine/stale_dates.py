@@ -230,5 +230,7 @@ def _changed_at(check: CheckRow, result: CheckResult) -> float | None:
         return check.last_attempt_ended_at if check.follows_attempt else result.asked_at
     if _left_unchanged(check, result):
         return None
+    if check.follows_attempt and None not in (check.stamp_before, result.write_stamp):
+        return check.last_attempt_ended_at  # it has written, however it ended
     was_satisfied = check.verdict.satisfied and not check.follows_attempt
     return check.last_attempt_ended_at if judgement.verdict.satisfied and not was_satisfied else None

@@ -34,6 +34,7 @@ BROKEN_ONCE = {
     330000067: "a forced retry reopens a narrow backfill, and a wide one wants its date",
     330000634: "a retried date is taken over by another request before the retry has answered",
     410001087: "no date is live while the file makes a weekly output one of each date",
+    420000293: "a forced job writes and fails, and the next attempt leaves its rows as they are",
     310002246: "a forced output is computed by halves, and the attempts after that one fail",
     400000581: "others write an output, and then the file names another table for it",
     410000295: "a job starts less than a microsecond before a window closes",

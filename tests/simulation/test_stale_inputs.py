@@ -319,3 +319,25 @@ def test_what_was_computed_since_the_repair_is_not_stale_although_later_attempts
     of = [(FIRST, "team")]
     assert causes(world, FIRST) == ({"team": [(FIRST, "box")], "report": of} if from_stale else {})
     assert stale(world) == ([FIRST] if from_stale else [])
+
+
+def test_what_a_failed_rerun_has_written_makes_stale_what_was_computed_before(tmp_path):
+    # Given a rerun that writes and exits with 1, and a second attempt that writes nothing
+    first, second = Work(code=1, effect=lambda: world.fill("box", FIRST)), Work()
+    shapes = pipeline(phase("raw", processor("box", max_attempts=2)), phase("out", processor("report")))
+    world = World(shapes, {FIRST: 5}, tmp_path)
+    run_new_day(world, FIRST)
+    world.time += 3600
+    left = [first, second]
+    world.script = lambda job: left.pop(0)
+    world.commands.retry_date(FIRST, by=ME, force=True)
+    world.run()
+    assert world.dates()[FIRST].state == "failed"
+    # When the date is done by the rows that are there
+    world.script = world.well
+    world.commands.retry_processor(FIRST, "report", by=ME)
+    with world.db.read() as tx:
+        assert "report" in stale_marks.stale_outputs(tx, [FIRST])[FIRST]
+    # Then its report was computed from older ones until it has run again
+    world.run()
+    assert causes(world, FIRST) == {}
