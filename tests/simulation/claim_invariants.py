@@ -120,13 +120,17 @@ class ClaimInvariants:
 
     def _has_no_rival(self, date: str, stage: Stage, told: str) -> None:
         """Nobody else was seen at work on the same state of the date."""
-        expected = (p.name for p in stage.processors if self._invariants.asks(date, p))
-        for check in (self._invariants.checks[date, name] for name in expected):
+        for processor in (p for p in stage.processors if self._invariants.asks(date, p)):
+            check = self._invariants.checks[date, processor.name]
             evidence = self._invariants.evidence(check)
             run = evidence.open if evidence and check["last_attempt_started_at"] is None else None
             since = check["asked_at"] + self._sim.scenario.query_seconds - run.started_at if run else 0.0
             seen = run is not None and run.detail == EXTERNAL_RUN and abs(since) <= self._stale_after
-            complete = evidence is not None and self._invariants.is_complete(check, evidence)
+            # Without a reference its rows are good, once it was judged since that was waived.
+            compared = check["verdict"] != "complete" or self._invariants.is_compared(date, processor)
+            complete = evidence is not None and self._invariants.is_complete(
+                check, evidence, compared=compared
+            )
             # By its rows it is complete, until its check command has said otherwise.
             unchecked = (
                 check["verdict"] == "unknown" and check["processor"] in self._sim.pipeline.check_commands

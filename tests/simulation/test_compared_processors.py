@@ -85,6 +85,25 @@ def test_no_job_of_the_reference_starts_while_an_external_run_writes_what_is_com
     assert world.dates()[DATES[0]].outcome == "complete"
 
 
+def test_no_external_run_is_waited_for_whose_output_is_complete_beside_a_waived_reference(tmp_path):
+    # Given an open run of somebody else for an output with rows, whose reference passes by its priority
+    last = phase("last", processor("cache", expect=RATIO), processor("report"))
+    shape = pipeline(phase("mid", processor("players", expect=FIVE, priority="fallback")), last)
+    world = world_of(tmp_path, shape)
+    world.fill("cache", DATES[0], rows=1)
+    world.warehouse.open["cache", DATES[0]] = HistoryRun(succeeded=False, started_at=world.time)
+    world.enqueue(DATES[0], DATES[0], sources=Sources.CRITICAL)
+    world.tick()
+    world.engine.validate()
+    world.tick()
+    assert verdicts(world, DATES[0])["cache"] == "running"
+    # When the date has passed without the reference
+    world.run(limit=100)
+    # Then the rows are compared with nothing and count, as rows do beside every open run
+    assert (verdicts(world, DATES[0])["cache"], world.dates()[DATES[0]].outcome) == ("complete", "waived")
+    assert world.attempts(DATES[0]) == [("report", "exited 0")]
+
+
 @pytest.mark.parametrize("shape", [two_phases, one_phase])
 def test_a_reference_that_a_priority_waives_is_not_compared_with_and_nothing_waits_for_good(tmp_path, shape):
     # Given a reference of priority fallback whose job writes too little
