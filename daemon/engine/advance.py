@@ -59,6 +59,9 @@ class Advancer:
                 self._process(batch, row)
         self._finish(batch)
         periods.settle_pass(tx, self._context, due, batch.await_period)
+        # Last: a stop also holds back the dates that a failed one lets start in its period.
+        for _, backfill in sorted(batch.failed_in.items()):
+            batch.events += record_failure(tx, self._context, backfill)
         return batch.events
 
     def _read(self, tx: Transaction, due: list[DateRow], held: Mapping[str, str]) -> AdvanceBatch:
@@ -104,8 +107,6 @@ class Advancer:
         periods.create_checks(tx, self._context, (row.date for row in batch.admitted))
         missing_upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
         checks.request_check(tx, compared_processors.waiting_pairs(self._pipeline, batch.waived), now)
-        for _, backfill in sorted(batch.failed_in.items()):
-            batch.events += record_failure(tx, self._context, backfill)
 
     def _process(self, batch: AdvanceBatch, row: DateRow) -> None:
         owners = batch.owners[row.date]

@@ -36,6 +36,7 @@ BROKEN_ONCE = {
     410001087: "no date is live while the file makes a weekly output one of each date",
     420000293: "a forced job writes and fails, and the next attempt leaves its rows as they are",
     420000759: "a job starts beside an external run of an output whose reference is waived",
+    420001113: "a failed date stops a backfill, and lets another one of its week start",
     310002246: "a forced output is computed by halves, and the attempts after that one fail",
     400000581: "others write an output, and then the file names another table for it",
     410000295: "a job starts less than a microsecond before a window closes",

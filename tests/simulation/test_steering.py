@@ -131,6 +131,24 @@ def test_retrying_a_stopped_backfill_wakes_the_dates_that_were_stopped(tmp_path)
     assert not world.live()
 
 
+def test_a_stop_also_holds_back_what_the_failed_date_lets_start_of_its_week(tmp_path):
+    # Given two dates of a week, one complete, while the job of the other one is running, which fails
+    complete = OPENER + dt.timedelta(days=1)
+    report = processor("report", command=["true", "{start}", "{end}"], period="week", max_attempts=1)
+    world = World(pipeline(phase("raw", report)), dict.fromkeys([OPENER, complete], 5), tmp_path)
+    world.script = lambda job: Work(code=1)
+    world.fill("report", complete)
+    world.enqueue(OPENER, complete, max_failures=1)
+    assert world.step()
+    # When the complete one is to be computed again in the pass in which the other one fails
+    world.commands.retry_date(complete, by=ME, force=True)
+    world.run()
+    # Then it waits: one failed date stops the backfill
+    assert [row.state for row in world.dates().values()] == ["failed", "raw"]
+    assert world.dates()[complete].waiting == "paused"
+    assert world.attempts(complete) == []
+
+
 def test_a_date_cannot_be_put_back_while_the_rest_of_its_backfill_is_being_cancelled(world):
     receipt = world.enqueue(dt.date(2021, 10, 17), OPENER)
     world.settle()
