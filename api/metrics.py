@@ -25,6 +25,7 @@ from backfilld.daemon.event_types import (
     Event,
     ForeignWrites,
     GateEvaluated,
+    GateResult,
     Incident,
     IncidentKind,
 )
@@ -63,7 +64,7 @@ INCIDENTS: Mapping[IncidentKind, str] = {
     "clock": "The system clock was set.",
 }
 """Kinds of incidents: faults that do not belong to one date."""
-GATE_RESULTS: Mapping[str, str] = {
+GATE_RESULTS: Mapping[GateResult, str] = {
     "advance": "The date goes to its next state.",
     "run": "Jobs of the date may start.",
     "wait": "The date waits.",

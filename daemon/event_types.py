@@ -23,13 +23,16 @@ class DateMoved:
     actor: str
 
 
+GateResult = Literal["advance", "run", "wait", "fail"]
+"""The closed set of gate results: a label of the metric."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateEvaluated:
     """The gate of a date's state was evaluated."""
 
     phase: str
-    result: str
-    """advance, run, wait or fail."""
+    result: GateResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

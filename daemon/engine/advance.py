@@ -22,18 +22,25 @@ from backfilld.daemon.engine.gate_decision import decide_gate
 from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners
 from backfilld.daemon.engine.partly_selected_dates import mark_unselected_stale
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
-from backfilld.daemon.event_types import Event, GateEvaluated
+from backfilld.daemon.event_types import Event, GateEvaluated, GateResult
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules import compared_processors
 from backfilld.state.rules.date_outcomes import Outcome
-from backfilld.state.rules.gates import Advance, Fail, Start, Wait, WaitReason
+from backfilld.state.rules.gates import Advance, Decision, Fail, Start, Wait, WaitReason
 from backfilld.state.rules.overlapping_backfills import Ownership
 from backfilld.state.rules.state_machine import FINAL, Trigger
 from backfilld.state.store import backfill_dates, calendar_days, checks, dates, reset_checks, transitions
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates import WaitStatus
 from backfilld.state.store.transitions import DateStatus, Move
+
+_GATE_RESULTS: Mapping[type[Decision], GateResult] = {
+    Advance: "advance",
+    Start: "run",
+    Wait: "wait",
+    Fail: "fail",
+}
 
 
 class Advancer:
@@ -186,7 +193,7 @@ class Advancer:
         while walk.state not in FINAL:
             stage = self._pipeline.stage[walk.state]
             decision = decide_gate(self._context, batch, walk, stage, date_checks)
-            batch.events.append(GateEvaluated(phase=stage.phase.name, result=type(decision).__name__.lower()))
+            batch.events.append(GateEvaluated(phase=stage.phase.name, result=_GATE_RESULTS[type(decision)]))
             if isinstance(decision, Advance):
                 self._advance(batch, walk, stage, date_checks, decision)
                 continue

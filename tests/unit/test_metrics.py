@@ -8,21 +8,25 @@ import re
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from backfilld import __version__
-from backfilld.api.metrics import DURATIONS, Metrics
+from backfilld.api.metrics import DURATIONS, GATE_RESULTS, INCIDENTS, PURPOSES, RESULTS, Metrics
 from backfilld.daemon.event_types import (
     AttemptEnded,
     AttemptStarted,
     DateMoved,
     ForeignWrites,
     GateEvaluated,
+    GateResult,
     Incident,
+    IncidentKind,
 )
 from backfilld.daemon.executors.adapter import Job
+from backfilld.daemon.warehouses.adapter import Purpose
 from backfilld.state.records import AttemptStatus
 from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.store import transitions
@@ -118,6 +122,36 @@ def test_counters_hear_what_the_engine_does(api: Api) -> None:
     assert samples['backfilld_transitions_total{to="failed"}'] == 1
     assert samples['backfilld_gate_evaluations_total{phase="phase2",result="fail"}'] == 1
     assert samples['backfilld_gate_evaluations_total{phase="phase4",result="advance"}'] == 2
+
+
+def test_jobs_that_start_are_counted_as_run_and_no_series_appears_later(api: Api) -> None:
+    # Given a daemon that has done nothing
+    before = api.scrape().keys()
+
+    # When a date becomes complete, one fails, and one is cancelled while its jobs run
+    def half(job: Job) -> Work:
+        return Work(code=1) if job.env["BACKFILLD_DATE"] == "2021-10-20" else api.world.well(job)
+
+    api.world.script = half
+    api.enqueue("2021-10-19", "2021-10-20")
+    api.world.run()
+    api.enqueue("2021-10-21", "2021-10-21")
+    api.world.settle()
+    api.post("/v1/backfills/2/cancel")
+    api.world.run()
+    # Then starts are counted under the documented word
+    samples = api.scrape()
+    assert samples['backfilld_gate_evaluations_total{phase="phase2",result="run"}'] >= 3
+    # And every value that a label has taken was there from the start
+    assert samples.keys() == before
+
+
+def test_the_documented_values_of_labels_are_those_of_the_events() -> None:
+    assert set(GATE_RESULTS) == set(get_args(GateResult))
+    assert set(INCIDENTS) == set(get_args(IncidentKind))
+    assert set(PURPOSES) == set(get_args(Purpose))
+    ended = {status.value for status in AttemptStatus} - {"running", "exited"}
+    assert set(RESULTS) == {"exited_0", "exited_nonzero"} | ended
 
 
 def test_durations_from_a_tenth_of_a_second_to_an_hour_have_narrow_buckets() -> None:
