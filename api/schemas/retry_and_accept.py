@@ -12,7 +12,12 @@ from backfilld.api.schemas.field_types import (
     Reason,
     fault,
 )
-from backfilld.api.schemas.filter_field_types import Outcomes, ProcessorName, Verdicts
+from backfilld.api.schemas.filter_field_types import (
+    OutcomesOfBody,
+    ProcessorName,
+    StatesOfBody,
+    VerdictsOfBody,
+)
 from backfilld.api.schemas.range_validators import (
     refuse_contradiction,
     refuse_list_and_range,
@@ -43,19 +48,20 @@ class RetryDate(StrictModel):
 class DatesBody(StrictModel):
     """A list of dates, a range (`start` to `end`, both included), or neither; and filters.
 
-    `state`, `outcome` and `verdict` are one value or a comma-separated list. `mark` is for done dates.
+    `state`, `outcome` and `verdict` are one value, several with commas between them, or a list. `mark` is for
+    done dates.
     """
 
     dates: DateList | None = None
     start: PlainDate | None = None
     end: PlainDate | None = None
-    state: Annotated[str, Field(min_length=1, max_length=500)] | None = None
-    outcome: Outcomes | None = None
+    state: StatesOfBody | None = None
+    outcome: OutcomesOfBody | None = None
     mark: Annotated[Mark, Field(strict=False)] | None = None
     processors: (
         Annotated[tuple[ProcessorName, ...], Field(min_length=1, max_length=1000, strict=False)] | None
     ) = None
-    verdict: Verdicts | None = None
+    verdict: VerdictsOfBody | None = None
 
     @model_validator(mode="after")
     def _some_dates(self) -> Self:

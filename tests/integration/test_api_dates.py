@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from backfilld.daemon.executors.adapter import Job
@@ -125,6 +126,46 @@ def test_a_failed_date_is_retried_and_a_live_one_is_not(api: Api) -> None:
     told = api.get("/v1/dates/2021-10-19")
     assert told["outcome"] == "complete"
     assert [move["actor"] for move in told["transitions"] if move["trigger"] == "retry"] == ["anonymous"]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"verdict": ["failed", "no_data"]},
+        {"verdict": "failed,no_data"},
+        {"outcome": ["exhausted"]},
+        {"outcome": "exhausted"},
+        {"state": ["failed"]},
+        {"state": "failed,done"},
+    ],
+)
+def test_a_filter_of_a_retry_is_a_list_or_a_text_with_commas(api: Api, filters: dict[str, object]) -> None:
+    # Given a date that failed
+    api.world.script = failing
+    api.enqueue("2021-10-19")
+    api.world.run()
+    # When it is chosen by a filter, then it is found in either form
+    answer = api.post("/v1/dates/retry", {**filters, "dry_run": True})
+    assert [item["date"] for item in answer["answers"] if item["changed"]] == ["2021-10-19"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        ({"verdict": ["bad"]}, "'bad' is not a verdict; use one of complete"),
+        ({"outcome": ["exhausted", "no"]}, "'no' is not an outcome; use one of complete"),
+        ({"state": ["faild"]}, "there is no state 'faild'; did you mean 'failed'?"),
+        ({"state": 7}, 'is neither a text nor a list of texts; write one value, or a list: ["..."]'),
+        ({"verdict": [7]}, 'is neither a text nor a list of texts; write one value, or a list: ["..."]'),
+        ({"outcome": []}, 'is neither a text nor a list of texts; write one value, or a list: ["..."]'),
+    ],
+)
+def test_a_wrong_filter_of_a_retry_is_refused_by_what_is_wrong(
+    api: Api, filters: dict[str, object], said: str
+) -> None:
+    field, message = refused(api.client.post("/v1/dates/retry", json=filters), 422)
+    assert field == next(iter(filters))
+    assert said in message
 
 
 def test_a_forced_retry_runs_what_is_complete(api: Api) -> None:
