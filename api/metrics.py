@@ -142,8 +142,8 @@ class Metrics:
         for state in service.context.machine.states:
             self._transitions.labels(state)
         for phase in service.pipeline.phase:
-            for result in GATE_RESULTS:
-                self._gates.labels(phase.name, result)
+            for gate_result in GATE_RESULTS:
+                self._gates.labels(phase.name, gate_result)
         for processor in service.pipeline.processors:
             self._durations.labels(processor)
             self._foreign_writes.labels(processor)

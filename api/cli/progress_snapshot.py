@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from backfilld.api.cli.argument_types import attempt_dates
 from backfilld.api.cli.client import Client, Json
 from backfilld.api.formatting import format_attempt_result
-from backfilld.state.records import attempt_result
+from backfilld.state.records import AttemptStatus, attempt_result
 from backfilld.state.rules.verdict import Verdict
 
 ENDED = ("finished", "cancelled", "stopped", "stuck", "paused")
@@ -158,7 +158,9 @@ def attempt_failure(attempt: Json) -> Failure:
             document={"attempt": attempt},
             symbol=Verdict(verdict).symbol,
         )
-    ended = attempt["detail"] if code is None else f"exit {code}"
+    # The result says `exited 1` already; of a killed job it has no code.
+    exited = "" if attempt["status"] == AttemptStatus.EXITED else f"exit {code}"
+    ended = attempt["detail"] if code is None else exited
     reason = ": ".join(filter(None, (ended, attempt["last_line"])))
     left = attempt["detail"] if code is not None else ""
     return Failure(

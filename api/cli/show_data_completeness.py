@@ -16,7 +16,7 @@ from backfilld.daemon.reports.data_completeness import (
     Readiness,
     Validation,
 )
-from backfilld.state.formatting import format_date_ranges
+from backfilld.state.formatting import format_date_ranges, pluralize
 from backfilld.state.rules.evidence import GONE
 from backfilld.state.rules.verdict import Verdict
 
@@ -35,7 +35,8 @@ _READINESS_STYLES = {Readiness.READY: "green", Readiness.BOOTSTRAP: "dim", Readi
 def lines(report: Validation, *, per_date: bool) -> Iterator[Text]:
     """The report by phase; `per_date` adds a line for each date in each phase."""
     apart = f", {report.bootstrap_dates} of them in bootstrap" if report.bootstrap_dates else ""
-    span = f"{report.start}..{report.end}: {report.expected_dates} of {report.dates} dates expected{apart}"
+    requested = pluralize(report.dates, "date")
+    span = f"{report.start}..{report.end}: {report.expected_dates} of {requested} expected{apart}"
     yield Text(span, style="bold")
     yield from _off(report)
     yield from (Text(f"  warning: {line}", style="yellow") for line in report.warnings)
@@ -65,7 +66,8 @@ def _off(report: Validation) -> Iterator[Text]:
 
 def _title(phase: PhaseReport) -> str:
     apart = f", {phase.bootstrap_dates} in bootstrap" if phase.bootstrap_dates else ""
-    return f"{phase.phase} ({phase.order}): {phase.ready_dates}/{phase.expected_dates} dates ready{apart}"
+    dates = pluralize(phase.expected_dates, "date")
+    return f"{phase.phase} ({phase.order}): {phase.ready_dates}/{dates} ready{apart}"
 
 
 def _blockers(phase: PhaseReport) -> Iterator[str]:

@@ -84,7 +84,8 @@ def _attempt(attempt: Json, longest: int) -> Iterator[Text]:
     yield Text.assemble(" ", symbol, name, (result, symbol[1]), f"  {took}{_covered(attempt['dates'])}")
     failure = attempt_failure(attempt)
     if attempt["status"] != "running" and (attempt["exit_code"] != 0 or attempt["detail"]):
-        yield Text.assemble(f"      {sanitize_line(failure.reason)}  ", (f"→ {failure.command}", "dim"))
+        why = sanitize_line(failure.reason or failure.result)
+        yield Text.assemble(f"      {why}  ", (f"→ {failure.command}", "dim"))
 
 
 def _covered(dates: list[str]) -> str:

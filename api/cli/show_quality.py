@@ -38,7 +38,7 @@ def _problems(one: ProcessorQuality) -> Iterator[str]:
         yield "no rows"
     elif one.where:
         share = "" if one.percent_good is None else f" ({one.percent_good:.1f}%)"
-        yield f"{one.rows - one.below} of {one.rows} rows hold {one.where}{share}"
+        yield f"{one.rows - one.below} of {pluralize(one.rows, 'row')} hold {one.where}{share}"
     yield from (f"{column} is empty in {n} of {one.rows}" for column, n in one.empty_counts.items() if n)
 
 
@@ -54,6 +54,6 @@ def _date_problems(date: DateQuality) -> str:
     """The verdict and its reason, or the figures that are within what is allowed."""
     if not date.verdict.satisfied:
         return f"{date.verdict}: {sanitize_line(date.reason)}"
-    below = [f"{date.below} of {date.rows} rows below"] if date.below else []
+    below = [f"{date.below} of {pluralize(date.rows, 'row')} below"] if date.below else []
     empty_counts = [f"{column} is empty in {n}" for column, n in date.empty_counts.items()]
     return ", ".join([*below, *empty_counts]) + ", within what is allowed"

@@ -112,7 +112,7 @@ def title(view: Snapshot) -> str:
         return sanitize_line(f"{name}: {states} {span}{note}{_why_it_rests(backfill)}")
     paused = ", paused" if view.progress["paused"] else ""
     season = f"season {view.season}: " if view.season else ""
-    done = f"{dates['done']} of {dates['total']} dates done{_waived(view.progress)}"
+    done = f"{dates['done']} of {pluralize(dates['total'], 'date')} done{_waived(view.progress)}"
     return f"{season}{done}, {dates['failed']} failed, {dates['live']} live{paused}"
 
 

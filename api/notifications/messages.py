@@ -155,7 +155,8 @@ def _requested_by(row: BackfillRow) -> str:
 
 
 def _so_far(backfill: BackfillProgress) -> str:
-    return f"{backfill.ended} of {backfill.total} dates have ended ({_counts(backfill.outcomes)})"
+    ended = f"{'has' if backfill.ended == 1 else 'have'} ended ({_counts(backfill.outcomes)})"
+    return f"{backfill.ended} of {pluralize(backfill.total, 'date')} {ended}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

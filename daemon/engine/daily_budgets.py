@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from backfilld.daemon.engine import processor_and_table_holds
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.event_types import Incident
-from backfilld.state.formatting import format_utc, last_line
+from backfilld.state.formatting import format_utc, last_line, pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.rules.quota_day import next_midnight, quota_day
@@ -50,7 +50,8 @@ class Budget:
     @property
     def spent_reason(self) -> str:
         """Why a table that has used up its attempts is held."""
-        return f"{self.key} has had its {self.limit + self.extra} attempts of this quota day (daily_attempts)"
+        attempts = pluralize(self.limit + self.extra, "attempt")
+        return f"{self.key} has had its {attempts} of this quota day (daily_attempts)"
 
 
 def current_budgets(tx: Transaction, pipeline: Pipeline, now: float) -> list[Budget]:

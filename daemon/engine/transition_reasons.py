@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backfilld.state.formatting import format_counts
+from backfilld.state.formatting import format_counts, pluralize
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.gates import Advance
@@ -25,7 +25,7 @@ def advance_reason(stage: Stage, decision: Advance, date_checks: Mapping[str, Ch
         if waiver:
             reasons.append(f"{processor.name} {waiver.reason}")
         elif check.rows is not None:
-            reasons.append(f"{processor.name} {check.rows} rows")
+            reasons.append(f"{processor.name} {pluralize(check.rows, 'row')}")
         else:
             reasons.append(f"{processor.name} {check.verdict}")
     return ", ".join(reasons)

@@ -38,7 +38,9 @@ def calendar(context: PreflightContext) -> Iterator[Finding]:
         if season.closes >= context.start and season.opens <= context.end and (source.query or source.file):
             yield from _season(context, season, expected)
     yield from _queried_days(context)
-    yield passed(f"{len(expected)} dates are expected from {expected[0]} to {expected[-1]}")
+    yield passed(
+        f"{pluralize(len(expected), 'date is', 'dates are')} expected from {expected[0]} to {expected[-1]}"
+    )
 
 
 def history(context: PreflightContext) -> Iterator[Finding]:

@@ -41,4 +41,4 @@ def _unknown(phase: PhaseReport) -> Iterator[Finding]:
 
 def _share(phase: PhaseReport) -> str:
     share = "nothing expected" if phase.percent is None else f"{phase.percent} % complete"
-    return f"{phase.phase}: {phase.ready_dates} of {phase.expected_dates} dates ready, {share}"
+    return f"{phase.phase}: {phase.ready_dates} of {pluralize(phase.expected_dates, 'date')} ready, {share}"

@@ -10,6 +10,7 @@ from backfilld.daemon.job_command import cwd_of
 from backfilld.daemon.preflight.findings import Finding, failed, passed, warned
 from backfilld.daemon.preflight.job_script_options import Scripts
 from backfilld.daemon.read_service_unit import ServiceUnit
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.settings_by_kind import LOCAL
 
@@ -28,7 +29,7 @@ def sandbox(pipeline: Pipeline, unit: ServiceUnit) -> Iterator[Finding]:
         yield failed(line, f"write ProtectHome=tmpfs and BindReadOnlyPaths={path} to {dropin}")
     yield from _writes(pipeline, unit, dropin)
     if not hidden:
-        yield passed(f"{unit.name} sees directory and script of {len(scripts)} jobs")
+        yield passed(f"{unit.name} sees directory and script of {pluralize(len(scripts), 'job')}")
 
 
 def _writes(pipeline: Pipeline, unit: ServiceUnit, dropin: str) -> Iterator[Finding]:

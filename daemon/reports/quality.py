@@ -154,6 +154,7 @@ def _summary(checked: Sequence[ProcessorQuality], broken: int, unknown: int, unc
     if not rows and not unknown:
         return "there are no rows to check"
     pairs = f"{pluralize(broken, '(processor, date) pair breaks', '(processor, date) pairs break')} a rule"
-    line = f"{below} of {rows} rows are below their standard; {pairs if broken else 'no rule is broken'}"
+    found = f"{below} of {pluralize(rows, 'row')} {'is' if below == 1 else 'are'} below their standard"
+    line = f"{found}; {pairs if broken else 'no rule is broken'}"
     line += f", {unknown} could not be queried" if unknown else ""
     return line + (f"; check commands not run: {unchecked}" if unchecked else "")

@@ -24,7 +24,7 @@ from backfilld.daemon.preflight.findings import (
 )
 from backfilld.daemon.warehouses.adapter import Answers, DescribedWarehouse, QueryError, WarehouseError
 from backfilld.daemon.warehouses.open_warehouse import open_warehouse
-from backfilld.state.formatting import join_truncated
+from backfilld.state.formatting import join_truncated, pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.rules.evidence import Evidence
@@ -107,7 +107,8 @@ def _answered(context: _Context) -> Iterator[Finding]:
         yield failed(f"{name}: {error}", "correct the table or the rule, or give the account the right to it")
     rows = sum(found.rows for found in context.together.values())
     tables, dates = len(context.pipeline.processors), len(context.dates)
-    yield passed(f"{tables - len(errors)} of {tables} tables, {dates} dates, {rows} rows")
+    read = f"{tables - len(errors)} of {pluralize(tables, 'table')}"
+    yield passed(f"{read}, {pluralize(dates, 'date')}, {pluralize(rows, 'row')}")
 
 
 def _alone(context: _Context) -> Iterator[Finding]:
@@ -133,7 +134,8 @@ def _apart(context: _Context) -> Iterator[Finding]:
 
 def _difference(name: str, date: dt.date, together: Evidence, other: Evidence, how: str) -> Iterator[Finding]:
     if _figures(together) != _figures(other):
-        line = f"{name} {date}: {together.rows} rows among other dates, {other.error or other.rows} {how}"
+        among = f"{pluralize(together.rows, 'row')} among other dates"
+        line = f"{name} {date}: {among}, {other.error or other.rows} {how}"
         yield failed(line, _HINT)
 
 
@@ -217,7 +219,7 @@ def _calendar(context: _Context) -> Iterator[Finding]:
             yield failed(f"{date}: {known.get(date)} in a range, {single} alone", "correct calendar.query")
     if outside := [date for date in known if not first <= date <= last]:
         yield failed(f"the calendar names {outside[0]}, outside of the range", _HINT)
-    yield passed(f"{len(known)} dates with counts")
+    yield passed(f"{pluralize(len(known), 'date')} with counts")
 
 
 def _tables(context: _Context) -> Iterator[Finding]:
@@ -230,7 +232,7 @@ def _tables(context: _Context) -> Iterator[Finding]:
             continue
         rows = sum(e.rows for (of, _), e in context.together.items() if of == name)
         if info is None and rows:
-            yield failed(f"{processor.table} has {rows} rows and is not described", _HINT)
+            yield failed(f"{processor.table} has {pluralize(rows, 'row')} and is not described", _HINT)
     yield passed("tables with rows are described")
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.free_slots import checks_in_pool, in_pool
-from backfilld.state.formatting import format_utc, join_truncated
+from backfilld.state.formatting import format_utc, join_truncated, pluralize
 from backfilld.state.rules.closed_hours import delay
 from backfilld.state.store import attempts, check_command_runs
 from backfilld.state.store.database import Transaction
@@ -52,14 +52,13 @@ def _closed_windows(context: EngineContext) -> Iterator[DerivedHold]:
         names = [name for name, p in pipeline.processors.items() if window.concerns(name, p.pool)]
         if wait is None or wait.closure.start > now or not names:
             continue
-        concerned = (
-            "all processors" if len(names) == len(pipeline.processors) else join_truncated(names, _NAMED)
-        )
+        every = len(names) == len(pipeline.processors)
+        concerned = "no job" if every else f"no job of {join_truncated(names, _NAMED)}"
         opens = f"until {format_utc(wait.until)}" if wait.until is not None else "for good"
         yield DerivedHold(
             kind=WINDOW,
             key=window.name,
-            reason=f"is closed {opens}: no job of {concerned} starts",
+            reason=f"is closed {opens}: {concerned} starts",
             since=wait.closure.start,
             until=wait.until,
         )
@@ -77,11 +76,12 @@ def _full_pools(tx: Transaction, context: EngineContext) -> Iterator[DerivedHold
             for date, processor in checks_in_pool(pipeline, name, checking)
         }
         if len(starts) >= size:
+            slots = pluralize(size, "slot is", "slots are")
             taken = join_truncated(list(starts), _NAMED)
             yield DerivedHold(
                 kind=POOL,
                 key=name,
-                reason=f"is full: {len(starts)} of {size} slots are taken by {taken}",
+                reason=f"is full: {len(starts)} of {slots} taken by {taken}",
                 since=max(starts.values()),
                 until=None,
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.evidence import Evidence
@@ -25,7 +26,8 @@ def stored_reference(check: CheckRow | None, evidence: Evidence) -> Reference:
     if check is None or check.asked_at is None:
         return Reference(verdict=Verdict.UNKNOWN, reason="it was not checked yet")
     if _rests_on_other_rows(check, evidence):
-        reason = f"it had {check.rows} rows when it was checked, and has {evidence.reference} now"
+        rows = pluralize(check.rows or 0, "row")
+        reason = f"it had {rows} when it was checked, and has {evidence.reference} now"
         return Reference(verdict=Verdict.UNKNOWN, reason=reason)
     return Reference(verdict=check.verdict, reason=check.reason, waiver=_waiver(check))
 

@@ -189,9 +189,10 @@ def _nonsense(evidence: Evidence, day: Day) -> str:
         parts += (groups.groups, groups.too_small, groups.too_large, groups.smallest, groups.largest)
     counts = [count for count in parts if count is not None]
     if evidence.rows < 0 or any(count < 0 or count > evidence.rows for count in counts):
-        return f"the warehouse's answer makes no sense: {evidence.rows} rows, parts {counts}"
+        return f"the warehouse's answer makes no sense: {pluralize(evidence.rows, 'row')}, parts {counts}"
     if evidence.reference is not None and evidence.reference < 0:
-        return f"the warehouse's answer makes no sense: {evidence.reference} rows to measure against"
+        rows = pluralize(evidence.reference, "row")
+        return f"the warehouse's answer makes no sense: {rows} to measure against"
     if any(count < 0 for count in day.counts.values()):
         return f"the calendar's answer makes no sense: {format_counts(day.counts)}"
     return ""
@@ -214,10 +215,10 @@ def _judge_rows(evidence: Evidence, expectation: Expectation, day: Day, allowed:
     if rows == 0:
         return Verdict.NEVER_RAN, ""
     if rows < allowed.least:
-        return Verdict.PARTIAL, f"{rows} of {_floor(allowed)} rows"
+        return Verdict.PARTIAL, f"{rows} of {_floor(allowed)}"
     if allowed.most is not None and rows > allowed.most:
         counts = f" for {format_counts(day.counts)}" if day.counts else ""
-        return Verdict.EXCESS, f"{rows} rows, at most {allowed.most}{counts}"
+        return Verdict.EXCESS, f"{pluralize(rows, 'row')}, at most {allowed.most}{counts}"
     findings = [found for rule in expectation.rules_on(day) if (found := rule.check(evidence, day))]
     # A rule that cannot be judged hides no rule that is broken.
     findings.sort(key=lambda finding: finding[0] is Verdict.UNKNOWN)
@@ -232,7 +233,8 @@ def _judge_empty(evidence: Evidence, expectation: Expectation, day: Day) -> Find
 
 
 def _floor(allowed: Range) -> str:
-    return f"{allowed.least}" if allowed.least == allowed.most else f"at least {allowed.least}"
+    rows = pluralize(allowed.least, "row")
+    return rows if allowed.least == allowed.most else f"at least {rows}"
 
 
 def _open_run(run: HistoryRun, context: JudgeContext) -> Finding:

@@ -74,7 +74,7 @@ def test_validate_in_json_has_every_processor(command, stage):
 def test_nothing_is_there_before_the_season(command, stage):
     code, out, _ = command("validate", "2021-10-15", "--pipeline", stage)
     assert code == 0
-    assert "0 of 1 dates expected" in out
+    assert "0 of 1 date expected" in out
 
 
 @pytest.mark.parametrize(

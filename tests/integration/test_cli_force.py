@@ -29,7 +29,7 @@ def test_s1_a_forced_job_that_exits_1_ends_the_wait_with_1_and_starts_nothing_af
     does(api, Work(code=1))
     ended = command(*FORCE)
     assert ended.code == 1
-    assert len(ended.rows(f"✗ {DATE} box exited 1: exit 1")) == 3
+    assert len(ended.rows(f"✗ {DATE} box exited 1")) == 3
     assert ended.rows(f"✗ {DATE} exhausted: box: failed: the rerun failed (exit 1)")
     phase2 = {"box", "extra"}
     assert {job.env["BACKFILLD_PROCESSOR"] for job in api.world.executor.launched} == phase2

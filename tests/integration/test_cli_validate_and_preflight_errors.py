@@ -75,7 +75,7 @@ def test_preflight_with_warnings_is_a_2_and_quick_leaves_the_dry_runs_out(
 ) -> None:
     printed = command("preflight", OPENER, "--quick")
     assert printed.code == 2
-    assert printed.rows("⚠ data so far", "raw: 0 of 1 dates ready, 0.0 % complete")
+    assert printed.rows("⚠ data so far", "raw: 0 of 1 date ready, 0.0 % complete")
     assert printed.rows("→ its jobs will run; --sources critical or none leaves them out")
     assert printed.rows("– dry runs", "left out by --quick")
 

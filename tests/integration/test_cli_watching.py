@@ -65,7 +65,7 @@ def test_each_failure_is_printed_once_with_its_reason_and_the_command_that_shows
     ended = command(*WAIT)
     # Then the wait ends with 1, and every attempt and the date were printed once
     assert ended.code == 1
-    attempts = ended.rows("✗ 2021-10-28 box exited 1: exit 1 → backfilld logs")
+    attempts = ended.rows("✗ 2021-10-28 box exited 1 → backfilld logs")
     assert len(attempts) == len({line.split("→")[1] for line in attempts}) == 3
     (date,) = ended.rows("✗ 2021-10-28 exhausted")
     assert date.endswith("→ backfilld status 2021-10-28")
@@ -163,7 +163,7 @@ def test_status_of_a_date_shows_all_of_it(command, api, on_terminal):
     assert all(line.isprintable() for line in plain.out.splitlines())
     assert plain.rows("2021-10-28 ")
     assert plain.rows("#", "box", "exit 1 · failed")
-    assert plain.rows("exit 1 → backfilld logs")
+    assert plain.rows("exited 1 → backfilld logs")
     assert plain.rows("→ failed")
     # And a terminal shows the same
     on_terminal(width=80)

@@ -98,7 +98,7 @@ def test_a_file_that_a_job_has_changed_waits_until_the_job_has_closed_it(house: 
     with writer(house.file) as job:
         assert evidence(warehouse).rows == 2  # an open file that nothing was written to
         job.execute(f"INSERT INTO nba.box VALUES (DATE '{DAY}', 'g3')")
-        sentence = f"is being written by process {job.pid}; it is queried again once that has closed it"
+        sentence = f"is being written by process {job.pid}, and cannot be read until that closes it"
         with pytest.raises(WarehouseError, match=sentence):
             evidence(warehouse)
     assert evidence(warehouse).rows == 3

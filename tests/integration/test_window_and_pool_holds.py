@@ -36,10 +36,19 @@ def test_a_closed_window_and_a_full_pool_are_holds_with_what_they_keep_from_star
     assert window["text"].endswith(": no job of odds starts")
     assert window["until"] is not None
     assert (pool["kind"], pool["key"], pool["actor"]) == ("pool", "api", "pipeline file")
-    assert pool["text"] == "the pool api is full: 1 of 1 slots are taken by attempt 1 of box"
+    assert pool["text"] == "the pool api is full: 1 of 1 slot is taken by attempt 1 of box"
     scraped = api.scrape()
     assert scraped['backfilld_holds{kind="window"}'] == 1
     assert scraped['backfilld_holds{kind="pool"}'] == 1
+
+
+def test_a_window_of_all_processors_says_that_no_job_starts(tmp_path):
+    closed = {"name": "night", "closes": "00:00", "opens": "23:59"}
+    api = make_api(
+        tmp_path, made=lambda: pipeline(phase("raw", processor("odds")), window=[closed], timezone="UTC")
+    )
+    (window,) = api.get("/v1/holds")["items"]
+    assert window["text"].endswith(": no job starts")
 
 
 def test_a_placed_hold_is_not_derived(command, api):

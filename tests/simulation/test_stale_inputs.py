@@ -248,7 +248,7 @@ def test_a_cancelled_date_in_the_middle_keeps_later_ones_stale_and_each_answer_n
         f"{cancelled}, which failed, is not run, and what is computed from stale outputs there stays stale; "
         f"backfilld retry {cancelled} --cascade"
     )
-    reach = "their repair makes up to 2 further dates stale, which run then"
+    reach = "its repair makes up to 2 further dates stale, which run then"
     assert line == f"1 date put back to pending; {reach}; {remedy}"
     world.run()
     # And so does each date that it keeps stale, as often as it is tried

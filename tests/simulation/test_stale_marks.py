@@ -113,7 +113,7 @@ def test_a_retry_of_what_is_stale_says_how_many_further_dates_its_repair_reaches
     # Then a dry run says so and changes nothing
     with beside(api, monkeypatch, capsys) as command:
         (line, _) = command("retry", "--stale", "--dry-run").out.splitlines()
-    reach = f"their repair makes up to {further} further dates stale, which run then"
+    reach = f"its repair makes up to {further} further dates stale, which run then"
     assert line == f"dry run: 1 date put back to pending; {reach}"
     assert api.get("/v1/progress")["stale"] == 1
     world.executor.launched.clear()

@@ -112,8 +112,15 @@ def test_a_failed_attempt_is_printed_with_its_code_its_last_line_and_the_command
     attempt |= {"verdict": "never_ran", "verdict_reason": ""}
     failure = attempt_failure({**attempt, "detail": "", "last_line": "upstream said 503"})
     assert printed(view(), failures=(failure,))[0] == (
-        "2021-10-19T12:00:00Z ✗ 2021-10-19 box exited 1: exit 1: upstream said 503 → backfilld logs 31"
+        "2021-10-19T12:00:00Z ✗ 2021-10-19 box exited 1: upstream said 503 → backfilld logs 31"
     )
+
+
+def test_a_job_that_was_killed_is_printed_with_its_status_and_its_code():
+    attempt = {"id": 31, "processor": "box", "dates": ["2021-10-19"], "status": "timed_out", "exit_code": 143}
+    attempt |= {"verdict": None, "verdict_reason": "", "detail": "", "last_line": "half"}
+    failure = attempt_failure(attempt)
+    assert (failure.result, failure.reason) == ("timed_out", "exit 143: half")
 
 
 def test_an_attempt_that_exited_0_is_printed_with_what_it_left():
@@ -129,7 +136,7 @@ def test_an_attempt_that_exited_0_is_printed_with_what_it_left():
     ("code", "result", "reason"),
     [
         (0, "exit 0 · no rows", "2 processes that it left behind were ended"),
-        (1, "exited 1", "exit 1: submitted; 2 processes that it left behind were ended"),
+        (1, "exited 1", "submitted; 2 processes that it left behind were ended"),
     ],
 )
 def test_an_attempt_is_printed_with_what_it_left_behind(code, result, reason):

@@ -53,7 +53,7 @@ def test_a_share_of_the_keys_may_be_missing() -> None:
 
 def test_keys_that_the_other_table_does_not_have_are_excess_unless_they_may_be_there() -> None:
     extra = with_keys(40, extra=1, examples=("", "NULL"))
-    assert judged(extra) == ("excess", "1 keys (shop_id) are not in ref.shop_days, such as NULL")
+    assert judged(extra) == ("excess", "1 key (shop_id) is not in ref.shop_days, such as NULL")
     assert judged(extra, allow_extra=True) == ("complete", "")
 
 

@@ -183,7 +183,9 @@ def _retried_date(date: Json, processor: list[str]) -> str:
 
 def _reach(answer: Json) -> str:
     """How many further dates a retry runs, and which it leaves out."""
-    further = f"their repair makes up to {pluralize(answer['further'], 'further date')} stale, which run then"
+    whose = "its" if answer["changed"] == 1 else "their"
+    dates, run = pluralize(answer["further"], "further date"), "runs" if answer["further"] == 1 else "run"
+    further = f"{whose} repair makes up to {dates} stale, which {run} then"
     failed = [dt.date.fromisoformat(date) for date in answer["failed_dates"]]
     parts = [*([further] if answer["further"] else []), *([failed_inputs_remedy(failed)] if failed else [])]
     return "".join(f"; {part}" for part in parts)

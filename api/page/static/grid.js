@@ -102,7 +102,7 @@ async function explain(cell, date, processor, name) {
   const attempt = details?.attempts.findLast((one) => one.processor === processor);
   const words = [
     check?.verdict.replaceAll("_", " ") ?? "never enqueued",
-    check && check.rows !== null ? `${check.rows} rows${check.expected ? ` of ${check.expected}` : ""}` : "",
+    check && check.rows !== null ? `${check.rows} ${check.rows === 1 ? "row" : "rows"}${check.expected ? ` of ${check.expected}` : ""}` : "",
     check?.reason,
     check?.waiver ? `let pass by ${check.waiver.by}: ${check.waiver.reason}` : "",
     attempt ? `attempt ${attempt.id}: ${attempt.exit_code === null ? attempt.status : `exit ${attempt.exit_code}`}` : "",

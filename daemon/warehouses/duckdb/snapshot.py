@@ -137,5 +137,5 @@ def _missing(path: Path) -> WarehouseError:
 
 def _in_use(path: Path, writer: int | None) -> str:
     if writer is None:
-        return f"{path} changes faster than it can be copied; it is queried again later"
-    return f"{path} is being written by process {writer}; it is queried again once that has closed it"
+        return f"{path} changes faster than it can be copied"
+    return f"{path} is being written by process {writer}, and cannot be read until that closes it"

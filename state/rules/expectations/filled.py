@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.field_types import Column
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.evidence import Evidence
@@ -34,6 +35,6 @@ class Filled(StrictModel, Rule):
         for column in self.columns:
             empty = evidence.empty_counts[column]
             if empty > limit:
-                found = f"{column} is empty in {empty} of {rows} rows"
+                found = f"{column} is empty in {empty} of {pluralize(rows, 'row')}"
                 return Verdict.DEGRADED, f"{found}, at most {100 * self.share:g} % may"
         return None

@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.field_types import Column, TableName
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.evidence import Evidence
@@ -86,10 +87,14 @@ class Keys(StrictModel, Rule):
             return Verdict.UNKNOWN, f"{self.source}, which has the keys {key}, has none of this date"
         if counts.missing > as_written(self.share) * counts.expected:
             limit = f", at most {100 * self.share:g} % may be" if self.share else ""
-            found = f"{counts.missing} of {counts.expected} keys {key} of {self.source} are missing"
+            are = "is" if counts.missing == 1 else "are"
+            expected = pluralize(counts.expected, "key")
+            found = f"{counts.missing} of {expected} {key} of {self.source} {are} missing"
             return Verdict.PARTIAL, f"{found}{_example(counts.missing_key)}{limit}"
         if counts.extra and not self.allow_extra:
-            found = f"{counts.extra} keys {key} are not in {self.source}{_example(counts.extra_key)}"
+            are = "is" if counts.extra == 1 else "are"
+            extra = pluralize(counts.extra, "key")
+            found = f"{extra} {key} {are} not in {self.source}{_example(counts.extra_key)}"
             return Verdict.EXCESS, found
         return None
 

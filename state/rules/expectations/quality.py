@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.field_types import Share
 from backfilld.state.pipeline.strict_model import StrictModel
 from backfilld.state.rules.evidence import Evidence
@@ -33,5 +34,6 @@ class Quality(StrictModel, Rule):
         passing, rows = evidence.passing_rows or 0, evidence.rows
         if passing >= as_written(self.share) * rows:
             return None
-        found, least = f"{passing} of {rows} rows ({100 * passing / rows:.1f} %)", f"{100 * self.share:g} %"
+        found = f"{passing} of {pluralize(rows, 'row')} ({100 * passing / rows:.1f} %)"
+        least = f"{100 * self.share:g} %"
         return Verdict.DEGRADED, f"{found} hold {self.where}, at least {least} must"

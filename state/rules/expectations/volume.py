@@ -6,6 +6,7 @@ import math
 import statistics
 from fractions import Fraction
 
+from backfilld.state.formatting import pluralize
 from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.earlier_dates import MedianBounds
 from backfilld.state.rules.expectations.rule import Finding, RowBound, as_written
@@ -30,13 +31,16 @@ class Volume(MedianBounds, RowBound):
         median = statistics.median(rates)
         usual = median * self.divisor(day.counts)
         per = f" per {self.per}" if self.per else ""
-        basis = f"the median of {float(median):g} rows{per} on {len(rates)} complete dates before"
+        noun = "row" if median == 1 else "rows"
+        before = pluralize(len(rates), "complete date")
+        basis = f"the median of {float(median):g} {noun}{per} on {before} before"
+        rows = pluralize(evidence.rows, "row")
         least = math.ceil(as_written(self.min) * usual)
         if evidence.rows < least:
-            return Verdict.PARTIAL, f"{evidence.rows} rows, at least {least}: {self.min:g} times {basis}"
+            return Verdict.PARTIAL, f"{rows}, at least {least}: {self.min:g} times {basis}"
         most = None if self.max is None else math.floor(as_written(self.max) * usual)
         if most is not None and evidence.rows > most:
-            return Verdict.EXCESS, f"{evidence.rows} rows, at most {most}: {self.max:g} times {basis}"
+            return Verdict.EXCESS, f"{rows}, at most {most}: {self.max:g} times {basis}"
         return None
 
     def unjudged(self, evidence: Evidence, day: Day) -> str:
