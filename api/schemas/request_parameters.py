@@ -48,8 +48,22 @@ def _without_key(kind: object) -> object:
     if kind in ("processor", "table", "window", "pool"):
         raise ValueError(f"needs the name of the {kind}: DELETE /v1/holds/{kind}/KEY")
     if kind != "warehouse":
-        raise ValueError(f"'{kind}' is not known; use 'warehouse', 'processor/KEY' or 'table/KEY'")
+        raise ValueError(_unknown(kind))
     return kind
+
+
+def _with_key(kind: object) -> object:
+    if kind == "warehouse":
+        raise ValueError("warehouse has one hold, without a key: DELETE /v1/holds/warehouse releases it")
+    if kind not in ("processor", "table", "window", "pool"):
+        raise ValueError(_unknown(kind))
+    return kind
+
+
+def _unknown(kind: object) -> str:
+    if kind == "all":
+        return "all is the global pause: POST /v1/resume ends it"
+    return f"'{kind}' is not known; use 'warehouse', 'processor/KEY' or 'table/KEY'"
 
 
 class ByKind(StrictModel):
@@ -61,7 +75,7 @@ class ByKind(StrictModel):
 class ByHold(StrictModel):
     """The hold of a processor or an output table, or a derived one, in a path."""
 
-    kind: Literal["processor", "table", "window", "pool"]
+    kind: Annotated[Literal["processor", "table", "window", "pool"], BeforeValidator(_with_key)]
     key: Annotated[Text, Field(min_length=1)]
 
 

@@ -28,6 +28,16 @@ def test_a_hold_without_a_reason_is_told_to_say_why(api: Api, reason: str) -> No
 def test_an_unknown_kind_of_hold_is_told_all_kinds(api: Api) -> None:
     words = "'banana' is not known; use 'warehouse', 'processor/KEY' or 'table/KEY'"
     assert faults(api.client.delete("/v1/holds/banana")) == [("kind", words)]
+    assert faults(api.client.delete("/v1/holds/banana/x")) == [("kind", words)]
+
+
+def test_the_hold_of_the_warehouse_is_released_without_a_key_and_the_global_pause_by_resume(api: Api) -> None:
+    words = "warehouse has one hold, without a key: DELETE /v1/holds/warehouse releases it"
+    assert faults(api.client.delete("/v1/holds/warehouse/x")) == [("kind", words)]
+    for path in ("/v1/holds/all", "/v1/holds/all/all"):
+        assert faults(api.client.delete(path)) == [
+            ("kind", "all is the global pause: POST /v1/resume ends it")
+        ]
 
 
 @pytest.mark.parametrize(
