@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from backfilld.daemon.settings import SettingsError
 from backfilld.state.store.database import Database
 from backfilld.state.store.database_errors import DatabaseUnavailable
 
@@ -23,12 +24,12 @@ class Backups:
     """The copies beside one state database, named by their time in UTC.
 
     Raises:
-        DatabaseUnavailable: it is in PostgreSQL, which has its own tools for backups.
+        SettingsError: it is in PostgreSQL, which has its own tools for backups.
     """
 
     def __init__(self, db: Database, *, now: Callable[[], float]) -> None:
         if not db.sqlite:
-            raise DatabaseUnavailable(
+            raise SettingsError(
                 f"{db.name} is in PostgreSQL, which has its own tools for backups: pg_dump --format=custom"
             )
         self._db = db
@@ -40,6 +41,7 @@ class Backups:
 
         Raises:
             DatabaseUnavailable: the database is damaged or missing, or the copy cannot be written.
+            SettingsError: `target` is the database itself.
         """
         if target is None:
             target = self.folder
@@ -51,7 +53,7 @@ class Backups:
         if os.path.isdir(target):
             target /= dt.datetime.fromtimestamp(self._now(), dt.UTC).strftime(f"state-{_STAMP}Z.db")
         if target.resolve() == self._db.path.resolve():
-            raise DatabaseUnavailable(f"{target} is the database itself; name another file")
+            raise SettingsError(f"{target} is the database itself; name another file")
         self._db.backup(target)
         if os.geteuid() == 0:
             self._give_to_owner(target, self.folder if target.parent == self.folder else target)

@@ -16,4 +16,7 @@ class BackfilldError(Exception):
 
 
 class UserError(BackfilldError):
-    """A mistake or a condition that only a person can fix: a command line ends with it and exit code 2."""
+    """A mistake or a condition that only a person can fix: a command line ends with it."""
+
+    exit_code = 2
+    """2 for wrong usage and wrong settings; a subclass for operations that failed has 1."""

@@ -18,7 +18,7 @@ def print_error(error: BackfilldError) -> int:
         BackfilldError: it is another error: a mistake of the program.
     """
     if isinstance(error, UserError):
-        text, code = "\n".join(filter(None, [str(error), error.hint])), 2
+        text, code = "\n".join(filter(None, [str(error), error.hint])), error.exit_code
     elif isinstance(error, ApiError):
         failed = error.status is None or error.status >= 500 or error.status in (404, 409)
         text, code = str(error), 1 if failed else 2

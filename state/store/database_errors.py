@@ -51,6 +51,8 @@ _SERVER_REMEDIES = {
 class DatabaseUnavailable(UserError):
     """The state database cannot be used at the moment; the message says why and what to do."""
 
+    exit_code = 1
+
 
 class NotLeader(DatabaseUnavailable):
     """Another daemon leads and only it may change state; the message names it."""

@@ -1,5 +1,6 @@
 """What is asked of folders that may not be entered: an answer that names them, and no traceback."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def test_a_state_database_that_cannot_be_seen_is_told_so(
     command: CommandLine, folder: Path, words: str
 ) -> None:
     told = command(*words.split(), "--state-dir", folder / "closed/state")
-    assert (told.code, told.out) == (2, "")
+    assert (told.code, told.out) == (1, "")
     assert f"backfilld: {folder}/closed/state" in told.err
     assert "Permission denied" in told.err
 
@@ -76,9 +77,23 @@ def test_a_lake_that_may_not_be_reached_is_no_answer(command: CommandLine, folde
 @pytest.mark.parametrize("target", ["closed", "closed/copy.db"])
 def test_a_backup_that_cannot_be_written_is_told_so(command: CommandLine, folder: Path, target: str) -> None:
     told = command("backup", folder / target, "--state-dir", folder)
-    assert (told.code, told.out) == (2, "")
+    assert (told.code, told.out) == (1, "")
     assert f"backup to {folder}/closed" in told.err
     assert "Permission denied" in told.err
+
+
+def test_a_backup_without_room_is_a_failed_operation_and_no_wrong_usage(
+    command: CommandLine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = shutil.disk_usage(folder)._replace(free=1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    told = command("backup", folder, "--state-dir", folder)
+    assert (told.code, told.out) == (1, "")
+    assert "make room" in told.err
+    # But a target that cannot be meant is wrong usage
+    told = command("backup", folder / "state.db", "--state-dir", folder)
+    assert told.code == 2
+    assert "is the database itself; name another file" in told.err
 
 
 @pytest.mark.parametrize("inside", ["", "/demo"])

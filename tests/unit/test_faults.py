@@ -125,7 +125,7 @@ def test_a_damaged_database_pushes_no_good_backup_out(db):
 
 
 def test_a_backup_never_takes_the_place_of_the_database(db):
-    with pytest.raises(DatabaseUnavailable, match="is the database itself"):
+    with pytest.raises(SettingsError, match="is the database itself"):
         Backups(db, now=lambda: NOON).create(db.path)
 
 
