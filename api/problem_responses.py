@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.http import HTTP_STATUS_CODES
@@ -130,6 +130,11 @@ def problem(
     return Response(text, status, headers=dict(headers), content_type=MEDIA_TYPE)
 
 
+def body_too_large(limit: int) -> str:
+    """Why a body of more than `limit` bytes is refused, and what helps."""
+    return f"the body is larger than {limit >> 10} KiB; split the request, or give a range in place of a list"
+
+
 def _domain(error: Exception) -> Response:
     problem_type = next(found for type_, found in _STATUS_BY_ERROR.items() if isinstance(error, type_))
     faults = list(error.faults) if isinstance(error, BadInput) else []
@@ -148,6 +153,8 @@ def _http(error: HTTPException) -> Response:
         detail = f"unexpected error; see the log for request {g.get('request_id', '')}"
     elif status == 404:
         detail = f"there is nothing at {request.path}; /openapi.json lists every route"
+    elif status == 413:
+        detail = body_too_large(current_app.config["MAX_CONTENT_LENGTH"])
     else:
         detail = error.description or HTTP_STATUS_CODES[status]
     return problem(status, _shortened(detail), headers=headers)

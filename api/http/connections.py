@@ -7,6 +7,7 @@ expense of the one that deserves its place least.
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from typing import Any
@@ -14,7 +15,12 @@ from typing import Any
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
-from waitress.task import WSGITask
+from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import RequestEntityTooLarge, RequestHeaderFieldsTooLarge
+
+from backfilld.api.auth.request_guard import LARGEST_BODY
+from backfilld.api.auth.token_redaction import redacted
+from backfilld.api.problem_responses import MEDIA_TYPE, body_too_large
 
 CONNECTIONS = 256
 """Connections that are open at once."""
@@ -58,11 +64,32 @@ class _Task(WSGITask):  # type: ignore[misc]
             super().set_close_on_finish()
 
 
+class _ErrorTask(ErrorTask):  # type: ignore[misc]
+    """Answers a request that the server itself refuses with a problem, as the app does."""
+
+    def execute(self) -> None:
+        error, limits = self.request.error, self.channel.adj
+        detail = str(error.body)
+        if isinstance(error, RequestHeaderFieldsTooLarge):
+            size = limits.max_request_header_size >> 10
+            detail = f"the headers are larger than {size} KiB; send fewer or shorter ones"
+        elif isinstance(error, RequestEntityTooLarge):
+            detail = body_too_large(LARGEST_BODY)
+        body = {"type": "about:blank", "title": error.reason, "status": error.code, "detail": detail}
+        content = redacted(json.dumps({**body, "instance": "/"})).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers.append(("Content-Type", MEDIA_TYPE))
+        self.set_close_on_finish()
+        self.content_length = len(content)
+        self.write(content)
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]
     """One connection."""
 
     parser_class = _Parser
     task_class = _Task
+    error_task_class = _ErrorTask
 
     def __init__(self, *args: Any, **keys: Any) -> None:
         super().__init__(*args, **keys)

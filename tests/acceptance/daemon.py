@@ -100,7 +100,7 @@ class Daemon:
         return {**ours, "PYTHONFAULTHANDLER": "1", **self.more_environment}
 
     def refusal(self, *before: str) -> str:
-        """What it says when it cannot start: a line or two with the remedy. The code is 1 for its database."""
+        """What it says when it cannot start: a line or two with the remedy, and exit code 1 or 2."""
         output = self.folder / "refusal.log"
         output.unlink(missing_ok=True)
         code, text = self._started(output, *before).wait(), output.read_text()
