@@ -44,6 +44,10 @@ class Leadership:
             self.standby = leader
             return False
         self._open_state()
+        if self.standby != UNKNOWN:
+            log.info("this daemon leads now, in place of %s", self.standby.removeprefix("leader is "))
+        elif self.term:
+            log.info("this daemon leads again")
         self.standby = ""
         self.term += 1
         return True
