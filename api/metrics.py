@@ -33,7 +33,7 @@ from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.progress import Progress, progress
 from backfilld.daemon.reports.window_and_pool_holds import DerivedHold, derived_holds
 from backfilld.daemon.warehouses.adapter import Purpose
-from backfilld.state.records import AttemptStatus
+from backfilld.state.records import ENGINE, AttemptStatus, HoldRow
 from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.verdict import Verdict
@@ -80,6 +80,11 @@ HOLDS: Mapping[str, str] = {
     "pool": "A `[[pool]]` has no free slot.",
 }
 """Kinds of holds."""
+PLACED_BY: Mapping[str, str] = {
+    "engine": "The daemon: by the circuit breaker, a budget, an outage, a `[[window]]` or a `[[pool]]`.",
+    "operator": "An operator, by `backfilld hold` or `pause`, or by the API.",
+}
+"""Who has placed a hold: alerts on faults leave out what an operator wants."""
 RESULTS: Mapping[str, str] = {
     "exited_0": "The job exited with code 0.",
     "exited_nonzero": "The job exited with another code.",
@@ -196,6 +201,10 @@ def _result(ended: AttemptEnded) -> str:
     return "exited_0" if ended.exit_code == 0 else "exited_nonzero"
 
 
+def _placed_by(hold: HoldRow | DerivedHold) -> str:
+    return "engine" if hold.derived or hold.actor == ENGINE else "operator"
+
+
 class _StateCollector:
     """Reads gauges from the counters of the state database, so that a scrape costs the same at any size."""
 
@@ -247,11 +256,7 @@ class _StateCollector:
         yield _by_label("phase_progress_ratio", "Satisfied share of a phase, 0 to 1.", "phase", ratios)
         running = {phase: sum(r.attempt.phase == phase for r in report.running) for phase in phases}
         yield _by_label("attempts_running", "Running attempts.", "phase", running)
-        held_processors = {hold.key for hold in report.holds if hold.kind == "processor"}
-        paused = {name: float(name in held_processors) for name in self._service.pipeline.processors}
-        yield _by_label("processor_paused", "1 while a processor is held.", "processor", paused)
-        kinds = Counts([hold.kind for hold in report.holds] + [hold.kind for hold in derived])
-        yield _by_label("holds", "Holds, by kind.", "kind", {kind: kinds[kind] for kind in HOLDS})
+        yield from self._holds(report, derived)
         known = self._service.context.blind_ratios
         blind = {name: known.get(name, UNKNOWN) for name in self._service.pipeline.processors}
         help_text = "Share of damages that the rules miss, 0 to 1, by the latest report; NaN before."
@@ -259,6 +264,19 @@ class _StateCollector:
         yield _single("paused", "1 while everything is paused.", float(report.paused))
         yield from self._pools(report)
         yield from self._budgets(report)
+
+    def _holds(self, report: Progress, derived: Sequence[DerivedHold]) -> Iterator[Metric]:
+        held = {(hold.key, _placed_by(hold)) for hold in report.holds if hold.kind == "processor"}
+        paused = _family("processor_paused", "1 while a processor is held.", "processor", "by")
+        for name in self._service.pipeline.processors:
+            for by in PLACED_BY:
+                paused.add_metric([name, by], float((name, by) in held))
+        counts = Counts((hold.kind, _placed_by(hold)) for hold in (*report.holds, *derived))
+        holds = _family("holds", "Holds, by kind.", "kind", "by")
+        for kind in HOLDS:
+            for by in PLACED_BY:
+                holds.add_metric([kind, by], counts[kind, by])
+        yield from (paused, holds)
 
     def _pools(self, report: Progress) -> Iterator[Metric]:
         """The slots of pools, if the pipeline file has any."""

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from backfilld.api.cli.commands.serve import serve
-from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PURPOSES, RESULTS
+from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PLACED_BY, PURPOSES, RESULTS
 from backfilld.api.schemas.field_types import BackfillStatus
 from backfilld.daemon.adapters import installed
 from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
@@ -119,6 +119,7 @@ ENUMS: Mapping[str, type[StrEnum]] = {
 LABELS: Mapping[str, Mapping[str, str]] = {
     "incident": INCIDENTS,
     "hold": HOLDS,
+    "placed_by": PLACED_BY,
     "gate": GATE_RESULTS,
     "result": RESULTS,
     "purpose": PURPOSES,

@@ -98,6 +98,9 @@ def break_down(one, seen):
     state.close()
     for name in ("BackfilldRegressed", "BackfilldTableHeld"):
         seen.wait_for(firing(name))
+    # When an operator holds a table
+    one.client.post("/v1/holds", {"kind": "table", "key": "nba_raw.nbac_team_boxscore", "reason": "repair"})
+    seen.wait_for(firing("BackfilldHeldTooLong"))
     # When a table cannot be read, and somebody pauses everything
     next((one.lake / "nba_raw" / "nbac_schedule").rglob("*.parquet")).write_bytes(b"not Parquet")
     with pytest.raises(ApiError, match="Parquet"):

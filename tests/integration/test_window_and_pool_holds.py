@@ -38,8 +38,8 @@ def test_a_closed_window_and_a_full_pool_are_holds_with_what_they_keep_from_star
     assert (pool["kind"], pool["key"], pool["actor"]) == ("pool", "api", "pipeline file")
     assert pool["text"] == "the pool api is full: 1 of 1 slot is taken by attempt 1 of box"
     scraped = api.scrape()
-    assert scraped['backfilld_holds{kind="window"}'] == 1
-    assert scraped['backfilld_holds{kind="pool"}'] == 1
+    assert scraped['backfilld_holds{by="engine",kind="window"}'] == 1
+    assert scraped['backfilld_holds{by="engine",kind="pool"}'] == 1
 
 
 def test_a_window_of_all_processors_says_that_no_job_starts(tmp_path):

@@ -20,6 +20,7 @@ ALERTS = {
     "BackfilldWarehouseErrors",
     "BackfilldRegressed",
     "BackfilldPausedTooLong",
+    "BackfilldHeldTooLong",
     "BackfilldNotifyFailing",
     "BackfilldBackupFailing",
     "BackfilldEtaSlipping",

@@ -64,8 +64,10 @@ def test_every_series_exists_before_anything_happens(api: Api) -> None:
         "backfilld_stale_dates",
         "backfilld_paused",
         'backfilld_waiting_dates{reason="earlier_date"}',
-        'backfilld_processor_paused{processor="box"}',
-        'backfilld_holds{kind="warehouse"}',
+        'backfilld_processor_paused{by="engine",processor="box"}',
+        'backfilld_processor_paused{by="operator",processor="box"}',
+        'backfilld_holds{by="engine",kind="warehouse"}',
+        'backfilld_holds{by="operator",kind="table"}',
         'backfilld_incidents_total{kind="breaker"}',
         'backfilld_foreign_writes_total{processor="box"}',
         'backfilld_processor_dates{phase="phase2",processor="box",verdict="untouched"}',
@@ -210,9 +212,26 @@ def test_pauses_and_holds_are_shown(api: Api) -> None:
     # Then the metrics show both
     samples = api.scrape()
     assert samples["backfilld_paused"] == 1
-    assert samples['backfilld_processor_paused{processor="box"}'] == 1
-    assert samples['backfilld_holds{kind="all"}'] == 1
+    assert samples['backfilld_processor_paused{by="engine",processor="box"}'] == 1
+    assert samples['backfilld_holds{by="operator",kind="all"}'] == 1
     assert samples['backfilld_incidents_total{kind="breaker"}'] >= 1
+
+
+def test_what_an_operator_holds_is_told_from_what_the_engine_holds(api: Api) -> None:
+    # Given a processor that the breaker holds
+    api.world.script = lambda job: Work(code=1)
+    api.enqueue("2021-10-19", "2021-10-24")
+    api.world.run()
+    # When an operator holds it too, with the warehouse
+    for hold in ({"kind": "processor", "key": "box"}, {"kind": "warehouse"}):
+        api.post("/v1/holds", {**hold, "reason": "under repair"})
+    # Then the hold is the operator's, and no fault is left to alert on
+    samples = api.scrape()
+    assert samples['backfilld_processor_paused{by="operator",processor="box"}'] == 1
+    assert samples['backfilld_processor_paused{by="engine",processor="box"}'] == 0
+    assert samples['backfilld_holds{by="operator",kind="processor"}'] == 1
+    assert samples['backfilld_holds{by="operator",kind="warehouse"}'] == 1
+    assert samples['backfilld_holds{by="engine",kind="warehouse"}'] == 0
 
 
 def test_questions_are_counted_by_what_they_were_for() -> None:
