@@ -120,8 +120,11 @@ def test_pipeline_check_warns_of_a_lake_without_a_directory_and_still_passes(tmp
     warned = command("pipeline", "check", "--pipeline", file)
     assert warned.code == 0
     assert f"{file}: warning: warehouse: there is no lake at {tmp_path}/lake" in warned.err
+    assert "no error, 1 warning\n" in warned.out
     (tmp_path / "lake").mkdir()
-    assert command("pipeline", "check", "--pipeline", file).err == ""
+    ended = command("pipeline", "check", "--pipeline", file)
+    assert ended.err == ""
+    assert "no problem found\n" in ended.out
 
 
 def test_each_kind_of_warehouse_on_this_machine_knows_whether_it_is_there(tmp_path):

@@ -100,6 +100,7 @@ def test_pipeline_check_prints_the_warning_and_still_passes(tmp_path, monkeypatc
     ended = command("pipeline", "check", "--pipeline", path)
     assert ended.code == 0
     assert "warning: phase[raw].processor[box].expect.ramp: a minimum of 0 rows accepts" in ended.err
+    assert ended.out.startswith("small: 1 processor in 1 phase, no error, 1 warning\n")
     listed = command("pipeline", "check", "--json", "--pipeline", path)
     assert listed.code == 0
     assert len(json.loads(listed.out)["warnings"]) == 1

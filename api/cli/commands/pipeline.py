@@ -78,7 +78,8 @@ def check(path: str | None, as_json: bool) -> None:
     for warning in found:
         click.echo(f"{loaded.path}: warning: {warning}", err=True)
     size = f"{pluralize(len(loaded.processors), 'processor')} in {pluralize(len(loaded.phase), 'phase')}"
-    click.echo(f"{loaded.name}: {size}, no problem found")
+    verdict = f"no error, {pluralize(len(found), 'warning')}" if found else "no problem found"
+    click.echo(f"{loaded.name}: {size}, {verdict}")
     for stage in loaded.stages:
         click.echo(f"  {stage.name}: {', '.join(p.name for p in stage.processors)}")
 
