@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backfilld.daemon.event_types import ForeignWrites
+from backfilld.daemon.event_types import AttemptStarted, ForeignWrites
 from backfilld.state.records import Mark
 from tests.acceptance import dbt
 from tests.acceptance.example_platform import ExamplePlatform, faults
@@ -47,7 +47,17 @@ def test_the_shops_show_each_of_their_faults(example: ExamplePlatform) -> None:
         returns.write("2024-02-12,3,30\n")
     example.retry("2024-02-12", processors=("returns",))
     assert example.sentences() == late
+    before = len(example.events)
     assert {str(date) for date in example.retry(*QUARTER, mark=Mark.STALE)} == late.keys()
+    started = [event for event in example.events[before:] if isinstance(event, AttemptStarted)]
+    assert {(event.processor, str(date)) for event in started for date in event.dates} == {
+        ("net_sales", "2024-02-12"),
+        ("weekly", "2024-02-12"),
+        ("weekly", "2024-02-19"),
+        ("monthly", "2024-02-29"),
+        ("balance", "2024-02-29"),
+        ("balance", "2024-03-29"),
+    }
     assert {row.outcome for row in example.dates().values()} == {"complete"}
 
 

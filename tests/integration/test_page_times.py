@@ -47,6 +47,8 @@ def test_every_time_on_the_pages_is_in_utc_and_in_the_zone_of_the_pipeline(api: 
     assert len(times) > 10
     assert {"/", "/dates/2021-10-19", "/attempts", "/backfills/1"} <= {path for path, _ in times}
     assert not [time[0] for _, time in times if not time["text"].endswith(" UTC")]
+    # And "ago" follows none of them: that belongs to the ages that the script shows in their place
+    assert not [time[0] for _, time in times if re.match(r"\s+ago\b", time["after"])]
     without = {
         (path, time[0]) for path, time in times if not _LOCAL.search(time["attributes"] + time["after"])
     }

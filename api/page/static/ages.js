@@ -8,9 +8,14 @@ export function format(seconds) {
   return `${Math.floor(s / 86400)} d`;
 }
 
+// The words belong to the age: the absolute time reads right without them, where no script runs.
+function sentence(age, word) {
+  return word === "ago" ? `${age} ago` : word === "for" ? `for ${age}` : age;
+}
+
 export function tick() {
   for (const time of document.querySelectorAll("time[data-age]")) {
-    const text = format((Date.now() - Date.parse(time.dateTime)) / 1000);
+    const text = sentence(format((Date.now() - Date.parse(time.dateTime)) / 1000), time.dataset.age);
     if (time.textContent !== text) time.textContent = text;
   }
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import browse
@@ -20,6 +22,24 @@ def test_it_shows_everything_without_a_script(chromium: Browser, api: Api, url: 
         expect(page.get_by_role("img", name="2021-22: 2 complete, 4 not expected")).to_be_visible()
         page.goto("/dates/2021-10-19")
         expect(page.locator("#verdict-box")).to_contain_text("complete")
+
+
+def test_a_time_reads_right_with_and_without_a_script(chromium: Browser, api: Api, url: str) -> None:
+    # Given a backfill whose first jobs run
+    api.enqueue("2021-10-19", "2021-10-20")
+    api.world.step()
+    # Then a browser that runs no script shows the absolute times
+    with browse(chromium, url, java_script_enabled=False) as page:
+        page.goto("/backfills")
+        expect(page.get_by_text(re.compile(r"by \w+, [-\d]+ [:\d]+ UTC$"))).to_be_visible()
+        page.goto("/dates/2021-10-19")
+        expect(page.get_by_text(re.compile(r"^since [-\d]+ [:\d]+ UTC$")).first).to_be_visible()
+    # And another one their ages
+    with browse(chromium, url) as page:
+        page.goto("/backfills")
+        expect(page.get_by_text(re.compile(r"by \w+, \d+ \w+.* ago$"))).to_be_visible()
+        page.goto("/dates/2021-10-19")
+        expect(page.get_by_text(re.compile(r"^for \d+ ")).first).to_be_visible()
 
 
 def test_an_empty_daemon_says_what_to_do(page: Page) -> None:
