@@ -90,6 +90,11 @@ def principal() -> Principal:
     return identified or Principal(ANONYMOUS, Scope.READ)
 
 
+def may_read() -> bool:
+    """Whether the client of the current request may read; open routes hide details from the others."""
+    return g.get("principal") is not None
+
+
 class RequestGuard:
     """Checks the requests of one app."""
 

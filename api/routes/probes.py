@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from flask import Response, current_app, jsonify, request
 
+from backfilld.api.auth.request_guard import may_read
 from backfilld.api.daemon_interface import DaemonService
 from backfilld.api.endpoint_definition import MEDIA_TYPE, Router
 from backfilld.api.metrics import OPENMETRICS
@@ -18,6 +19,7 @@ section = Router("probes", "Health, metrics and this document")
 PLAIN = "text/plain"
 METRICS, DOCUMENT, HEALTH_NOTES = "backfilld-metrics", "backfilld-openapi", "backfilld-health-notes"
 """Keys of `app.extensions`."""
+HOW_TO_SEE = "a token with the scope 'read' shows more"
 
 
 @section.get("/livez", (PLAIN,), query=request_parameters.Verbose, status=(200, 503), public=True)
@@ -37,7 +39,8 @@ def healthz(service: DaemonService, *, query: request_parameters.Verbose) -> Res
 def readyz(service: DaemonService, *, query: request_parameters.Verbose) -> Response:
     """Whether the daemon accepts requests and works on them.
 
-    Holds, and executors that wait for their cluster, are listed but do not make it unready.
+    Holds, and executors that wait for their cluster, are listed but do not make it unready. Without a token,
+    where the daemon has tokens, it names failed checks without their reasons.
     """
     checks, notes = dict(service.health()), {}
     # Where the engine waits for the database, a question to it may take as long as a connection.
@@ -51,6 +54,8 @@ def readyz(service: DaemonService, *, query: request_parameters.Verbose) -> Resp
         if reason := executor.unavailable_reason:
             notes[f"executor {name}"] = f"waits for {reason}"
     notes.update(current_app.extensions[HEALTH_NOTES]())
+    if not may_read():
+        checks, notes = _without_details(checks, notes)
     return _health(checks, notes, verbose=query.verbose)
 
 
@@ -71,6 +76,14 @@ def _title(hold: HoldRow) -> str:
     """`hold processor odds`, `hold warehouse`, `hold all`: the key of a global pause repeats its kind."""
     key = hold.key if hold.kind != holds.EVERYTHING else ""
     return f"hold {hold.kind} {key}".strip()
+
+
+def _without_details(
+    checks: Mapping[str, str], notes: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Which checks fail and how many notes there are: reasons name hosts, paths and what operators wrote."""
+    hidden = {name: reason and f"failed; {HOW_TO_SEE}" for name, reason in checks.items()}
+    return hidden, {"notes": f"{len(notes)}; {HOW_TO_SEE}"} if notes else {}
 
 
 def _health(checks: Mapping[str, str], notes: Mapping[str, str], *, verbose: bool) -> Response:

@@ -33,6 +33,34 @@ def door(tmp_path: Path) -> Door:
     return make_door(tmp_path)
 
 
+def test_a_probe_needs_no_token_and_reasons_need_one(door: Door) -> None:
+    # Given a hold of an operator, and a check that fails
+    door.ask("POST", "/v1/pause", door.operate, json={"reason": "the auditors are here"})
+    door.api.behind.wrong["warehouse"] = "db.internal: no route to host"
+    # Then a probe learns what fails, and nothing that people wrote or hosts are named
+    for token in ("", mint("stranger", Scope.OPERATE)[0]):
+        probe = door.ask("GET", "/readyz", token)
+        assert (probe.status_code, probe.text) == (
+            503,
+            "warehouse: failed; a token with the scope 'read' shows more\n",
+        )
+        assert door.ask("GET", "/readyz?verbose", token).text.splitlines() == [
+            "[+] engine ok",
+            "[-] warehouse failed; a token with the scope 'read' shows more",
+            "[!] notes: 1; a token with the scope 'read' shows more",
+            "warehouse: failed; a token with the scope 'read' shows more",
+        ]
+    # And whoever may read sees why
+    for token in (door.read, door.operate):
+        shown = door.ask("GET", "/readyz?verbose", token).text
+        assert "db.internal: no route to host" in shown
+        assert "everything is paused by ana: the auditors are here" in shown
+    # And once it is well, the probe passes, also where the token file is unusable
+    door.api.behind.wrong["warehouse"] = ""
+    door.file.write_text("nonsense")
+    assert door.ask("GET", "/readyz").text == "ok\n"
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Door:
     return make_door(tmp_path_factory.mktemp("shared"))
