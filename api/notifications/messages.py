@@ -15,7 +15,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.progress import estimated_end
 from backfilld.state.formatting import format_utc, pluralize
-from backfilld.state.records import BackfillRow, HoldRow
+from backfilld.state.records import ENGINE, BackfillRow, HoldRow
 from backfilld.state.store import attempt_verdicts, backfills, holds, sent_notifications
 from backfilld.state.store.backfill_or_season_scope import DateScope
 from backfilld.state.store.database import Transaction
@@ -172,7 +172,7 @@ def _table(tx: Transaction, backfill: BackfillProgress) -> str:
 
 def _breakers(tx: Transaction, context: EngineContext, live: Sequence[int]) -> Iterator[Digest]:
     """One digest for each processor that a circuit breaker holds."""
-    placed = [hold for hold in holds.all_holds(tx) if hold.kind == "processor"]
+    placed = [hold for hold in holds.all_holds(tx) if hold.kind == "processor" and hold.actor == ENGINE]
     sent = sent_notifications.sent(tx, [_subject(hold) for hold in placed])
     waiting = f" Live backfills: {', '.join(map(str, live))}." if live else ""
     for hold in placed:

@@ -111,6 +111,13 @@ def test_a_paused_processor_is_told_once_with_its_error(api, hooked, notifier):
     assert "backfilld release processor box" in paused
 
 
+def test_what_an_operator_holds_is_no_news(api, hooked, notifier):
+    api.enqueue(FIRST)
+    api.world.commands.hold("processor", "cache", by=ME, reason="repair")
+    run_and_tell(api, notifier)
+    assert not [text for text in hooked.told if "release processor" in text and "is stuck" not in text]
+
+
 def test_the_new_end_after_a_retry_is_told(api, hooked, notifier):
     # Given a backfill that has finished with a failure
     api.world.script = lambda job: Work(code=1)
