@@ -271,7 +271,8 @@ class _StateCollector:
         for name in self._service.pipeline.processors:
             for by in PLACED_BY:
                 paused.add_metric([name, by], float((name, by) in held))
-        counts = Counts((hold.kind, _placed_by(hold)) for hold in (*report.holds, *derived))
+        every: list[HoldRow | DerivedHold] = [*report.holds, *derived]
+        counts = Counts((hold.kind, _placed_by(hold)) for hold in every)
         holds = _family("holds", "Holds, by kind.", "kind", "by")
         for kind in HOLDS:
             for by in PLACED_BY:
