@@ -256,7 +256,7 @@ def test_a_reader_sees_one_moment_and_can_change_nothing(db):
 
 
 def test_backups_are_left_to_the_server(db):
-    with pytest.raises(DatabaseUnavailable, match="pg_dump"):
+    with pytest.raises(SettingsError, match="pg_dump"):
         Backups(db, now=lambda: 0.0)
 
 
