@@ -7,9 +7,10 @@ it reads only what it claims: how dates move, and which outputs it waives. It sh
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from backfilld.state.pipeline.phase import Phase
 from tests.simulation.facts import Facts
 from tests.simulation.fakes import Launch
 from tests.simulation.output_dates import closes_period, covered_by_output, has_output
@@ -47,6 +48,8 @@ class Truth:
         self._deadlines: dict[tuple[str, str, float], float] = {}
         self._waived: dict[tuple[str, str], set[tuple[str, str]]] = {}
         """The outputs that were waived when a date left a state, by date and state."""
+        self._lacked: dict[tuple[str, str], set[tuple[str, str]]] = {}
+        """What a date lacked of earlier ones when it left a state; known where the file is edited."""
         self.judged_done = 0
 
     # What comes from outside, and what the daemon does
@@ -88,6 +91,8 @@ class Truth:
         self._waived[date, move["source"]] = {
             pair for pair in self._invariants.checks if self._is_waived(*pair)
         }
+        if self._sim.scenario.is_edited and (stage := self._sim.pipeline.stage.get(move["source"])):
+            self._lacked[date, stage.name] = set(self._never_right(stage.phase, day_of(date)))
         if self._sim.scenario.sets_clock or not last:
             return
         if move["target"] == "done":
@@ -176,11 +181,12 @@ class Truth:
 
         What states its `needs` has no lookback. A phase of which every other output is waived, not selected
         or of another date is computed from nothing. A waiver counts that was there when each output was
-        computed: a retry of the earlier date may have withdrawn it since.
+        computed: a retry of the earlier date may have withdrawn it since. What the file newly expects of
+        earlier dates counts for the states that the date had not left by then.
         """
         selected = self._invariants.sharing.selected_at_end(date)
         day = day_of(date)
-        for before, phase in zip(self._sim.pipeline.phase, self._sim.pipeline.phase[1:], strict=False):
+        for phase in self._sim.pipeline.phase[1:]:
             computed = [
                 p.name
                 for p in phase.processor
@@ -192,17 +198,26 @@ class Truth:
             if not phase.sequential or not states or phase not in self._facts.phases(day):
                 continue
             waived = set.intersection(*(self._waived.get((date, state), set()) for state in states))
-            for earlier in self._facts.window(day, self._sim.pipeline.lookback(phase)):
-                if not all(
-                    self._facts.expected(earlier, games)
-                    for games in self._facts.games(earlier, self._sim.time)
-                ):
-                    continue
-                for name in (p.name for p in before.processor if before in self._facts.phases(earlier)):
-                    passed = (str(earlier), name) in waived or self._is_waived(str(earlier), name)
-                    if not passed and not self._facts.was_right(name, earlier, 0.0):
-                        told = f"{date} is done, {name} of {earlier} was never right"
-                        raise Violation("upstream is true", told)
+            lacking = set(self._never_right(phase, day)) - waived
+            for earlier, name in sorted(lacking):
+                if any((earlier, name) in self._lacked.get((date, state), lacking) for state in states):
+                    raise Violation(
+                        "upstream is true", f"{date} is done, {name} of {earlier} was never right"
+                    )
+
+    def _never_right(self, phase: Phase, day: dt.date) -> Iterator[tuple[str, str]]:
+        """The outputs of earlier dates that a sequential phase needs and that were never right nor waived."""
+        place = self._sim.pipeline.phase.index(phase)
+        if not place or not phase.sequential:
+            return
+        before = self._sim.pipeline.phase[place - 1]
+        for earlier in self._facts.window(day, self._sim.pipeline.lookback(phase)):
+            games = self._facts.games(earlier, self._sim.time)
+            if before in self._facts.phases(earlier) and all(self._facts.expected(earlier, n) for n in games):
+                for name in (p.name for p in before.processor):
+                    waived = self._is_waived(str(earlier), name)
+                    if not waived and not self._facts.was_right(name, earlier, 0.0):
+                        yield str(earlier), name
 
     def _was_rewritten(self, date: str) -> None:
         since, writes, numbers = self._forced.get(date, (0.0, {}, set()))

@@ -62,3 +62,33 @@ def test_a_date_waits_for_none_that_has_left_the_season(tmp_path, first, moment)
     # Then it is done before anything is queried again by the interval
     assert world.dates()[DATES[2]].outcome == "complete"
     assert world.time - requested < world.pipeline.engine.recheck_interval
+
+
+def test_a_date_that_is_past_what_looks_back_at_a_new_opener_ends_and_is_stale_once_that_has_run(tmp_path):
+    # Given a date whose last job runs, and which has computed totals of the season
+    def opening_with_totals(day: dt.date):
+        totals = phase("phase3", processor("totals"), order="sequential", lookback="season")
+        season = {"name": "s", "opens": day, "closes": DATES[-1]}
+        return pipeline(
+            phase("phase2", processor("box")),
+            totals,
+            phase("phase4", processor("report")),
+            calendar={"query": "SELECT 1", "season": [season]},
+        )
+
+    world = World(opening_with_totals(DATES[1]), dict.fromkeys(DATES, 2), tmp_path)
+    world.enqueue(DATES[1], DATES[2])
+    while world.dates()[DATES[2]].state != "phase4" or not world.executor.alive:
+        assert world.step()
+    # When the season is corrected to open a date earlier, which nobody has asked about
+    world.pipeline = opening_with_totals(DATES[0])
+    world.start()
+    world.run(limit=100)
+    # Then it ends, and computes nothing again
+    assert world.dates()[DATES[2]].outcome == "complete"
+    assert [name for name, _ in world.attempts(DATES[2])] == ["box", "totals", "report"]
+    # And its totals are stale once the earlier date is there
+    assert world.dates()[DATES[2]].stale_at is None
+    world.enqueue(DATES[0], DATES[0])
+    world.run(limit=100)
+    assert world.dates()[DATES[2]].stale_at is not None
