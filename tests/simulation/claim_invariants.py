@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from backfilld.daemon.engine.context import ACTOR
@@ -47,6 +48,7 @@ class ClaimInvariants:
             return
         self._seen = max(row["id"] for row in fresh)
         self._limits()
+        self._pools(fresh)
         for attempt in fresh:
             processor = self._sim.pipeline.processors[attempt["processor"]]
             self._spent.claimed(processor)
@@ -70,9 +72,6 @@ class ClaimInvariants:
         rows = list(self._invariants.running.values())
         if len(rows) > self._sim.pipeline.jobs.slots:
             raise Violation("slots", f"{len(rows)} attempts run")
-        for pool in self._sim.pipeline.pool:
-            if (n := self._invariants.in_pool(pool.name)) > pool.size:
-                raise Violation("pools", f"{n} attempts run in {pool.name}")
         for name, n in Counter(row["sequence"] for row in rows if row["sequence"]).items():
             if n > 1:
                 raise Violation("sequential over all dates", f"{n} attempts of {name} run")
@@ -86,6 +85,14 @@ class ClaimInvariants:
             n = sum(other["output"] == row["output"] for other in rows)
             if n > processor.writers:
                 raise Violation("one writer per table", f"{n} attempts write {row['output']}")
+
+    def _pools(self, fresh: Sequence[Row]) -> None:
+        entered = {self._sim.pipeline.pool_of(row["processor"]) for row in fresh}
+        for pool in self._sim.pipeline.pool:
+            if self._sim.scenario.is_edited and pool.name not in entered:
+                continue  # an edit may have put into it what is running
+            if (n := self._invariants.in_pool(pool.name)) > pool.size:
+                raise Violation("pools", f"{n} attempts run in {pool.name}")
 
     def _is_open(self, attempt: Row, processor: Processor) -> None:
         """Nothing starts in closed hours. Those of a world lie within one day in UTC."""
