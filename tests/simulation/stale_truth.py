@@ -79,8 +79,11 @@ class StaleTruth:
             raise Violation("a cascade runs what is stale", f"{name} of {date} runs, complete and not stale")
 
     def _is_carried_on(self, date: str, name: str, check: Row) -> None:
-        # What is not expected any more is repaired by no job.
+        # What is not expected any more is repaired by no job, and what an edit has taken away is no input.
+        processor = self._sim.pipeline.processors[name]
+        needed = {(str(day), of) for day, of in self._invariants.needs.inputs(day_of(date), processor)}
         stale = self._over_stale.get((date, name), set())
+        stale &= needed
         inputs = {pair for pair in stale if self._invariants.checks[pair]["verdict"] != "not_expected"}
         if not inputs or not check["last_attempt_succeeded"]:
             return

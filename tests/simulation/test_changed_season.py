@@ -92,3 +92,29 @@ def test_a_date_that_is_past_what_looks_back_at_a_new_opener_ends_and_is_stale_o
     world.enqueue(DATES[0], DATES[0])
     world.run(limit=100)
     assert world.dates()[DATES[2]].stale_at is not None
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_what_has_left_the_season_makes_nothing_stale_that_is_being_computed_from_it(tmp_path, moved):
+    # Given a stale balance of the opener, and one of the date after it that is being computed
+    def books(opens: dt.date):
+        return pipeline(
+            phase("phase2", processor("moves")),
+            phase("phase3", processor("balance", depends_on_past=True)),
+            calendar={"query": "SELECT 1", "season": [{"name": "s", "opens": opens, "closes": DATES[1]}]},
+        )
+
+    world = World(books(DATES[0]), dict.fromkeys(DATES[:2], 2), tmp_path)
+    world.fill("balance", DATES[0])
+    world.enqueue(DATES[0], DATES[1])
+    while world.dates()[DATES[1]].state != "phase3" or not world.executor.alive:
+        assert world.step()
+        world.settle()
+    assert world.dates()[DATES[0]].stale_at is not None
+    # When the season is corrected to open on the second date, or is not
+    world.pipeline = books(DATES[moved])
+    world.start()
+    world.run(limit=100)
+    # Then the second balance is stale only if the first is an input of it
+    assert world.dates()[DATES[1]].outcome == "complete"
+    assert (world.dates()[DATES[1]].stale_at is None) == moved
