@@ -230,7 +230,9 @@ def _changed_at(check: CheckRow, result: CheckResult) -> float | None:
         return check.last_attempt_ended_at if check.follows_attempt else result.asked_at
     if _left_unchanged(check, result):
         return None
-    if check.follows_attempt and None not in (check.stamp_before, result.write_stamp):
+    # After queries that failed, this is the first verdict with a stamp.
+    is_first = check.follows_attempt or (check.verdict is Verdict.UNKNOWN and check.write_stamp is None)
+    if is_first and None not in (check.stamp_before, result.write_stamp):
         return check.last_attempt_ended_at  # it has written, however it ended
     was_satisfied = check.verdict.satisfied and not check.follows_attempt
     return check.last_attempt_ended_at if judgement.verdict.satisfied and not was_satisfied else None

@@ -85,6 +85,30 @@ def test_a_job_that_writes_everything_and_exits_1_is_not_believed_by_its_rows(wo
     assert verdict(world)[0] is Verdict.FAILED
 
 
+def test_what_a_failed_rerun_has_written_counts_though_the_query_after_it_has_failed(world):
+    # Given a forced job that writes and exits with 1, after which its table cannot be queried for a while
+    def write() -> None:
+        world.fill("box", OPENER)
+        world.warehouse.broken["box"] = "quota exceeded"
+
+    does(world, "box", Work(code=1, effect=write), Work())
+    world.enqueue(OPENER, OPENER, force=True)
+    while verdict(world)[0] is not Verdict.UNKNOWN:
+        assert world.step()
+        world.settle()
+    del world.warehouse.broken["box"]
+    # When no further job writes, and another request takes the rows as they are
+    world.run()
+    assert verdict(world)[0] is Verdict.UNTOUCHED
+    world.enqueue(OPENER, OPENER)
+    world.run()
+    # Then what was computed from those before is stale
+    assert (outcome(world), verdict(world)) == ("complete", (Verdict.COMPLETE, ""))
+    with world.db.read() as tx:
+        marked = {name for name, check in checks.for_dates(tx, [OPENER])[OPENER].items() if check.stale_at}
+    assert {*READERS} <= marked
+
+
 def test_a_rerun_whose_job_is_killed_from_outside_says_so(world):
     does(world, "box", Work(code=None))
     world.enqueue(OPENER, OPENER, force=True)
