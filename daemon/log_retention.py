@@ -12,7 +12,13 @@ from backfilld.state.store import attempts, check_command_runs
 FOLDER = "attempts"
 """The folder of logs in the state directory."""
 CHECK_SECONDS = 3600.0
-"""How often the age of logs is checked."""
+"""How often the age of logs is checked; more often where they are kept for less."""
+SHORTEST_CHECK_SECONDS = 60.0
+
+
+def check_interval(retention: float) -> float:
+    """Seconds between two checks of the age of logs that are kept for `retention` seconds."""
+    return min(CHECK_SECONDS, max(retention, SHORTEST_CHECK_SECONDS))
 
 
 def prune(context: EngineContext) -> int:

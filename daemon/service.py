@@ -160,10 +160,10 @@ class Service:
         self._scheduler.add_job(self._recheck, "interval", seconds=recheck, id="recheck", next_run_time=now)
         if self.pipeline.engine.revalidate_within:
             self._scheduler.add_job(self._sweep, "interval", seconds=TICK_SECONDS, id="sweep")
-        if self.pipeline.engine.log_retention:
-            self._scheduler.add_job(
-                self._prune_logs, "interval", seconds=log_retention.CHECK_SECONDS, id="logs"
-            )
+        if retention := self.pipeline.engine.log_retention:
+            # Also at the start: a daemon that is restarted within the hour would remove none.
+            often = log_retention.check_interval(retention)
+            self._scheduler.add_job(self._prune_logs, "interval", seconds=often, id="logs", next_run_time=now)
         if self.settings.backup_every and self.db.sqlite:
             pace = min(BACKUP_CHECK_SECONDS, self.settings.backup_every)
             self._scheduler.add_job(self._back_up, "interval", seconds=pace, id="backup")

@@ -1,7 +1,9 @@
 """The daemon's threads, where they interact."""
 
 import datetime as dt
+import os
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,6 +14,7 @@ from backfilld.state.records import Actor
 from backfilld.state.store import sqlite_file_checksum
 from backfilld.state.store.database_errors import DatabaseUnavailable
 from backfilld.state.store.leader_election import FILE, AlreadyRunning, FileLock, Holder
+from tests.timeouts import PATIENCE
 
 PIPELINE = """
 name = "small"
@@ -27,6 +30,27 @@ def service(tmp_path):
     file = tmp_path / "pipeline.toml"
     file.write_text(PIPELINE)
     return Service(Settings(pipeline=file, state_dir=tmp_path / "state", host="127.0.0.1", port=0))
+
+
+def test_old_logs_are_removed_at_the_start_and_not_an_hour_later(service, tmp_path):
+    # Given a log that is older than log_retention
+    old = tmp_path / "state" / "attempts" / "000" / "1.log"
+    old.parent.mkdir(parents=True, exist_ok=True)
+    old.touch()
+    os.utime(old, (time.time() - 60, time.time() - 60))
+    # When a daemon starts
+    service.db.close()
+    service._lock.release()
+    file = tmp_path / "pipeline.toml"
+    file.write_text(f'{PIPELINE}[engine]\nlog_retention = "5s"\n')
+    service = Service(service.settings)
+    service.start()
+    # Then it goes
+    until = time.monotonic() + PATIENCE
+    while old.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    service.stop()
+    assert not old.exists()
 
 
 def test_the_database_of_a_daemon_that_was_stopped_in_order_has_a_checksum(service):

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from backfilld.daemon.log_retention import prune
+from backfilld.daemon.log_retention import CHECK_SECONDS, check_interval, prune
 from tests.factories import phase, pipeline, processor
 from tests.simulation.world import World
 
@@ -49,3 +49,9 @@ def test_only_old_logs_of_ended_jobs_go_with_their_exit_status(world):
     left = sorted(path.name for path in (world.folder / "attempts").rglob("*.*"))
     assert left == ["1.exit", "1.log", "3.exit", "3.log", "6.new"]
     assert prune(world.context) == 0
+
+
+def test_logs_that_are_kept_for_less_than_an_hour_are_looked_at_more_often():
+    assert check_interval(90 * DAY) == CHECK_SECONDS == 3600
+    assert check_interval(600) == 600
+    assert check_interval(5) == 60
