@@ -58,7 +58,7 @@ class EngineSettings(StrictModel):
     check_slots: int = Field(default=2, ge=1, le=100)
     """The most commands of `expect.check` that run at the same time, beside the `slots` of `[jobs]`."""
     log_retention: Duration = 0.0
-    """How long the log of a job or check is kept after its last line, up to an hour more; `"0s"`: no limit."""
+    """How long a log is kept after its last line, or up to an hour longer; `"0s"`: without limit."""
     max_log_bytes: Size = Field(default=10**9, ge=1000)
     """The most that an attempt's log may take on the disk, such as `"1GB"`. A longer one loses its middle."""
 
