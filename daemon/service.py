@@ -16,11 +16,12 @@ from collections.abc import Callable, Mapping
 
 from apscheduler.jobstores.base import JobLookupError
 
-from backfilld.daemon import log_retention
+from backfilld.daemon import database_watch, log_retention
 from backfilld.daemon.adapters import load_pipeline
 from backfilld.daemon.background_scheduler import new_scheduler
 from backfilld.daemon.backups import Backups, refuse_empty_database
 from backfilld.daemon.clock_steps import ClockMonitor, ClockStepDetector
+from backfilld.daemon.database_watch import DatabaseWatch
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.daily_budgets import BytesLedger
 from backfilld.daemon.engine.engine import Engine
@@ -158,6 +159,9 @@ class Service:
         recheck = self.pipeline.engine.recheck_interval
         now = dt.datetime.now(dt.UTC)
         self._scheduler.add_job(self._recheck, "interval", seconds=recheck, id="recheck", next_run_time=now)
+        workers = self._engine_worker, self._warehouse_worker
+        watch = DatabaseWatch(self.db, lambda: {worker.last_error for worker in workers})
+        self._scheduler.add_job(watch.check, "interval", seconds=database_watch.CHECK_SECONDS, id="database")
         if self.pipeline.engine.revalidate_within:
             self._scheduler.add_job(self._sweep, "interval", seconds=TICK_SECONDS, id="sweep")
         if retention := self.pipeline.engine.log_retention:
@@ -229,7 +233,7 @@ class Service:
             "engine": "" if self._stopping else self._engine_worker.problem,
             "warehouse": "" if self._stopping else self._warehouse_worker.problem,
             "timers": self._timers_problem(),
-            "database": self.db.lost_file(),
+            "database": self.db.lost_file() or self.db.failed_write,
             **{f"executor {name}": executor.fault for name, executor in self.executors.items()},
         } | ({"standby": self.standby} if self.standby else {})
 

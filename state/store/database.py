@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backfilld.state.store import postgresql, sqlite, sqlite_file_checksum
-from backfilld.state.store.database_errors import DatabaseUnavailable, translate
+from backfilld.state.store.database_errors import DatabaseUnavailable, NotLeader, translate
 from backfilld.state.store.integrity import damaged_schema, damaged_values
 from backfilld.state.store.schema_creation import create_schema
 from backfilld.state.store.schema_version import MIGRATIONS, current_revision, schema_version
@@ -48,6 +48,8 @@ class Database:
         self._fence: Callable[[Connection], None] = lambda tx: None
         self._writer = threading.Lock()
         self._files: dict[str, int] = {}
+        self.failed_write = ""
+        """Why the latest write failed; empty where it succeeded."""
         self._transactions: sqlite.Transactions | postgresql.Transactions
         if self.sqlite:
             self._engine = sqlite.engine(self.url, lock_wait)
@@ -115,10 +117,22 @@ class Database:
             DatabaseUnavailable: it is locked, full, damaged or unreachable; nothing was changed.
             NotLeader: another daemon leads; nothing was changed.
         """
-        with self._serialize_writers(), self.translate_errors(), self._transactions.write() as connection:
-            if fenced:
-                self._fence(connection)
-            yield connection
+        try:
+            with self._serialize_writers(), self.translate_errors(), self._transactions.write() as connection:
+                if fenced:
+                    self._fence(connection)
+                yield connection
+        except NotLeader:
+            raise
+        except DatabaseUnavailable as error:
+            self.failed_write = str(error)
+            raise
+        self.failed_write = ""
+
+    def try_write(self) -> None:
+        """Write what is there already. Raises DatabaseUnavailable if the database takes no writes."""
+        with self.write(fenced=False) as tx:
+            tx.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:

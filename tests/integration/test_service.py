@@ -1,13 +1,16 @@
 """The daemon's threads, where they interact."""
 
 import datetime as dt
+import logging
 import os
+import sqlite3
 import threading
 import time
 from dataclasses import replace
 
 import pytest
 
+from backfilld.daemon import database_watch
 from backfilld.daemon.service import LATE_TIMERS_SECONDS, Service
 from backfilld.daemon.settings import Settings
 from backfilld.state.records import Actor
@@ -46,11 +49,49 @@ def test_old_logs_are_removed_at_the_start_and_not_an_hour_later(service, tmp_pa
     service = Service(service.settings)
     service.start()
     # Then it goes
-    until = time.monotonic() + PATIENCE
-    while old.exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until(lambda: not old.exists())
     service.stop()
-    assert not old.exists()
+
+
+def test_a_write_that_fails_on_an_idle_daemon_is_reported_until_one_succeeds(service, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(database_watch, "CHECK_SECONDS", 0.1)
+    service.start()
+    wait_until(lambda: not any(service.health().values()))
+    write = service.db._transactions.write
+
+    def full():
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    def logged(text):
+        return [record.levelname for record in caplog.records if text in record.message]
+
+    # Given an idle daemon whose disk is full
+    monkeypatch.setattr(service.db._transactions, "write", full)
+    assert not any(service.health().values())
+    # When a request wants to change something
+    with pytest.raises(DatabaseUnavailable):
+        service.commands.pause_everything(by=Actor(name="me"), reason="")
+    # Then health and log have the cause, the log once
+    assert "the disk is full; make room" in service.health()["database"]
+    wait_until(lambda: logged("the disk is full; make room"))
+    time.sleep(0.5)
+    assert logged("the disk is full; make room") == ["ERROR"]
+    # And both say so once there is room
+    monkeypatch.setattr(service.db._transactions, "write", write)
+    wait_until(lambda: logged("takes writes again"))
+    assert not any(service.health().values())
+    assert logged("takes writes again") == ["INFO"]
+    service.stop()
+
+
+def wait_until(condition):
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_the_database_of_a_daemon_that_was_stopped_in_order_has_a_checksum(service):
