@@ -117,7 +117,12 @@ def title(view: Snapshot) -> str:
 
 
 def date_counts(backfill: Json) -> str:
-    """The dates of a backfill by state, and those done with a waiver: `13 done (2 waived), 1 failed`."""
+    """The dates of a backfill by state, and those done with a waiver: `13 done (2 waived), 1 failed`.
+
+    Where nothing was to do, by request outcome: `14 already_done`.
+    """
+    if not backfill["states"]:
+        return counts(backfill["request_outcomes"])
     return counts(
         {f"{state}{_waived(backfill) * (state == 'done')}": n for state, n in backfill["states"].items()}
     )

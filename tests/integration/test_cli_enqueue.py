@@ -26,3 +26,9 @@ def test_a_range_is_answered_in_ranges_however_long_it_is(command):
     # And a request that is taken prints the same of dates between others
     taken = command("enqueue", "2021-10-27", "2021-10-29").out.splitlines()
     assert taken == ["backfill 2: 2021-10-27..2021-10-29, 3 dates: 2 enqueued, 1 already_done", short[2]]
+
+
+def test_a_backfill_that_had_nothing_to_do_is_listed_with_what_its_dates_were(command):
+    command("enqueue", "2021-10-28", "--wait")
+    command("enqueue", "2021-10-28")
+    assert command("status").rows("2 ", "finished", "2021-10-28..2021-10-28", "1 already_done")

@@ -112,3 +112,8 @@ def test_the_pages_of_a_date_and_a_backfill_draw_their_attempts_and_the_pace(api
     api.post(f"/v1/dates/{FAILED[1]}/retry")
     assert api.client.get("/backfills/2?part=charts", headers=headers).status_code == 200
     assert "Pace" not in api.client.get("/backfills/2?part=main").text
+
+
+def test_a_backfill_that_had_nothing_to_do_is_listed_with_what_its_dates_were(api: Api) -> None:
+    api.enqueue("2021-10-21")
+    assert "1 date: 1 already done" in api.client.get("/backfills").text
