@@ -73,7 +73,7 @@ class EnqueueOutcome(StrEnum):
     ENQUEUED = "enqueued"
     """The date belongs to the new backfill."""
     ALREADY_DONE = "already_done"
-    """The date is done, and complete by the latest evidence."""
+    """The date is done, and complete by the latest evidence; if the warehouse cannot be queried, by older."""
     JOINED = "joined"
     """Another backfill has the date. It goes on for both, and both get its outcome."""
     NOT_EXPECTED = "not_expected"

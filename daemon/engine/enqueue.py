@@ -18,6 +18,7 @@ from backfilld.daemon.engine.operator_commands import Conflict
 from backfilld.daemon.engine.withdrawn_waiver_messages import withdrawal
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.base_errors import BackfilldError
+from backfilld.state.formatting import format_utc
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, EnqueueOutcome
 from backfilld.state.rules.season_calendar import CountsByDate, Day
@@ -236,8 +237,16 @@ class Enqueuer:
         verdicts = dict(Counter(stored_checks[name].verdict.value for name in names))
         beside = [stored_checks[n] for n in processors if n in stored_checks and n not in names]
         lacks = ", ".join(f"{check.processor} {check.verdict}" for check in beside if not check.satisfied)
-        reason = "; ".join(filter(None, (warning, f"not selected: {lacks}" if lacks else "")))
+        by = _stored_evidence([stored_checks[name] for name in names], warning)
+        reason = "; ".join(filter(None, (by, f"not selected: {lacks}" if lacks else "")))
         return DateResult(date=date, outcome=EnqueueOutcome.ALREADY_DONE, reason=reason, verdicts=verdicts)
+
+
+def _stored_evidence(complete: Sequence[CheckRow], warning: str) -> str:
+    """From when the evidence of a done date is that could not be read again; empty where it was."""
+    times = [check.asked_at for check in complete if check.asked_at is not None]
+    known = f"complete by the evidence of {format_utc(min(times))}" if times else ""
+    return "; ".join(filter(None, (known, warning))) if warning else ""
 
 
 def _withdrawal(

@@ -32,3 +32,20 @@ def test_a_backfill_that_had_nothing_to_do_is_listed_with_what_its_dates_were(co
     command("enqueue", "2021-10-28", "--wait")
     command("enqueue", "2021-10-28")
     assert command("status").rows("2 ", "finished", "2021-10-28..2021-10-28", "1 already_done")
+
+
+def test_a_done_date_that_cannot_be_checked_now_names_the_time_of_its_evidence(command, api):
+    # Given a done date, and a warehouse that does not answer
+    command("enqueue", "2021-10-28", "--wait")
+    asked = [check["asked_at"] for check in api.get("/v1/dates/2021-10-28")["processors"]]
+    checked = f"{min(asked)[:19]}Z"
+    api.world.time += 3600
+    api.world.warehouse.down = "connection refused"
+    # When it is requested again, then the answer says what it rests on, and why
+    for options in (["--dry-run"], []):
+        ended = command("enqueue", "2021-10-28", *options)
+        assert ended.code == 0
+        assert ended.out.splitlines()[1] == (
+            f"  2021-10-28  already_done  complete by the evidence of {checked};"
+            " the warehouse could not be queried: connection refused"
+        )
