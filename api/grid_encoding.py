@@ -30,6 +30,12 @@ LEGEND: Mapping[str, str] = {
     NOT_CHECKED: "not_checked",
     NO_CHECK: "never_enqueued",
 }
+WITHOUT_VERDICT: Mapping[str, str] = {
+    "attempt_running": "An attempt of the processor is running for the date.",
+    "not_checked": "The warehouse has not been queried about it yet.",
+    "never_enqueued": "The date, or the processor on it, has never been requested.",
+}
+"""Words of the legend that are no verdicts."""
 
 
 def letter(cell: GridCell) -> str:

@@ -84,6 +84,16 @@ class _ProblemType:
     retry_after: int | None = None
 
 
+PROBLEMS: Mapping[str, str] = {
+    "bad-input": "422. A field of the request is wrong; `errors` names it.",
+    "not-found": "404. There is no such backfill, date, attempt or hold.",
+    "conflict": "409. The state does not allow it, or has changed meanwhile.",
+    "key-reused": "422. The `Idempotency-Key` belongs to another request.",
+    "warehouse-unreachable": "503. The warehouse did not answer.",
+    "standby": "503. Another daemon leads.",
+    "state-database-unavailable": "503. The state database did not answer.",
+}
+"""The types of problems, with status and meaning. Without one of them a type is `about:blank`."""
 _STATUS_BY_ERROR: Mapping[type[Exception], _ProblemType] = {
     BadInput: _ProblemType(422, "bad-input"),
     NotFound: _ProblemType(404, "not-found"),
@@ -97,6 +107,8 @@ _STATUS_BY_ERROR: Mapping[type[Exception], _ProblemType] = {
 }
 
 
+SLUGS = frozenset(problem.slug for problem in _STATUS_BY_ERROR.values())
+"""The ends of the types of problems."""
 HANDLED: Sequence[type[Exception]] = (*_STATUS_BY_ERROR, HTTPException)
 """Every exception that becomes a problem response."""
 

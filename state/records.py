@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar, NamedTuple
 
+from backfilld.state.audit_action import Action as Action  # noqa: PLC0414 - a part of this interface
 from backfilld.state.rules.check_command_run import CheckRun
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.rules.verdict import Verdict
@@ -102,21 +103,6 @@ class AttemptStatus(StrEnum):
 def attempt_result(status: str, exit_code: int | None) -> str:
     """An attempt's status, with the code of one that exited: `exited 0`, `exited 2`, `timed_out`."""
     return f"{status} {exit_code}" if status == AttemptStatus.EXITED else status
-
-
-class Action(StrEnum):
-    """The changes that a person can request."""
-
-    ENQUEUE = "enqueue"
-    PAUSE = "pause"
-    RESUME = "resume"
-    CANCEL = "cancel"
-    RETRY = "retry"
-    ACCEPT = "accept"
-    HOLD = "hold"
-    RELEASE = "release"
-    RELOAD = "reload"
-    MARK_LOST = "mark_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,9 @@ import functools
 import inspect
 import re
 import tempfile
-import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
-from enum import Enum, StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from backfilld.api.cli.commands.serve import serve
-from backfilld.api.metrics import GATE_RESULTS, HOLDS, INCIDENTS, PLACED_BY, PURPOSES, RESULTS
-from backfilld.api.schemas.field_types import BackfillStatus
 from backfilld.daemon.adapters import installed
 from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
 from backfilld.state.pipeline.base_executor_settings import ExecutorSettings
@@ -39,8 +36,6 @@ from backfilld.state.pipeline.pool_settings import PoolSettings
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.pipeline.run_history_settings import HistorySettings
 from backfilld.state.pipeline.user_defined_preflight_settings import PreflightCheckSettings, PreflightSettings
-from backfilld.state.records import AttemptStatus, EnqueueOutcome, Sources
-from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.expectation_suite import Expectation
 from backfilld.state.rules.expectations.change import Measure
 from backfilld.state.rules.expectations.check_command import CommandCheck
@@ -53,13 +48,11 @@ from backfilld.state.rules.expectations.ratio import Ratio
 from backfilld.state.rules.expectations.rows_each import RowsEach
 from backfilld.state.rules.expectations.unique import Unique
 from backfilld.state.rules.expectations.volume import Volume
-from backfilld.state.rules.gates import WaitReason
-from backfilld.state.rules.state_machine import Trigger
-from backfilld.state.rules.verdict import Verdict
 from tests.documents import ROOT
 from tests.integration.api_world import make_api, small_pipeline
 from tests.reference_routes import routes, table_rows
 from tests.reference_verbs import verbs
+from tests.reference_words import WORDS, declared, words
 
 FOLDER = ROOT / "docs" / "reference"
 _TABLE = re.compile(r"(<!-- table: (?P<name>[\w.-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
@@ -103,28 +96,6 @@ KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
 """The settings models of the adapters, by kind."""
 
 POOL = {"name": "vendor_api", "size": 4}
-
-ENUMS: Mapping[str, type[StrEnum]] = {
-    "verdict": Verdict,
-    "outcome": Outcome,
-    "waiting": WaitReason,
-    "attempt": AttemptStatus,
-    "backfill": BackfillStatus,
-    "answer": EnqueueOutcome,
-    "sources": Sources,
-    "trigger": Trigger,
-}
-"""The closed sets of words, by the names of their tables in the reference."""
-
-LABELS: Mapping[str, Mapping[str, str]] = {
-    "incident": INCIDENTS,
-    "hold": HOLDS,
-    "placed_by": PLACED_BY,
-    "gate": GATE_RESULTS,
-    "result": RESULTS,
-    "purpose": PURPOSES,
-}
-"""The values of labels that are words of the metrics' own, with what each means."""
 
 _KINDS: Mapping[str, str] = {
     "Name": "name",
@@ -192,20 +163,12 @@ def _inherited(model: type[BaseModel]) -> Iterable[str]:
     return [] if model is JobDefaults else [key for base in bases for key in base.model_fields]
 
 
-def _declared(kind: type) -> Iterator[tuple[ast.stmt, str]]:
-    """The statements of a class, each with the docstring below it on one line."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body  # type: ignore[attr-defined]
-    for one, after in zip(body, [*body[1:], None], strict=True):
-        said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-        yield one, " ".join(after.value.value.split()) if said else ""
-
-
 @functools.cache
 def _fields(model: type[BaseModel]) -> list[tuple[str, str, str]]:
     """The fields that a model and its bases declare: name, annotation and docstring of each."""
     found = []
     for kind in reversed([c for c in model.__mro__ if c.__module__.startswith("backfilld.")]):
-        for field, text in _declared(kind):
+        for field, text in declared(kind):
             if isinstance(field, ast.AnnAssign) and not ast.unparse(field.annotation).startswith("ClassVar"):
                 found.append((ast.unparse(field.target), ast.unparse(field.annotation), text))
     return found
@@ -214,17 +177,6 @@ def _fields(model: type[BaseModel]) -> list[tuple[str, str, str]]:
 def docstrings(model: type[BaseModel]) -> dict[str, str]:
     """What a model says of each of its fields."""
     return {name: text for name, _, text in _fields(model)}
-
-
-def meanings(kind: type[StrEnum]) -> dict[str, str]:
-    """What a closed set says of each of its words."""
-    told = {ast.unparse(one.targets[0]): text for one, text in _declared(kind) if isinstance(one, ast.Assign)}
-    return {word.value: told[word.name] for word in kind}
-
-
-def words(told: Mapping[str, str]) -> str:
-    """The words of a closed set, and what each means."""
-    return table_rows(["word", "meaning"], [[f"`{word}`", meaning] for word, meaning in told.items()])
 
 
 def _annotation(model: type[BaseModel], key: str) -> str:
@@ -319,8 +271,7 @@ def _without(variable: str) -> str:
 TABLES: Mapping[str, Callable[[], str]] = {
     **{f"keys.{name}": (lambda model=model: keys(model)) for name, model in MODELS.items()},
     **{f"kinds.{sort}": (lambda sort=sort: kinds(sort)) for sort in KINDS},
-    **{f"words.{name}": (lambda kind=kind: words(meanings(kind))) for name, kind in ENUMS.items()},
-    **{f"words.{name}": (lambda told=told: words(told)) for name, told in LABELS.items()},
+    **{f"words.{name}": (lambda told=told: words(told)) for name, told in WORDS.items()},
     "routes": routes,
     "metrics": metrics,
     "settings": settings,

@@ -31,7 +31,9 @@ class Scope(StrEnum):
     """What a token allows; `operate` includes `read`."""
 
     READ = "read"
+    """Every route that changes nothing."""
     OPERATE = "operate"
+    """These, and every change."""
 
     def covers(self, needed: Scope) -> bool:
         """Whether this scope allows what needs `needed`."""

@@ -19,6 +19,16 @@ section = Router("probes", "Health, metrics and this document")
 PLAIN = "text/plain"
 METRICS, DOCUMENT, HEALTH_NOTES = "backfilld-metrics", "backfilld-openapi", "backfilld-health-notes"
 """Keys of `app.extensions`."""
+HEALTH_CHECKS: Mapping[str, str] = {
+    "started": "The daemon has started, and is not stopping.",
+    "engine": "The loop of the engine runs without an error.",
+    "warehouse": "The loop of the queries runs without an error. An outage of the warehouse is a hold.",
+    "timers": "The periodic work runs, such as backups.",
+    "database": "The files of the state database are in place. At `/readyz` also: the database answers.",
+    "executor NAME": "The thread that follows the jobs of the executor NAME works.",
+    "standby": "Is there only while another daemon leads, and fails.",
+}
+"""The health checks of a daemon, with what passes."""
 HOW_TO_SEE = "a token with the scope 'read' shows more"
 
 

@@ -11,8 +11,11 @@ class FindingStatus(StrEnum):
     """The status of a finding or a check."""
 
     PASS = "pass"  # noqa: S105 - a word, no password
+    """All is well."""
     WARN = "warn"
+    """A backfill can start, but something may be wrong."""
     FAIL = "fail"
+    """A backfill should not start."""
     SKIP = "skip"
     """Not run: by --quick, or because a check that it needs has failed."""
 

@@ -43,7 +43,9 @@ class Readiness(StrEnum):
     BLOCKED = "blocked"
     """Running again does not help: a critical source ran and has no data."""
     BOOTSTRAP = "bootstrap"
+    """One of the first days of a season, on which the phase is skipped."""
     OFF = "off"
+    """The calendar expects nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

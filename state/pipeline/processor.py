@@ -31,8 +31,11 @@ class Priority(StrEnum):
     """How much a processor matters: what happens to a date without its output."""
 
     CRITICAL = "critical"
+    """The date fails without it, unless one of its `fallbacks` is complete."""
     IMPORTANT = "important"
+    """A date passes without it where it has no data; with fewer `sources` also where it has some rows."""
     FALLBACK = "fallback"
+    """The date passes without it once its attempts are used up, but not with more rows than allowed."""
 
 
 class PeriodOutput(StrEnum):

@@ -22,6 +22,7 @@ from backfilld.state.rules.processor_selection import upstream_command
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.rules.wait_reason import URGENCY
 from backfilld.state.rules.wait_reason import WaitReason as WaitReason  # noqa: PLC0414 - a part of this interface
+from backfilld.state.rules.waived_by import WaivedBy as WaivedBy  # noqa: PLC0414 - a part of this interface
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +50,6 @@ class GateContext:
     """The processors that need an earlier date which is not satisfied, with its name."""
     blocks_entry: str = ""
     """The name of an earlier date that every processor of the next state waits for; or empty."""
-
-
-class WaivedBy(StrEnum):
-    """Who waives an output that is missing or wrong."""
-
-    FALLBACK = "fallback"
-    POLICY = "policy"
-    OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)
