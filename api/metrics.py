@@ -152,8 +152,8 @@ class Metrics:
         for processor in service.pipeline.processors:
             self._durations.labels(processor)
             self._foreign_writes.labels(processor)
-            for result in RESULTS:
-                self._attempts.labels(processor, result)
+            for ending in RESULTS:
+                self._attempts.labels(processor, ending)
         self.registry.register(_StateCollector(service, self._collector_errors.inc))
         service.subscribe(self.emit)
 
