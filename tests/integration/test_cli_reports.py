@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -221,6 +222,26 @@ def test_a_daemon_s_accepted_gaps_count_and_its_times_are_the_plan_s(command: Co
     # Then no step of the plan fills it
     assert len(without.rows("(cd ", "nbac_team_boxscore")) == 1
     assert not with_it.rows("(cd ", "nbac_team_boxscore")
+
+
+def test_a_waived_output_is_shown_and_its_date_is_ready(
+    command: CommandLine, filled: Path, tmp_path: Path
+) -> None:
+    # Given a date that lacks one output, which an operator has accepted
+    date, state = dt.date.fromisoformat(OPENER), tmp_path / "state"
+    state.mkdir()
+    copy = shutil.copytree(filled, tmp_path / "demo")
+    shutil.rmtree(next(copy.rglob(f"nbac_team_boxscore/*={OPENER}")))
+    db = Database(f"sqlite:///{state / 'state.db'}")
+    db.upgrade()
+    with db.write() as tx:
+        checks.accept(tx, date, "nbac_team_boxscore", actor="ann", reason="lost", now=time.time())
+    db.close()
+    # Then it is marked with and without its waiver, which makes its date ready
+    for options, code in (((), 1), (("--state-dir", state), 0)):
+        printed = command("validate", OPENER, "--pipeline", copy / "pipeline.toml", *options)
+        assert printed.rows("○ nbac_team_boxscore", "ran, no data found")
+        assert printed.code == code
 
 
 # ----------------------------------------------------------------------------------------------- preflight

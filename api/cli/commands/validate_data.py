@@ -63,7 +63,8 @@ def validate(
     """Report which data exists, and what would run.
 
     It judges START to END by the gates of the engine. With --state-dir it includes the attempts and waivers
-    of a daemon, and its measured durations. Exit codes: 0 ready, 1 not ready or with warnings.
+    of a daemon, and its measured durations. Exit codes: 0 every gate would open, also by waivers; 1 one would
+    not, or there are warnings.
     """
     tested = _test_window(window, scope, compared=compared)
     pipeline = load_pipeline(scope.path)
