@@ -14,6 +14,7 @@ from backfilld.state.pipeline.durations import parse_duration
 from backfilld.state.spelling_suggestions import did_you_mean
 
 DEFAULT_LISTEN = "127.0.0.1:8484"
+DEFAULT_BACKUP_EVERY = "24h"
 
 VARIABLES: Mapping[str, str] = {
     "BACKFILLD_PIPELINE": "the pipeline file",
@@ -67,7 +68,7 @@ class Settings:
     rate: float = 100.0
     """Requests per second that each client may make, with bursts of ten times as many."""
 
-    backup_every: float = 86_400.0
+    backup_every: float = float(str(parse_duration(DEFAULT_BACKUP_EVERY)))
     """Seconds between backups of the state database; 0 for none."""
     backup_keep: int = 7
     """How many backups are kept."""
@@ -121,7 +122,9 @@ def settings(
         tokens=_token_file(tokens, environment),
         allowed_hosts=tuple(name.strip().lower() for name in hosts if name.strip()),
         rate=_rate(environment.get("BACKFILLD_RATE") or "100"),
-        backup_every=_backup_interval(*_option_or_variable(backup_every, "backup-every", environment, "24h")),
+        backup_every=_backup_interval(
+            *_option_or_variable(backup_every, "backup-every", environment, DEFAULT_BACKUP_EVERY)
+        ),
         backup_keep=_backup_count(*_option_or_variable(backup_keep, "backup-keep", environment, "7")),
         webhook=_webhook(environment),
     )

@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 
 from backfilld.api.cli.commands.serve import serve
 from backfilld.daemon.adapters import installed
-from backfilld.daemon.settings import DEFAULT_LISTEN, VARIABLES, Settings
+from backfilld.daemon.settings import DEFAULT_BACKUP_EVERY, DEFAULT_LISTEN, VARIABLES, Settings
 from backfilld.state.pipeline.base_executor_settings import ExecutorSettings
 from backfilld.state.pipeline.base_warehouse_settings import WarehouseSettings
 from backfilld.state.pipeline.calendar_settings import CalendarSettings, SeasonSettings
@@ -260,11 +260,12 @@ def _without(variable: str) -> str:
     """What holds where a variable is not set."""
     known = {"listen": DEFAULT_LISTEN, "url": f"http://{DEFAULT_LISTEN}"}
     known |= {one.name: one.default for one in fields(Settings)}
+    known["backup_every"] = DEFAULT_BACKUP_EVERY
     default = known.get(variable.removeprefix("BACKFILLD_").lower())
     if default is MISSING:
         return "required"
     if isinstance(default, float):
-        default = _span(default) if variable.endswith("EVERY") else f"{default:g}"
+        default = f"{default:g}"
     return f"`{default}`" if default else ""
 
 

@@ -35,7 +35,7 @@ from backfilld.daemon.event_types import (
 from backfilld.daemon.open_file_limit import raise_open_files
 from backfilld.daemon.pipeline_reload import PipelineReload
 from backfilld.daemon.service import Service
-from backfilld.daemon.settings import Settings, settings
+from backfilld.daemon.settings import DEFAULT_BACKUP_EVERY, DEFAULT_LISTEN, Settings, settings
 from backfilld.daemon.signals import Signals
 from backfilld.daemon.systemd import Manager
 from backfilld.state.base_errors import BackfilldError, UserError
@@ -51,7 +51,7 @@ SIGNAL_POLL_SECONDS = 0.5
 @click.command(epilog=example("serve --pipeline my.toml --state-dir var/state"))
 @click.option("--pipeline", help="The pipeline file; else BACKFILLD_PIPELINE.")
 @click.option("--state-dir", help="Directory of state and logs; else BACKFILLD_STATE_DIR.")
-@click.option("--listen", help="HOST:PORT of the API; else BACKFILLD_LISTEN, else 127.0.0.1:8484.")
+@click.option("--listen", help=f"HOST:PORT of the API; else BACKFILLD_LISTEN, else {DEFAULT_LISTEN}.")
 @click.option(
     "--tokens", help="The file of tokens; else BACKFILLD_TOKENS, else the systemd credential `tokens`."
 )
@@ -62,7 +62,7 @@ SIGNAL_POLL_SECONDS = 0.5
 )
 @click.option(
     "--backup-every",
-    help="Time between backups; else BACKFILLD_BACKUP_EVERY, else 24h.",
+    help=f"Time between backups; else BACKFILLD_BACKUP_EVERY, else {DEFAULT_BACKUP_EVERY}.",
 )
 @click.option("--backup-keep", help="How many backups are kept; else BACKFILLD_BACKUP_KEEP, else 7.")
 @click.option(
