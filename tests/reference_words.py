@@ -15,7 +15,8 @@ from backfilld.api.problem_responses import PROBLEMS
 from backfilld.api.routes.probes import HEALTH_CHECKS
 from backfilld.api.schemas.field_types import BackfillStatus
 from backfilld.daemon.preflight.findings import FindingStatus
-from backfilld.daemon.reports.data_completeness import Readiness
+from backfilld.daemon.reports.data_completeness import STATUSES, Readiness
+from backfilld.daemon.reports.plan.steps import BASES
 from backfilld.state.pipeline.processor import Priority
 from backfilld.state.records import Action, AttemptStatus, EnqueueOutcome, Mark, Sources
 from backfilld.state.rules.date_outcomes import Outcome
@@ -52,6 +53,8 @@ _LABELS: Mapping[str, Mapping[str, str]] = {
     "result": RESULTS,
     "purpose": PURPOSES,
     "check": HEALTH_CHECKS,
+    "report_status": STATUSES,
+    "basis": BASES,
     "grid": WITHOUT_VERDICT,
     "damage": {name: f"{text[0].upper()}{text[1:]}." for name, text in DAMAGES.items()},
     "problem": PROBLEMS,

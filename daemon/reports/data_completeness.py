@@ -30,6 +30,18 @@ from backfilld.state.rules.gates import Decision, Fail, Start
 from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.verdict import Verdict
 
+STATUSES: Mapping[str, str] = {
+    "complete": "All expected outputs are complete.",
+    "partly": "Some outputs have rows, and one is not complete.",
+    "failed": "No output has rows, and a latest run failed.",
+    "unknown": "No output has rows, and the warehouse gave no usable answer about one.",
+    "running": "No output has rows, and an external run is open.",
+    "never ran": "No output has rows, and one has no run that ended.",
+    "ran but no data": "No output has rows, though the latest runs succeeded.",
+    "nothing expected": "The calendar expects nothing of it in the range.",
+}
+"""The words for a processor over all dates of a report; of several that apply, the first."""
+
 
 class Readiness(StrEnum):
     """The status of one date in one phase."""
@@ -67,7 +79,7 @@ class ProcessorReport:
     priority: str
     symbol: str
     status: str
-    """What the symbol means: complete, partly, never ran, ran but no data, failed, running, unknown."""
+    """What the symbol means: a word of `STATUSES`."""
     complete: int
     expected: int
     percent: float | None

@@ -1,22 +1,28 @@
 """The validation report: the brief's worked examples, and what a range lacks and why."""
 
 import datetime as dt
+from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backfilld.api.schemas import data_quality_reports
 from backfilld.daemon.reports.data_completeness import (
+    STATUSES,
     PhaseReport,
     ProcessorReport,
     Readiness,
     Validation,
+    _symbol,
     validation,
 )
 from backfilld.daemon.reports.plan.plan import plan
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.evidence import HistoryRun
+from backfilld.state.rules.verdict import Verdict
 from tests.factories import NOW, nba, open_run, phase, pipeline, processor, run
 from tests.fake_warehouse import FakeWarehouse
 from tests.platform import ANALYTICS, OPENING, PRECOMPUTE, SOURCES, WINDOW, as_it_was, as_the_brief_saw_it
@@ -243,6 +249,11 @@ def test_our_own_attempt_explains_rows_that_never_came() -> None:
     known = {day: {"nbac_team_boxscore": ended._replace(output="nba.boxscore_v1")}}
     report = validation(small_nba, facts, day, day, now=NOW, known=known)
     assert processor_of(report, "nbac_team_boxscore").status == "never ran"
+
+
+@given(st.sets(st.sampled_from(Verdict)))
+def test_every_status_of_a_processor_is_one_of_the_words(verdicts: set[Verdict]) -> None:
+    assert _symbol(Counter(verdicts - {Verdict.NOT_EXPECTED}))[1] in STATUSES
 
 
 def test_what_an_operator_accepted_opens_the_gate_and_is_told() -> None:

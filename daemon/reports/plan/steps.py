@@ -140,6 +140,14 @@ def _step(
     )
 
 
+BASES: Mapping[str, str] = {
+    "past attempts": "The usual time of its attempts, by the state database.",
+    "estimate": "The `estimate` of the pipeline file.",
+    "unknown": "Neither is there: its time is left out of the sum.",
+}
+"""What the expected time of a step is taken from."""
+
+
 def _seconds(processor: Processor, dates: int, typical: Typical) -> tuple[float | None, str]:
     past = typical(processor.name)
     if past is not None:
