@@ -58,6 +58,11 @@ class BackfillProgress:
         return self.ended + self.live
 
     @property
+    def percent(self) -> int:
+        """Percent of its dates that have ended."""
+        return 100 * self.ended // self.total if self.total else 0
+
+    @property
     def over(self) -> bool:
         """Whether it is finished or cancelled."""
         return self.status in ("finished", "cancelled")
@@ -77,7 +82,8 @@ def due(tx: Transaction, context: EngineContext) -> Iterator[Digest]:
             )
             message = "" if old else _message(tx, context, backfill, topic, again=AGAIN in sent[subject])
             text = f"{context.pipeline.name}: {subject} {message}" if message else ""
-            yield Digest(subject=subject, topics=implied_topics(topic), text=escape(text, quote=False))
+            topics = implied_topics(topic, backfill.percent)
+            yield Digest(subject=subject, topics=topics, text=escape(text, quote=False))
     live = [backfill.row.id for backfill in progresses if backfill.live]
     yield from _breakers(tx, context, live)
 
@@ -93,17 +99,21 @@ def due_topic(backfill: BackfillProgress, sent: Collection[str]) -> str | None:
         return STUCK
     if backfill.status == "cancelling" or not backfill.total:
         return None
-    percent = 100 * backfill.ended // backfill.total
-    reached = _step(max(step for step in STEPS if step <= percent))
+    reached = _step(max(step for step in STEPS if step <= backfill.percent))
     return None if reached in sent else reached
 
 
-def implied_topics(topic: str) -> Sequence[str]:
-    """The topic and all earlier steps, which it makes obsolete."""
+def implied_topics(topic: str, percent: int = 0) -> Sequence[str]:
+    """The topic and all earlier steps, which it makes obsolete.
+
+    A stop names the ended dates, `percent` of all: the step that was passed with it is no news after it.
+    """
     steps = [_step(step) for step in STEPS]
     if topic == ENDED:
         return [*steps, ENDED]
-    return steps[: steps.index(topic) + 1] if topic in steps else [topic]
+    if topic in steps:
+        return steps[: steps.index(topic) + 1]
+    return [*(_step(step) for step in STEPS if step <= percent), topic]
 
 
 def _step(percent: int) -> str:
@@ -134,7 +144,8 @@ def _message(
     if topic in implied_topics(ENDED):
         eta = estimated_end(tx, context, DateScope(backfill=row.id))
         end = f"; ETA {format_utc(eta.at)}" if eta.at is not None else ""
-        return f"has passed {topic}: {_so_far(backfill)}. {eta.method}{end}"
+        method = f"ETA {eta.method}" if eta.method.startswith("unknown") else eta.method
+        return f"has passed {topic}: {_so_far(backfill)}. {method}{end}"
     if topic == STUCK:
         return f"is stuck: {backfill.stuck_on}; {_so_far(backfill)}"
     return f"is stopped: {row.stop_reason}; {_so_far(backfill)}. To resume: backfilld resume {row.id}"

@@ -194,9 +194,13 @@ def estimate(
         return Eta(rate_per_hour=rate, at=None, method=why or f"unknown: {pace.basis}")
     paused = waiting.get(WaitReason.PAUSED, 0)
     left = live - paused
-    excluded = f"; {pluralize(paused, 'date')} of paused or stopped backfills not counted" if paused else ""
-    method = f"{pluralize(left, 'date')} left at {rate:.1f} an hour: {pace.basis}{excluded}"
+    method = f"{pluralize(left, 'date')} left at {rate:.1f} an hour: {pace.basis}{_not_counted(paused)}"
     return Eta(rate_per_hour=rate, at=now + left / rate * 3600, method=method)
+
+
+def _not_counted(paused: int) -> str:
+    """That dates are left beside the counted ones; empty without any."""
+    return f"; {pluralize(paused, 'date')} of paused or stopped backfills not counted" if paused else ""
 
 
 def _why_unknown(by_kind: Mapping[str, HoldRow], live: int, waiting: Mapping[str, int]) -> str:
@@ -212,7 +216,8 @@ def _why_unknown(by_kind: Mapping[str, HoldRow], live: int, waiting: Mapping[str
         return f"unknown: {pluralize(paused, 'date')} left, all of paused or stopped backfills"
     waits = {reason: waiting.get(reason, 0) for reason in _WITHOUT_PACE}
     if live - paused <= sum(waits.values()):
-        return f"unknown: {pluralize(live - paused, 'date')} left, all {_stuck_on(by_kind, waits)}"
+        left = f"{pluralize(live - paused, 'date')} left, all {_stuck_on(by_kind, waits)}"
+        return f"unknown: {left}{_not_counted(paused)}"
     return ""
 
 

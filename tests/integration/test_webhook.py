@@ -55,6 +55,7 @@ def test_a_backfill_is_told_in_five_digests_and_never_by_date(api, hooked, notif
     for text, percent in zip(quarters, (25, 50, 75), strict=True):
         assert text.startswith(f"nba: backfill 1 has passed {percent} %: ")
         assert "of 20 dates have ended" in text
+        assert "ETA 2" in text or ". ETA unknown: " in text
     assert end.startswith("nba: backfill 1 finished (100 %), started ")
     assert "complete" in end
     assert end.splitlines()[-2].split() == ["complete", "20"]

@@ -57,13 +57,24 @@ def test_the_topic_that_is_due(backfill, sent, due):
     assert due_topic(backfill, sent) == due
 
 
+def test_a_stop_or_a_stuck_backfill_is_no_step_after_that():
+    # Given half of the dates ended, as the message of the stop says
+    backfill = course("stopped", live=10, ended=10)
+    assert due_topic(backfill, ["0 %"]) == STOP
+    # Then no message says afterwards that the half is passed
+    sent = ["0 %", *implied_topics(STOP, backfill.percent)]
+    assert due_topic(backfill, sent) is None
+    # But one says so of the next step, once the backfill is resumed
+    assert due_topic(course("active", live=5, ended=15), sent) == "75 %"
+
+
 @pytest.mark.parametrize(
     ("what", "all_of_it"),
     [
         ("0 %", ["0 %"]),
         ("50 %", ["0 %", "25 %", "50 %"]),
         ("ended", ["0 %", "25 %", "50 %", "75 %", "ended"]),
-        (STOP, [STOP]),
+        (STOP, ["0 %", STOP]),
     ],
 )
 def test_a_later_notice_stands_for_the_earlier_steps(what, all_of_it):

@@ -61,6 +61,14 @@ def test_too_little_is_no_rate(seen: Pace, why: str) -> None:
     assert eta(seen) == Eta(rate_per_hour=None, at=None, method=why)
 
 
+def test_dates_left_beside_those_of_paused_backfills_are_named_too() -> None:
+    waiting = {WaitReason.PAUSED: 3, WaitReason.HELD: 2}
+    found = estimate(pace(31, minutes=30), live=5, waiting=waiting, holds=[], now=NOW)
+    assert found.method == (
+        "unknown: 2 dates left, all held; 3 dates of paused or stopped backfills not counted"
+    )
+
+
 def test_hours_without_jobs_are_not_counted_and_that_is_said() -> None:
     found = eta(pace(31, minutes=30, idle=600), live=15)
     assert (found.rate_per_hour, found.at) == (60.0, NOW + HOUR / 4)
