@@ -164,7 +164,8 @@ def test_dates_of_paused_backfills_are_not_counted_and_that_is_said() -> None:
         ({"live": 7, "paused": 7}, "unknown: 7 dates left, all of paused or stopped backfills"),
         (
             {"live": 9, "paused": 2, "earlier_date": 7},
-            "unknown: 7 dates left, all behind an earlier date that is not satisfied",
+            "unknown: 7 dates left, all behind an earlier date that is not satisfied"
+            "; 2 dates of paused or stopped backfills not counted",
         ),
         ({"holds": (hold("warehouse", "timeout"),)}, "unknown while the warehouse cannot be asked: timeout"),
     ],
