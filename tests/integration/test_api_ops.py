@@ -154,7 +154,7 @@ def test_what_is_held_is_shown_and_does_not_make_it_unready(api: Api) -> None:
     assert response.status_code == 200
     assert response.text.splitlines() == [
         "[+] engine ok",
-        "[+] warehouse ok",
+        "[+] warehouse ok, but not queried: held",
         "[!] hold warehouse: the warehouse is not queried: no route to host",
         "[!] hold all: everything is paused by anonymous: quota",
         "ok",
@@ -213,3 +213,14 @@ def test_activity_is_of_one_moment(api, monkeypatch):
     # Then it tells how it all was
     assert api.get("/v1/activity") == told
     assert api.get("/v1/activity") == {"running": [], "waiting": [], "stuck": False}
+
+
+def test_a_warehouse_that_is_held_is_no_failed_check_but_shown_with_it(api: Api) -> None:
+    api.post("/v1/holds", {"kind": "warehouse", "reason": "PostgreSQL cannot be queried"})
+    response = api.client.get("/readyz?verbose")
+    assert response.status_code == 200
+    lines = response.text.splitlines()
+    assert "[+] warehouse ok, but not queried: held" in lines
+    assert any(line.startswith("[!] hold warehouse: ") for line in lines)
+    assert api.scrape()['backfilld_healthy{check="warehouse"}'] == 1
+    assert api.scrape()['backfilld_holds{by="operator",kind="warehouse"}'] == 1
