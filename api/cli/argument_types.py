@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
+from backfilld.api.cli import completions
+from backfilld.api.cli.completions import matching, query
 from backfilld.state.pipeline.durations import parse_duration
 
-if TYPE_CHECKING:
-    from backfilld.api.cli.client import Client, Json
-
-COMPLETION_SECONDS = 2.0
-"""How long a shell waits for the daemon's answer."""
-MAX_COMPLETIONS = 100
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -52,7 +48,7 @@ class DateArgument(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The dates that were ever enqueued."""
-        return _matching(incomplete, _query(ctx, _dates))
+        return matching(incomplete, query(ctx, completions.dates))
 
 
 class BackfillArgument(click.ParamType[int]):
@@ -70,7 +66,7 @@ class BackfillArgument(click.ParamType[int]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The latest backfills, each with its status and range."""
-        return _matching(incomplete, _query(ctx, _backfills))
+        return matching(incomplete, query(ctx, completions.backfills))
 
 
 class DurationArgument(click.ParamType[float]):
@@ -93,7 +89,7 @@ class ProcessorArgument(click.types.StringParamType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The processors of the daemon's pipeline, each with its phase."""
-        return _matching(incomplete, _query(ctx, _processors))
+        return matching(incomplete, query(ctx, completions.processors))
 
 
 class DateOrProcessor(DateArgument):
@@ -110,7 +106,7 @@ class DateOrProcessor(DateArgument):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The dates that were ever enqueued, and the processors."""
-        return _matching(incomplete, [*_query(ctx, _processors), *_query(ctx, _dates)])
+        return matching(incomplete, [*query(ctx, completions.processors), *query(ctx, completions.dates)])
 
 
 class DateOrNumber(click.ParamType[str | int]):
@@ -118,7 +114,7 @@ class DateOrNumber(click.ParamType[str | int]):
 
     name = "date or number"
 
-    def __init__(self, of: str, numbers: Callable[[Client], Iterable[CompletionItem]]) -> None:
+    def __init__(self, of: str, numbers: completions.Items) -> None:
         """`of` names what has the number, with its article; `numbers` completes it."""
         self._of = of
         self._numbers = numbers
@@ -135,57 +131,13 @@ class DateOrNumber(click.ParamType[str | int]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The latest numbers, and the dates that were ever enqueued."""
-        return _matching(incomplete, [*_query(ctx, self._numbers), *_query(ctx, _dates)])
+        return matching(incomplete, [*query(ctx, self._numbers), *query(ctx, completions.dates)])
 
 
-def _query(ctx: click.Context, items: Callable[[Client], Iterable[CompletionItem]]) -> list[CompletionItem]:
-    """Completions from the daemon; none if it does not answer, since a shell cannot show an error."""
-    from backfilld.api.cli.client import ApiError, Client  # noqa: PLC0415  reports have no client
-
-    try:
-        return list(items(Client(ctx.params.get("url"), timeout=COMPLETION_SECONDS)))
-    except ApiError:
-        return []
-
-
-def _matching(incomplete: str, items: Iterable[CompletionItem]) -> list[CompletionItem]:
-    return [item for item in items if item.value.startswith(incomplete)][:MAX_COMPLETIONS]
-
-
-def _dates(client: Client) -> Iterable[CompletionItem]:
-    for group in client.get("/v1/calendar")["groups"]:
-        for first, last in group["spans"]:
-            days = range(
-                dt.date.fromisoformat(first).toordinal(), dt.date.fromisoformat(last).toordinal() + 1
-            )
-            for day in days:
-                yield CompletionItem(str(dt.date.fromordinal(day)), help=group["outcome"] or group["state"])
-
-
-def _backfills(client: Client) -> Iterable[CompletionItem]:
-    for row in client.get("/v1/backfills", limit=MAX_COMPLETIONS)["items"]:
-        yield CompletionItem(str(row["id"]), help=f"{row['status']} {row['start']}..{row['end']}")
-
-
-def _attempts(client: Client) -> Iterable[CompletionItem]:
-    for row in client.get("/v1/attempts", limit=20)["items"]:
-        yield CompletionItem(str(row["id"]), help=f"{row['status']} {row['processor']} {attempt_dates(row)}")
-
-
-def _processors(client: Client) -> Iterable[CompletionItem]:
-    for phase in client.get("/v1/pipeline")["phases"]:
-        for name in phase["processors"]:
-            yield CompletionItem(name, help=phase["phase"])
-
-
-def attempt_dates(attempt: Json) -> str:
-    """The dates of an attempt: a date, or a range such as 2021-10-19..2021-10-25."""
-    dates = attempt["dates"]
-    return str(dates[0]) if len(dates) == 1 else f"{dates[0]}..{dates[-1]}"
-
-
-def terms_option(name: str, metavar: str, text: str) -> Callable[[_Command], _Command]:
-    """An option with terms separated by commas, which may be repeated."""
+def terms_option(
+    name: str, metavar: str, text: str, items: completions.Items
+) -> Callable[[_Command], _Command]:
+    """An option with terms separated by commas, which may be repeated. A shell completes `items`."""
 
     def split(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> list[str]:
         terms = [text.replace(",", " ").split() for text in texts]
@@ -193,7 +145,8 @@ def terms_option(name: str, metavar: str, text: str) -> Callable[[_Command], _Co
             raise click.BadParameter("is empty; fill it in or leave the option out", context, option)
         return [term for of_one in terms for term in of_one]
 
-    return click.option(name, multiple=True, metavar=metavar, callback=split, help=text)
+    type_ = completions.Completed(items, listed=True)
+    return click.option(name, multiple=True, metavar=metavar, type=type_, callback=split, help=text)
 
 
 DATE = DateArgument()
@@ -201,5 +154,5 @@ DURATION = DurationArgument()
 BACKFILL = BackfillArgument()
 PROCESSOR = ProcessorArgument()
 DATE_OR_PROCESSOR = DateOrProcessor()
-DATE_OR_BACKFILL = DateOrNumber("a backfill", _backfills)
-DATE_OR_ATTEMPT = DateOrNumber("an attempt", _attempts)
+DATE_OR_BACKFILL = DateOrNumber("a backfill", completions.backfills)
+DATE_OR_ATTEMPT = DateOrNumber("an attempt", completions.attempts)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from backfilld.api.cli import completions
 from backfilld.api.cli.argument_types import terms_option
 from backfilld.daemon.reports.plan.selection_and_force_options import RequestOptions
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -55,8 +56,10 @@ def request_options(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Choice([one.value for one in Sources]),
         help="Which sources the plan may run; implies --plan.",
     )
-    @terms_option("--select", "TERM", "Plan only these processors, as with enqueue; implies --plan.")
-    @terms_option("--exclude", "TERM", "Plan all but these processors; implies --plan.")
+    @terms_option(
+        "--select", "TERM", "Plan only these processors, as with enqueue; implies --plan.", completions.terms
+    )
+    @terms_option("--exclude", "TERM", "Plan all but these processors; implies --plan.", completions.terms)
     @click.option("--with-upstream", is_flag=True, help="Also plan what the selected ones are computed from.")
     @click.option("--force", is_flag=True, help="Plan each selected processor once, complete or not.")
     @functools.wraps(command)

@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from backfilld.api.cli.argument_types import attempt_dates
 from backfilld.api.cli.client import Client, Json
+from backfilld.api.cli.completions import attempt_dates
 from backfilld.api.formatting import format_attempt_result
 from backfilld.state.records import AttemptStatus, attempt_result
 from backfilld.state.rules.verdict import Verdict

@@ -11,8 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from backfilld.api.cli.argument_types import attempt_dates
 from backfilld.api.cli.client import Json
+from backfilld.api.cli.completions import attempt_dates
 from backfilld.api.cli.output import counts, sanitize_line, sign
 from backfilld.api.cli.progress_snapshot import Failure, Snapshot
 from backfilld.state.formatting import format_duration, pluralize

@@ -60,6 +60,7 @@ def get_pipeline(service: DaemonService) -> responses.Pipeline:
             responses.Phase(phase=phase.name, order=phase.order, processors=[p.name for p in phase.processor])
             for phase in service.pipeline.phase
         ],
+        tables=sorted({processor.table for processor in service.pipeline.processors.values()}),
         states=list(service.context.machine.states),
         diagram=service.context.machine.diagram(),
     )

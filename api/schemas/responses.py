@@ -284,5 +284,6 @@ class Pipeline(ResponseModel):
 
     name: str
     phases: list[Phase]
+    tables: list[str] = Field(description="the output tables of all processors")
     states: list[str]
     diagram: str

@@ -313,6 +313,37 @@ def test_a_shell_completes_what_the_daemon_knows(command, monkeypatch, words, of
     assert completed(monkeypatch, words) == offered
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("hold processor ", {"box", "extra", "zones", "cache"}),
+        ("hold table nba.z", {"nba.zones"}),
+        ("hold warehouse ", set()),
+        ("release processor ", {"box"}),
+        ("release table ", set()),
+        ("enqueue 2021-10-27 --select b", {"box"}),
+        ("enqueue 2021-10-27 --select zones,c", {"zones,cache"}),
+        ("enqueue 2021-10-27 --exclude +z", {"+zones"}),
+        ("enqueue 2021-10-27 --select ph", {"phase:phase2", "phase:phase4"}),
+        ("validate 2021-10-27 --select b", {"box"}),
+        ("retry 2021-10-27 --processor b", {"box"}),
+        ("accept 2021-10-27 --processor box,e", {"box,extra"}),
+        ("retry --state f", {"failed"}),
+        ("retry --outcome exh", {"exhausted"}),
+        ("retry --verdict no", {"no_data", "not_expected"}),
+        ("retry --dates 2021-10-27,2021-10-28", {"2021-10-27,2021-10-28"}),
+        ("list --state phase4", {"phase4-step-1", "phase4-step-2"}),
+        ("list --outcome wa", {"waived"}),
+        ("watch --season ", {"2021-22"}),
+    ],
+)
+def test_a_shell_completes_keys_terms_and_filters(command, monkeypatch, words, offered):
+    command("enqueue", *RANGE, "--wait")
+    command("hold", "processor", "box", "--reason", "broken")
+    command("hold", "warehouse", "--reason", "upgrade")
+    assert completed(monkeypatch, words) == offered
+
+
 def test_without_a_daemon_a_shell_completes_nothing_and_says_nothing(monkeypatch, capsys):
     monkeypatch.setenv("BACKFILLD_URL", "http://127.0.0.1:1")
     assert completed(monkeypatch, "status 2021") == set()

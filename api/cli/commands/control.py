@@ -6,6 +6,7 @@ import click
 
 from backfilld.api.cli.argument_types import BACKFILL
 from backfilld.api.cli.client import Client
+from backfilld.api.cli.completions import HoldKey
 from backfilld.api.cli.output import (
     counts,
     example,
@@ -64,7 +65,7 @@ HELD = ("processor", "table", "warehouse")
 
 @click.command(epilog=example('hold table nba_raw.nbac_team_boxscore --reason "being repaired"'))
 @click.argument("kind", metavar="KIND", type=click.Choice(HELD))
-@click.argument("key", default="")
+@click.argument("key", default="", type=HoldKey(releases=False))
 @click.option("--reason", required=True, help="Why it is held; shown to whoever waits for it.")
 @json_option
 @url_option
@@ -83,7 +84,7 @@ def hold(kind: str, key: str, reason: str, as_json: bool, url: str | None) -> No
     epilog=example("release processor nbac_team_boxscore", "release warehouse --extra 50000000000")
 )
 @click.argument("kind", metavar="KIND", type=click.Choice([*HELD, "window", "pool"]))
-@click.argument("key", default="")
+@click.argument("key", default="", type=HoldKey(releases=True))
 @click.option("--extra", type=int, help="Attempts or bytes beyond a used-up daily budget; default: a tenth.")
 @json_option
 @url_option

@@ -7,6 +7,7 @@ import math
 
 import click
 
+from backfilld.api.cli import completions
 from backfilld.api.cli.argument_types import DATE, DURATION, terms_option
 from backfilld.api.cli.client import Client, Json
 from backfilld.api.cli.output import (
@@ -36,8 +37,8 @@ from backfilld.state.formatting import format_date_ranges, pluralize
     default="all",
     help="Which sources may run.",
 )
-@terms_option("--select", "TERM", "Run only these processors; see above.")
-@terms_option("--exclude", "TERM", "Do not run these processors.")
+@terms_option("--select", "TERM", "Run only these processors; see above.", completions.terms)
+@terms_option("--exclude", "TERM", "Do not run these processors.", completions.terms)
 @click.option("--with-upstream", is_flag=True, help="Also run what the selected ones are computed from.")
 @click.option("--force", is_flag=True, help="Run every selected processor once, complete or not.")
 @click.option("--priority", type=int, default=0, help="Higher goes first; -100 to 100.")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from backfilld.api.cli import completions
 from backfilld.api.cli.argument_types import (
     DATE,
     DATE_OR_BACKFILL,
@@ -38,10 +39,25 @@ _LISTS = ("state", "outcome", "verdict")
 def _filters(command: _Command) -> _Command:
     """The options that choose dates by what they are."""
     for option in (
-        terms_option("--dates", "DATES", "A list of dates and ranges: 2021-10-19,2021-10-26..2021-10-31."),
-        terms_option("--state", "STATES", "Only dates in these states, such as failed."),
-        terms_option("--outcome", "OUTCOMES", f"Only dates that ended so: {', '.join(Outcome)}."),
-        terms_option("--verdict", "VERDICTS", f"Only dates with these verdicts: {', '.join(Verdict)}."),
+        terms_option(
+            "--dates",
+            "DATES",
+            "A list of dates and ranges: 2021-10-19,2021-10-26..2021-10-31.",
+            completions.dates,
+        ),
+        terms_option("--state", "STATES", "Only dates in these states, such as failed.", completions.states),
+        terms_option(
+            "--outcome",
+            "OUTCOMES",
+            f"Only dates that ended so: {', '.join(Outcome)}.",
+            completions.words(*Outcome),
+        ),
+        terms_option(
+            "--verdict",
+            "VERDICTS",
+            f"Only dates with these verdicts: {', '.join(Verdict)}.",
+            completions.words(*Verdict),
+        ),
     ):
         command = option(command)
     return command
@@ -58,7 +74,9 @@ def _filters(command: _Command) -> _Command:
 )
 @click.argument("what", type=DATE_OR_BACKFILL, required=False)
 @click.argument("end", type=DATE, required=False)
-@terms_option("--processor", "NAMES", "Run these alone, once, whatever their verdicts.")
+@terms_option(
+    "--processor", "NAMES", "Run these alone, once, whatever their verdicts.", completions.processors
+)
 @_filters
 @click.option("--force", is_flag=True, help="Run every processor of the dates once, complete or not.")
 @click.option("--cascade", is_flag=True, help="Also recompute the dates that are stale because of these.")
@@ -115,7 +133,7 @@ def retry(
     )
 )
 @click.argument("what", type=DATE_OR_PROCESSOR, nargs=-1, metavar="[START [END]] [PROCESSOR]")
-@terms_option("--processor", "NAMES", "The processors, where there are several.")
+@terms_option("--processor", "NAMES", "The processors, where there are several.", completions.processors)
 @_filters
 @click.option("--reason", required=True, help="Why the dates may pass without it; kept with each date.")
 @json_option

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from backfilld.api.cli import show_date, terminal_dashboard
+from backfilld.api.cli import completions, show_date, terminal_dashboard
 from backfilld.api.cli.argument_types import BACKFILL, DATE
 from backfilld.api.cli.client import Client, Json
 from backfilld.api.cli.output import (
@@ -109,7 +109,12 @@ def _print_snapshot(view: Snapshot) -> None:
 
 @click.command(epilog=example("watch", "watch 7", "watch --season 2021-22 --failures"))
 @click.argument("backfill", type=BACKFILL, required=False)
-@click.option("--season", metavar="NAME|YEARS", help="Only the dates of a season: 2021-22, or 2021.")
+@click.option(
+    "--season",
+    metavar="NAME|YEARS",
+    type=completions.Completed(completions.seasons),
+    help="Only the dates of a season: 2021-22, or 2021.",
+)
 @click.option("--failures", "failures_only", is_flag=True, help="Print failed dates and attempts alone.")
 @click.option("--once", is_flag=True, help="Print one snapshot and exit.")
 @click.option(
@@ -164,7 +169,12 @@ def _watch_command(scope: WatchScope, failures_only: bool) -> str:
 
 
 @click.command("list", epilog=example("list --state failed", "list --mark stale --since 2021-11-01 --csv"))
-@click.option("--state", metavar="STATE[,STATE]", help="Only dates in these states.")
+@click.option(
+    "--state",
+    metavar="STATE[,STATE]",
+    type=completions.Completed(completions.states, listed=True),
+    help="Only dates in these states.",
+)
 @click.option(
     "--outcome",
     type=click.Choice([one.value for one in Outcome]),
