@@ -28,6 +28,11 @@ class DatabaseWatch:
 
     def check(self) -> None:
         """Log a new cause, or that it is gone. Without this, an idle daemon would never write again."""
+        if lost := self._db.lost_file():  # writes succeed, and go with the deleted file
+            if lost != self._cause:
+                log.error("%s", lost)
+            self._cause = lost
+            return
         if not self._db.failed_write and not self._cause:
             return
         if cause := self._db.failed_write:

@@ -87,6 +87,19 @@ def test_a_write_that_fails_on_an_idle_daemon_is_reported_until_one_succeeds(ser
     service.stop()
 
 
+def test_a_database_that_was_deleted_is_named_once_in_the_log_of_an_idle_daemon(service, monkeypatch, caplog):
+    monkeypatch.setattr(database_watch, "CHECK_SECONDS", 0.1)
+    service.start()
+    wait_until(lambda: not any(service.health().values()))
+    (service.settings.state_dir / "state.db").unlink()
+    lost = service.health()["database"]
+    assert "was deleted or replaced while the daemon was running" in lost
+    wait_until(lambda: lost in caplog.messages)
+    time.sleep(0.5)
+    assert caplog.messages.count(lost) == 1
+    service.stop()
+
+
 def wait_until(condition):
     until = time.monotonic() + PATIENCE
     while not condition():
