@@ -82,6 +82,8 @@ class SimWarehouse:
     retry_at: float | None = None
     permanent: bool = False
     """When a spent quota is filled again."""
+    refused_until: float | None = None
+    """The `retry_at` that was told with the latest refusal."""
     questions: int = 0
     calendar_questions: int = 0
     """Those of them about the calendar."""
@@ -157,6 +159,7 @@ class SimWarehouse:
             self.budget.check()
         self.questions += 1
         if self.down:
+            self.refused_until = self.retry_at
             raise WarehouseError(self.down, retry_at=self.retry_at, permanent=self.permanent)
         if self.budget:
             self.billed += tables * BYTES

@@ -114,8 +114,11 @@ class Truth:
         """
         for hold in self._invariants.placed:
             if hold["absolute"]:
-                known = self._deadlines.setdefault((hold["kind"], hold["key"], hold["since"]), hold["until"])
-                if known and (hold["until"] or 0.0) < known:
+                key, until = (hold["kind"], hold["key"], hold["since"]), hold["until"]
+                if until is not None and until == self._sim.warehouse.refused_until:
+                    self._deadlines[key] = until  # the warehouse has said so, perhaps after the clock was set
+                known = self._deadlines.setdefault(key, until)
+                if known and (until or 0.0) < known:
                     raise Violation("absolute deadlines stay", f"{hold} was until {known}")
         calm = self._sim.platform.calm or self._sim.scenario.sets_clock
         for number in self._invariants.running.keys() - self._claimed:

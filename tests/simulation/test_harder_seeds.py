@@ -40,6 +40,7 @@ BROKEN_ONCE = {
     420001113: "a failed date stops a backfill, and lets another one of its week start",
     420001960: "the file puts two running jobs into one pool, and a job starts that is in none",
     420002802: "a stale input leaves the season while what is computed from it runs",
+    430000370: "the clock is set back while a query is refused until another time",
     310002246: "a forced output is computed by halves, and the attempts after that one fail",
     400000581: "others write an output, and then the file names another table for it",
     410000295: "a job starts less than a microsecond before a window closes",

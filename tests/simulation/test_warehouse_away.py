@@ -126,6 +126,31 @@ def test_a_spent_quota_parks_the_asking_until_it_begins_anew_and_says_so(world: 
     assert {row.outcome for row in world.dates().values()} == {"complete"}
 
 
+def test_a_quota_counts_until_when_it_was_last_refused_though_the_clock_was_set_back_since(
+    world: World,
+) -> None:
+    # Given queries on hold until an hour that has come
+    world.enqueue(OPENER, OPENER)
+    world.tick()
+    world.warehouse.down, world.warehouse.retry_at = "quota exceeded", world.time + HOUR
+    world.settle()
+    world.time = world.warehouse.retry_at + 1.0
+
+    # When the clock is set back during the next query, which is refused for ten seconds
+    def set_back(_: str) -> None:
+        world.warehouse.point = lambda _: None
+        world.time -= 2 * HOUR
+        world.warehouse.retry_at = world.time + 10.0
+
+    world.warehouse.point = set_back
+    world.settle()
+
+    # Then they are on hold for ten seconds
+    with world.db.read() as tx:
+        (hold,) = holds.all_holds(tx)
+    assert hold.until == world.time + 10.0
+
+
 def test_an_outage_that_nobody_has_a_question_about_any_more_holds_nothing_back(world: World) -> None:
     # Given work that may start, and a calendar that could not be asked for a request that was given up
     world.enqueue(OPENER, LAST)
