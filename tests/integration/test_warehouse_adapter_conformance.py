@@ -143,7 +143,7 @@ def test_nothing_wrong_is_found_where_nothing_is(house: House) -> None:
     found = warehouse_check(house.pipeline(box(**rules), calendar={}), DAY, NEXT)
     lines = [finding.line for result in found.results for finding in result.findings]
     assert (found.exit_code, found.summary) == (0, "the warehouse answers as it should"), lines
-    assert "1 of 1 tables, 2 dates, 5 rows" in lines
+    assert "1 of 1 table, 2 dates, 5 rows" in lines
 
 
 @pytest.mark.parametrize(
