@@ -128,18 +128,26 @@ def problem(
     status: int, detail: str, *, slug: str = "", faults: Sequence[Fault] = (), headers: Mapping[str, str] = {}
 ) -> Response:
     """A problem response. Without a `slug` its type is `about:blank`: the status says it all."""
+    path = urllib.parse.quote(request.path, safe="/")
+    text = problem_text(status, detail, instance=path, slug=slug, faults=faults)
+    return Response(text, status, headers=dict(headers), content_type=MEDIA_TYPE)
+
+
+def problem_text(
+    status: int, detail: str, *, instance: str, slug: str = "", faults: Sequence[Fault] = ()
+) -> str:
+    """A problem as JSON, for requests of the path `instance`."""
     errors: dict[str, Any] = {"errors": list(faults)} if faults else {}
     body = Problem(
         type=f"urn:backfilld:problem:{slug}" if slug else "about:blank",
         title=HTTP_STATUS_CODES[status],
         status=status,
         detail=detail,
-        instance=urllib.parse.quote(request.path, safe="/"),
+        instance=instance,
         **errors,
     )
     # A response may repeat what the client sent, but never a token, wherever the client put it.
-    text = redacted(body.model_dump_json(exclude_unset=True))
-    return Response(text, status, headers=dict(headers), content_type=MEDIA_TYPE)
+    return redacted(body.model_dump_json(exclude_unset=True))
 
 
 def body_too_large(limit: int) -> str:

@@ -7,7 +7,6 @@ expense of the one that deserves its place least.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from typing import Any
@@ -19,8 +18,7 @@ from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import RequestEntityTooLarge, RequestHeaderFieldsTooLarge
 
 from backfilld.api.auth.request_guard import LARGEST_BODY
-from backfilld.api.auth.token_redaction import redacted
-from backfilld.api.problem_responses import MEDIA_TYPE, body_too_large
+from backfilld.api.problem_responses import MEDIA_TYPE, body_too_large, problem_text
 
 CONNECTIONS = 256
 """Connections that are open at once."""
@@ -75,8 +73,7 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
             detail = f"the headers are larger than {size} KiB; send fewer or shorter ones"
         elif isinstance(error, RequestEntityTooLarge):
             detail = body_too_large(LARGEST_BODY)
-        body = {"type": "about:blank", "title": error.reason, "status": error.code, "detail": detail}
-        content = redacted(json.dumps({**body, "instance": "/"})).encode()
+        content = problem_text(error.code, detail, instance="/").encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", MEDIA_TYPE))
         self.set_close_on_finish()
