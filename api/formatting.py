@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from backfilld.state.formatting import format_duration
 
@@ -50,3 +51,9 @@ def format_attempt_result(status: str, exit_code: int | None, verdict: str | Non
     share = _SHARE.match(reason)
     left = share[0] if share and verdict in _LEFT else _LEFT.get(verdict)
     return f"{job} · {left or reason or verdict.replace('_', ' ')}"
+
+
+def attempt_dates(attempt: Mapping[str, Any]) -> str:
+    """The dates of an attempt: a date, or a range such as 2021-10-19..2021-10-25."""
+    of_attempt = attempt["dates"]
+    return str(of_attempt[0]) if len(of_attempt) == 1 else f"{of_attempt[0]}..{of_attempt[-1]}"

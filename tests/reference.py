@@ -272,7 +272,7 @@ def _without(variable: str) -> str:
 TABLES: Mapping[str, Callable[[], str]] = {
     **{f"keys.{name}": (lambda model=model: keys(model)) for name, model in MODELS.items()},
     **{f"kinds.{sort}": (lambda sort=sort: kinds(sort)) for sort in KINDS},
-    **{f"words.{name}": (lambda told=told: words(told)) for name, told in WORDS.items()},
+    **{f"words.{name}": (lambda meanings=meanings: words(meanings)) for name, meanings in WORDS.items()},
     "routes": routes,
     "metrics": metrics,
     "settings": settings,

@@ -82,16 +82,6 @@ class DurationArgument(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
-class ProcessorArgument(click.types.StringParamType):
-    """The name of a processor."""
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """The processors of the daemon's pipeline, each with its phase."""
-        return matching(incomplete, query(ctx, completions.processors))
-
-
 class DateOrProcessor(DateArgument):
     """A plain date, or the name of a processor."""
 
@@ -152,7 +142,7 @@ def terms_option(
 DATE = DateArgument()
 DURATION = DurationArgument()
 BACKFILL = BackfillArgument()
-PROCESSOR = ProcessorArgument()
+PROCESSOR = completions.Completed(completions.processors)
 DATE_OR_PROCESSOR = DateOrProcessor()
 DATE_OR_BACKFILL = DateOrNumber("a backfill", completions.backfills)
 DATE_OR_ATTEMPT = DateOrNumber("an attempt", completions.attempts)

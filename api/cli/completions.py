@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from backfilld.api.formatting import attempt_dates
+
 if TYPE_CHECKING:
-    from backfilld.api.cli.client import Client, Json
+    from backfilld.api.cli.client import Client
 
 COMPLETION_SECONDS = 2.0
 """How long a shell waits for the daemon's answer."""
@@ -136,9 +138,3 @@ class HoldKey(click.types.StringParamType):
         kind = str(ctx.params.get("kind"))
         names = {"processor": processors, "table": tables}.get(kind, words())
         return matching(incomplete, query(ctx, held(kind) if self._releases else names))
-
-
-def attempt_dates(attempt: Json) -> str:
-    """The dates of an attempt: a date, or a range such as 2021-10-19..2021-10-25."""
-    of_attempt = attempt["dates"]
-    return str(of_attempt[0]) if len(of_attempt) == 1 else f"{of_attempt[0]}..{of_attempt[-1]}"

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from backfilld.api.cli.client import Client, Json
-from backfilld.api.cli.completions import attempt_dates
-from backfilld.api.formatting import format_attempt_result
+from backfilld.api.formatting import attempt_dates, format_attempt_result
 from backfilld.state.records import AttemptStatus, attempt_result
 from backfilld.state.rules.verdict import Verdict
 

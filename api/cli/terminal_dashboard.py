@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from backfilld.api.cli.client import Json
-from backfilld.api.cli.completions import attempt_dates
 from backfilld.api.cli.output import counts, sanitize_line, sign
 from backfilld.api.cli.progress_snapshot import Failure, Snapshot
+from backfilld.api.formatting import attempt_dates
 from backfilld.state.formatting import format_duration, pluralize
 from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.verdict import Verdict

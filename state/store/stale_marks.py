@@ -221,7 +221,7 @@ def mark_computed_from_stale(tx: Connection, causes: Mapping[Pair, Collection[St
 def forget_causes_before_attempt(tx: Connection, outputs: Iterable[Pair]) -> None:
     """Forget the causes that outputs were computed after, before they are computed once more.
 
-    A check knows its latest attempt alone: if the next one fails, it does not tell of this one any more.
+    A check knows its latest attempt alone: if the next one fails, nothing shows that this one succeeded.
     """
     execute(tx, _FORGET_CAUSES, [{"_date": date, "_processor": name} for date, name in outputs])
 
