@@ -213,7 +213,7 @@ class ClaimInvariants:
 
     def _has_newer_input(self, date: str, processor: Processor, check: Row) -> bool:
         """Whether a job of an input has ended since the latest one of the output began, which lacked that."""
-        inputs = self._invariants.needs.inputs(day_of(date), processor)
+        inputs = self._sim.inputs.of(day_of(date), processor)
         sources = (self._invariants.checks.get((str(day), name)) for day, name in inputs)
         began = check["last_attempt_started_at"] or 0.0
         return any(source and (source["last_attempt_ended_at"] or 0.0) > began for source in sources)

@@ -300,7 +300,7 @@ class Truth:
     def _has_its_inputs(self, name: str, date: dt.date) -> None:
         """The output of a period is computed from inputs that were right on each of its dates."""
         processor = self._sim.pipeline.processors[name]
-        inputs = self._invariants.needs.inputs(date, processor) if closes_period(processor) else ()
+        inputs = self._sim.inputs.of(date, processor) if closes_period(processor) else ()
         for day, other in inputs:
             passed = self._sim.pipeline.stage_of[other].phase not in self._facts.phases(day)
             known = passed or self._is_waived(str(day), other) or self._facts.was_right(other, day, 0.0)

@@ -1,27 +1,18 @@
-"""What each date needs, computed from the pipeline file alone: no attempt starts while any of it is missing.
-
-The windows are enumerated date by date here, without the product's graph.
-"""
+"""What each date needs, by the pipeline file alone: no attempt starts while any of it is missing."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from backfilld.state.pipeline.need_settings import NeedSettings
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Processor
-from tests.simulation.output_dates import closes_period, period_dates
 from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
     from tests.simulation.simulation import Simulation
-
-FAR = 400
-"""Days back that no window of a simulated world exceeds."""
 
 
 class NeedsInvariants:
@@ -85,7 +76,7 @@ class NeedsInvariants:
 
         What an attempt still writes is not there, also where nothing is expected of it any more.
         """
-        for earlier, name in self._earlier(day_of(date), processor):
+        for earlier, name in self._sim.inputs.earlier(day_of(date), processor):
             upstream = self._sim.pipeline.processors[name]
             check = self._invariants.checks.get((str(earlier), name))
             is_written = check is not None and check["attempt_id"] is not None
@@ -95,7 +86,7 @@ class NeedsInvariants:
 
     def retried(self, date: str, processor: Processor) -> Iterator[Row]:
         """The needed outputs of earlier dates that were retried and not queried since, complete or not."""
-        pairs = ((str(earlier), name) for earlier, name in self._earlier(day_of(date), processor))
+        pairs = ((str(earlier), name) for earlier, name in self._sim.inputs.earlier(day_of(date), processor))
         checks = (self._invariants.checks.get(pair) for pair in pairs)
         yield from (check for check in checks if check and not check["satisfied"])
 
@@ -106,20 +97,12 @@ class NeedsInvariants:
             output = self._invariants.checks.get((date, processor.name))
             if output is None or not output["rows"] or not self._is_ours(output):
                 continue
-            for other, name in self.inputs(own, processor):
+            for other, name in self._sim.inputs.of(own, processor):
                 source = self._invariants.checks.get((str(other), name))
                 if not source or not _was_run(source) or self._is_known_unwritten(source, output):
                     continue
                 if _began_before(output, source):
                     yield f"{processor.name} of {date} began before {name} of {other} ended, without a mark"
-
-    def inputs(
-        self, own: dt.date, processor: Processor, *, siblings: bool = False
-    ) -> Iterator[tuple[dt.date, str]]:
-        """What an output is computed from; with `siblings` also the outputs that it runs after."""
-        yield from self._earlier(own, processor)
-        yield from self._same_date(own, processor)
-        yield from ((own, name) for name in processor.after if siblings)
 
     def _is_known_unwritten(self, source: Row, output: Row) -> bool:
         """Whether the jobs since the output began wrote nothing, which the write stamp shows.
@@ -137,69 +120,6 @@ class NeedsInvariants:
         foreign = self._invariants.pair(output) in self._sim.platform.foreign
         not_expected = output["verdict"] == "not_expected"
         return output["last_attempt_started_at"] is not None and not foreign and not not_expected
-
-    def _same_date(self, own: dt.date, processor: Processor) -> Iterator[tuple[dt.date, str]]:
-        """The state before."""
-        stage = self._sim.pipeline.stage_of[processor.name]
-        if stage.index:
-            yield from ((own, p.name) for p in self._sim.pipeline.stages[stage.index - 1].processors)
-        for need in processor.needs or ():
-            if need.of:
-                yield own, need.of
-
-    def _of_each_date(self, own: dt.date, processor: Processor) -> Iterator[str]:
-        """What a date of its own needs, by name: the state before, and the phase before without `needs`."""
-        yield from (name for _, name in self._same_date(own, processor))
-        place = self._sim.pipeline.phase.index(self._sim.pipeline.stage_of[processor.name].phase)
-        if processor.needs is None and place:
-            yield from (p.name for p in self._sim.pipeline.phase[place - 1].processor)
-
-    def _earlier(self, own: dt.date, processor: Processor) -> Iterator[tuple[dt.date, str]]:
-        """The earlier dates of processors that the file makes it need."""
-        if processor.depends_on_past:
-            yield from ((day, processor.name) for day in self._season_before(own))
-        if processor.needs is None:
-            yield from self._by_lookback(own, processor)
-        for need in processor.needs or ():
-            name = need.of or processor.name
-            yield from ((day, name) for day in self._window(own, need))
-        if closes_period(processor):
-            names = dict.fromkeys(self._of_each_date(own, processor))
-            days = [day for day in period_dates(processor, own) if (processor.since or day) <= day < own]
-            yield from ((day, name) for day in days for name in names)
-
-    def _by_lookback(self, own: dt.date, processor: Processor) -> Iterator[tuple[dt.date, str]]:
-        pipeline = self._sim.pipeline
-        phase = pipeline.stage_of[processor.name].phase
-        place = pipeline.phase.index(phase)
-        back = phase.lookback if phase.lookback is not None else "season" if phase.sequential else 0
-        if place == 0:
-            return
-        days = self._season_before(own) if back == "season" else _days_before(own, back)
-        names = [p.name for p in pipeline.phase[place - 1].processor]
-        yield from ((day, name) for day in days for name in names)
-
-    def _window(self, own: dt.date, need: NeedSettings) -> Iterator[dt.date]:
-        for day in _days_before(own, FAR):
-            same_week = day.isocalendar()[:2] == own.isocalendar()[:2]
-            same_month = (day.year, day.month) == (own.year, own.month)
-            if need.days_back is not None:
-                included = (own - day).days <= need.days_back
-            else:
-                included = {"week": same_week, "month": same_month}.get(str(need.since), False)
-            if included:
-                yield day
-        if need.since == "season" or (need.since is None and need.days_back is None and need.itself):
-            yield from self._season_before(own)
-
-    def _season_before(self, own: dt.date) -> Iterator[dt.date]:
-        for season in self._sim.pipeline.calendar.season:
-            if season.opens <= own <= season.closes:
-                yield from (day for day in _days_before(own, FAR) if day >= season.opens)
-
-
-def _days_before(own: dt.date, days: int) -> Iterator[dt.date]:
-    return (own - dt.timedelta(days=n) for n in range(1, days + 1))
 
 
 def _is_there(check: Row) -> bool:

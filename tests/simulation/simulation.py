@@ -27,6 +27,7 @@ from tests.simulation.crashing_database import CrashingDatabase, Killed
 from tests.simulation.end_invariants import end
 from tests.simulation.external_events import FAULTS, apply_event
 from tests.simulation.fakes import Launch, SimExecutor, SimWarehouse
+from tests.simulation.inputs import Inputs
 from tests.simulation.invariants import Invariants
 from tests.simulation.jobs import Platform
 from tests.simulation.moments import moments, record_launch
@@ -128,6 +129,7 @@ class Simulation:
 
     def _load_pipeline(self) -> None:
         """Read the pipeline file."""
+        self.inputs = Inputs(self.pipeline)
         self.context = EngineContext(
             pipeline=self.pipeline,
             machine=Machine(self.pipeline),

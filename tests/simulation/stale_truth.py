@@ -44,9 +44,7 @@ class StaleTruth:
             name = self._invariants.running[number]["processor"]
             processor = self._sim.pipeline.processors.get(name)
             for date in self._invariants.covered[number] if processor else ():
-                inputs = [
-                    (str(day), of) for day, of in self._invariants.needs.inputs(day_of(date), processor)
-                ]
+                inputs = [(str(day), of) for day, of in self._sim.inputs.of(day_of(date), processor)]
                 pairs = {pair for pair in inputs if self._is_stale(pair) and not self._ran_since(pair)}
                 self._over_stale[date, name] = pairs
                 self._claimed_with[date, name] = self._inputs(date, name)
@@ -81,7 +79,7 @@ class StaleTruth:
     def _is_carried_on(self, date: str, name: str, check: Row) -> None:
         # What is not expected any more is repaired by no job, and what an edit has taken away is no input.
         processor = self._sim.pipeline.processors[name]
-        needed = {(str(day), of) for day, of in self._invariants.needs.inputs(day_of(date), processor)}
+        needed = {(str(day), of) for day, of in self._sim.inputs.of(day_of(date), processor)}
         stale = self._over_stale.get((date, name), set())
         stale &= needed
         inputs = {pair for pair in stale if self._invariants.checks[pair]["verdict"] != "not_expected"}
@@ -100,7 +98,7 @@ class StaleTruth:
             return
         began = jobs[-1].started
         processor = self._sim.pipeline.processors[name]
-        for other, of in self._invariants.needs.inputs(day, processor):
+        for other, of in self._sim.inputs.of(day, processor):
             if writes := self._foreign_writes(other, of, began):
                 told = f"{name} of {date} began at {began}, others wrote {of} of {other} at {writes}"
                 raise Violation("a foreign write is noticed", told)
@@ -160,7 +158,7 @@ class StaleTruth:
         An edit of the file may have removed an input since the output was computed.
         """
         processor = self._sim.pipeline.processors.get(name)
-        inputs = self._invariants.needs.inputs(day_of(date), processor, siblings=True) if processor else ()
+        inputs = self._sim.inputs.of(day_of(date), processor, siblings=True) if processor else ()
         pairs = {(str(day), of) for day, of in inputs}.intersection(self._invariants.checks)
         return pairs | self._claimed_with.get((date, name), set())
 
