@@ -1,8 +1,11 @@
 """Rules with queries of their own, on a lake: in preflight, and with a file that spoils its own date."""
 
 import datetime as dt
+import math
 
+import pyarrow as arrow
 import pytest
+from pyarrow import parquet
 
 from backfilld.daemon.preflight.context import PreflightContext
 from backfilld.daemon.preflight.tables import columns, tables
@@ -105,3 +108,20 @@ def test_more_dates_than_one_query_of_no_rows_has_are_all_answered(
     assert {date for date, one in found.items() if one and one.rows} == {d for d in dates if d.day == 31}
     assert None not in found.values()
     assert len(lake_house.queries) == 4
+
+
+def test_nan_is_seen_that_arrow_leaves_out_of_the_statistics_of_a_column(lake_house: LakeHouse) -> None:
+    # Given two of four values that are NaN, beside a least and a greatest value of 1 and 2
+    folder = lake_house.root / "nba" / "box" / f"game_date={DAY}"
+    folder.mkdir(parents=True)
+    parquet.write_table(arrow.table({"pct": [1.0, math.nan, math.nan, 2.0]}), folder / "rows.parquet")
+    by_predicate = box(quality={"where": "NOT isnan(pct)"})
+    by_query = box(no_rows="SELECT pct FROM nba.box WHERE game_date = @date AND isnan(pct)")
+
+    # When
+    good = lake_house.open(by_predicate, history=None).evidence({"box": [DAY]}, purpose="gate")
+    offending = lake_house.open(by_query, history=None).evidence({"box": [DAY]}, purpose="gate")
+
+    # Then
+    assert good["box", DAY].passing_rows == 2
+    assert offending["box", DAY].offending.rows == 2

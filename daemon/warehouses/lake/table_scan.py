@@ -22,6 +22,9 @@ from backfilld.daemon.warehouses.lake.table_scan_model import TableFiles
 _KEY = re.compile(r"/([^/=]+)=[^/]*(?=/)")
 """The key of a directory such as `date=2024-03-01` in the path of a file."""
 
+_ALSO_NAN = "can_have_nan = true"
+"""Arrow leaves NaN out of the bounds of a column, by which DuckDB 2.0 would skip its rows."""
+
 Bind = Callable[[str, Sequence[Any]], str]
 """Takes a name and a list of values; returns an expression for the list."""
 
@@ -61,9 +64,9 @@ def _numbered(bind: Bind, number: int) -> Bind:
 def _rows_of(located: TableFiles, bind: Bind, column: str) -> str:
     """The rows of files whose directories have the same keys."""
     files = bind("files", located.files)
-    options = "hive_partitioning = true, union_by_name = true"
+    options = f"hive_partitioning = true, union_by_name = true, {_ALSO_NAN}"
     if located.schema:
-        options = f"hive_partitioning = false, schema = {located.schema}"
+        options = f"hive_partitioning = false, schema = {located.schema}, {_ALSO_NAN}"
     if located.kind == "hive":
         return f"read_parquet({files}, {options}, hive_types = {{'{column}': DATE}})"
     if located.deletes:
