@@ -45,10 +45,12 @@ def with_fresh_evidence(
     soon = {name: _starts_within(tx, name, limits[name], pipeline.engine.max_evidence_age) for name in names}
     starting = _outdated(tx, context, periods.first_runnable(tx, pipeline, soon), evidence_from)
     chosen = [check for check in next_in_line if check in starting or _is_old(context, check, evidence_from)]
-    pairs = periods.with_their_periods(pipeline, next_in_line, chosen)
-    # All inputs of a date, so that none of them is too old when the others are not.
-    inputs = _inputs_before(tx, pipeline, starting, math.inf).values()
-    requested = {*pairs, *(pair for of_one in inputs for pair in of_one)}
+    queried = periods.with_their_periods(pipeline, next_in_line, chosen)
+    # All inputs of a date, and of its period, so that none of them is too old when the others are not.
+    together = periods.with_their_periods(pipeline, next_in_line, starting)
+    inputs = _inputs_before(tx, pipeline, together, math.inf).values()
+    requested = {(check.date, check.processor) for check in queried}
+    requested.update(pair for of_one in inputs for pair in of_one)
     checks.request_check(tx, sorted(requested), context.now())
     following = periods.first_runnable(tx, pipeline, limits)
     return _before_outdated(pipeline, following, _outdated(tx, context, following, evidence_from))

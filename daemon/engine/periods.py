@@ -190,18 +190,14 @@ def first_runnable(tx: Transaction, pipeline: Pipeline, limits: Mapping[str, int
 
 def with_their_periods(
     pipeline: Pipeline, runnable: Iterable[RunnableCheck], chosen: Iterable[RunnableCheck]
-) -> list[Pair]:
-    """The chosen of the runnable checks with all of their periods, as pairs.
+) -> list[RunnableCheck]:
+    """The chosen of the runnable checks with all of their periods.
 
     Evidence of a period is queried at once: else one date's would be too old when another one's arrives.
     """
     processors = pipeline.processors
     keys = {period_key(processors[check.processor], check.date) for check in chosen}
-    return [
-        (check.date, check.processor)
-        for check in runnable
-        if period_key(processors[check.processor], check.date) in keys
-    ]
+    return [check for check in runnable if period_key(processors[check.processor], check.date) in keys]
 
 
 def whole_periods(

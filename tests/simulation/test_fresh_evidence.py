@@ -2,6 +2,8 @@
 
 import pytest
 
+from backfilld.daemon.engine.daily_budgets import BytesLedger
+from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.state.pipeline.loading import PipelineError
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work
@@ -188,3 +190,17 @@ def test_inputs_are_queried_together_for_the_dates_that_start_before_the_answer_
     # Then one query is about the first, and a second one about all others
     assert [ended(world, date) for date in DATES] == [("done", "complete")] * 4
     assert world.warehouse.questions - asked <= 2 + len(DATES)
+
+
+def test_inputs_of_a_period_are_queried_together_where_a_daily_budget_pays_for_one_query(worlds):
+    # Given a weekly output whose dates become ready on different days, as each query spends the budget
+    statement = processor("statement", command=["true", "{start}", "{end}"], period="week")
+    raw, derived = phase("raw", processor("box")), phase("derived", statement)
+    world = worlds(pipeline(raw, derived, engine={"max_evidence_age": "10s"}))
+    world.warehouse.budget = DailyBudget(10, BytesLedger(world.db), world.clock, "America/Los_Angeles")
+    # When the week is run
+    world.enqueue(DATES[0], DATES[-1])
+    world.run(limit=60)
+    # Then its evidence is recent for all dates at once, and one attempt takes them
+    assert [ended(world, date) for date in DATES] == [("done", "complete")] * 4
+    assert [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched] == ["box"] * 4 + ["statement"]
