@@ -91,11 +91,16 @@ def _help(sim: Simulation) -> None:
 
 
 def _sweep(sim: Simulation) -> None:
-    """Look at every done date once more; those that ended before a clock was set back are due later."""
+    """Look at every done date once more; those that ended before a clock was set back are due later.
+
+    Beside an open run, an output that lacks rows is `running`, and its date gets no mark: such a run is too
+    old to count by then.
+    """
     engine = sim.pipeline.engine
+    too_old = [run.started_at + sim.pipeline.stale_after + 1.0 for run in sim.warehouse.open.values()]
     # A date whose check has to run first is swept again once that has a result.
     waits = [
-        engine.revalidate_within + abs(sim.clock_offset),
+        max([engine.revalidate_within + abs(sim.clock_offset), *(at - sim.time for at in too_old)]),
         *([engine.recheck_interval] if sim.pipeline.check_commands else []),
     ]
     for seconds in waits:

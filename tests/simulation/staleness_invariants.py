@@ -95,4 +95,4 @@ class StalenessInvariants:
             return False
         evidence = self._sim.warehouse.look(*pair)
         compared = self._invariants.is_compared(date, processor)
-        return not evidence.open and not self._sim.platform.complete(pair, evidence, compared=compared)
+        return not self._sim.platform.complete(pair, evidence, compared=compared)

@@ -45,6 +45,7 @@ BROKEN_ONCE = {
     400000581: "others write an output, and then the file names another table for it",
     410000295: "a job starts less than a microsecond before a window closes",
     410001285: "a daily budget pays for one query while the dates of a week wait to start together",
+    500002588: "rows are lost beside an external run that never ends",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
