@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
     from tests.simulation.simulation import Simulation
 
-_NOT_CANCELLED = "coalesce(stopping, '') <> 'cancelled'"
+_NOT_CANCELLED = "(status = 'exited' OR coalesce(stopping, '') <> 'cancelled')"
+"""Of ended attempts. A cancel may come between the end of a job by itself and the close of its attempt."""
 
 
 class ClaimInvariants:

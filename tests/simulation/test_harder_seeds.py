@@ -46,6 +46,7 @@ BROKEN_ONCE = {
     410000295: "a job starts less than a microsecond before a window closes",
     410001285: "a daily budget pays for one query while the dates of a week wait to start together",
     500002588: "rows are lost beside an external run that never ends",
+    500002832: "jobs end while the daemon is down, and are cancelled just before that is noted",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
