@@ -122,13 +122,17 @@ class Validator:
         self._context.emit_all(events)
 
     def recheck_calendar(self) -> None:
-        """Read the calendar again for live dates and failed ones that are due, unless queries are on hold."""
+        """Read the calendar again for live dates and failed ones that are due, unless queries are on hold.
+
+        After the end of a hold the queries of gates come first, which lift it: else the calendar would use
+        up a small daily budget each day, and nothing would move.
+        """
         now, interval = self._context.now(), self._context.pipeline.engine.recheck_interval
         with self._context.db.read() as tx:
             live = dates.live_span(tx)
             due = failed_date_rechecks.due(tx, now, interval, failed_date_auto_recovery.BATCH)
             failed = [row.date for row in due]
-            held = holds.in_force(tx, holds.WAREHOUSE, now)
+            held = wakeup_schedule.due_queries(tx, now).held
         if held:
             return
         spans = [live] if live else []

@@ -213,6 +213,22 @@ def test_the_bytes_of_a_day_outlive_a_restart_and_can_be_allowed_more(world):
     budget.check()
 
 
+def test_on_a_new_day_the_queries_of_gates_go_before_the_calendar(tmp_path):
+    # Given bytes for one query a day, and a calendar that is read whenever it is due
+    world = World(pipeline(phase("phase2", processor("box"))), SEASON, tmp_path)
+    world.warehouse.budget = DailyBudget(10, BytesLedger(world.db), world.clock, PACIFIC)
+    began = world.time
+    world.enqueue(OPENER, OPENER)
+    world.engine.recheck_calendar()
+    # When days go by
+    while world.live() and world.time - began < 7 * 86400:
+        world.step()
+        world.engine.recheck_calendar()
+    # Then one query lets the job start, and the next day's sees its rows
+    assert world.dates()[OPENER].outcome == "complete"
+    assert world.time - began < 3 * 86400
+
+
 @pytest.fixture
 def api(tmp_path) -> Api:
     sources = phase("phase2", processor("box", daily_attempts=2))
