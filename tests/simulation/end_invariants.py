@@ -37,7 +37,7 @@ def end(sim: Simulation) -> None:
         _help_on(sim)
     for _ in range(MOST_HELP):
         _sweep(sim)
-        forced = _force_stale_without_job(sim)
+        since, forced = sim.time, _force_stale_without_job(sim)
         retried = Counter({mark: len(retry_marked(sim.commands, mark, **EVER)) for mark in Mark})
         if not forced and not retried.total():
             sim.invariants.marked.nothing_lacks()
@@ -46,7 +46,7 @@ def end(sim: Simulation) -> None:
         if not forced and not retried[Mark.REGRESSED]:
             sim.wake()
             sim.run_until_quiescent()
-            sim.invariants.marked.stale_debt_is_paid()
+            sim.invariants.marked.stale_debt_is_paid(since)
         _help_on(sim)
     raise Violation("liveness", "dates stay marked, however often they are retried")
 

@@ -55,17 +55,25 @@ class StalenessInvariants:
         never_seen = check["verdict"] == "unknown" and check["asked_at"] is not None and check["rows"] is None
         return never_seen or check["verdict"] not in UNCERTAIN
 
-    def stale_debt_is_paid(self) -> None:
-        """After a retry of all that is stale, where nothing went wrong: no done date is stale.
+    def stale_debt_is_paid(self, since: float) -> None:
+        """After a retry of all that was stale then, where nothing went wrong: no done date is stale.
 
-        A failed date may keep others stale: it is computed again by a retry of its own.
+        A failed date may keep others stale: it is computed again by a retry of its own. So may an input that
+        others wrote before the retry, and whose rows a query has shown only since: the next retry pays that.
 
         Raises:
             Violation: a date is stale still.
         """
         left = [date for date in self._done() if self._invariants.dates[date]["stale_at"] is not None]
-        if left and not self._invariants.failed() and not self._invariants.live():
+        unfinished = self._invariants.failed() or self._invariants.live()
+        if left and not unfinished and not self._foreign_writes_noticed(since):
             raise Violation("a retry of what is stale pays all of it", f"{left} are stale still")
+
+    def _foreign_writes_noticed(self, since: float) -> list[Row]:
+        """The causes of marks that were noticed since a time, of inputs that others wrote last."""
+        noticed = self._invariants.rows("SELECT * FROM stale_causes WHERE at >= ? AND was_stale = 0", since)
+        foreign = self._sim.platform.foreign
+        return [row for row in noticed if (row["upstream"], day_of(row["upstream_date"])) in foreign]
 
     def nothing_lacks(self) -> None:
         """At the very end no date is marked, and the tables show why: all is right.

@@ -47,6 +47,7 @@ BROKEN_ONCE = {
     410001285: "a daily budget pays for one query while the dates of a week wait to start together",
     500002588: "rows are lost beside an external run that never ends",
     500002832: "jobs end while the daemon is down, and are cancelled just before that is noted",
+    500005377: "others write a month's input of a date that was never enqueued, which is queried only later",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
