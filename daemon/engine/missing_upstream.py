@@ -242,20 +242,27 @@ def _wake_up_to_next_missing(
 
 
 def create_needed_checks(tx: Transaction, context: EngineContext, admitted: Sequence[Day]) -> None:
-    """Create checks for the earlier dates that admitted dates need, where they were never enqueued."""
+    """Create checks for the earlier dates that admitted dates need, where they were never enqueued.
+
+    What no sweep looks at and was complete longer than `revalidate_within` ago is queried again.
+    """
     if not admitted:
         return
-    graph, seasons = needs_graph(tx, context.pipeline), context.pipeline.seasons
+    graph, seasons, now = needs_graph(tx, context.pipeline), context.pipeline.seasons, context.now()
+    revalidate_within = context.pipeline.engine.revalidate_within
     for need in graph.all_earlier:
         ends = sorted(day.date for day in admitted)
         starts = [graph.start(need, end) for end in ends]
-        names = with_references(context.pipeline, need.of)
-        known = done_and_lookback_date_checks.without_checks(
-            tx, names, starts[0], ends[-1] - dt.timedelta(days=1)
-        )
+        names, first, last = with_references(context.pipeline, need.of), starts[0], ends[-1] - _DAY
+        known = done_and_lookback_date_checks.without_checks(tx, names, first, last)
         expected = (date for date, counts in known.items() if seasons.day(date, counts).expected)
         missing = [date for date in expected if _in_a_window(date, starts, ends)]
-        done_and_lookback_date_checks.create(tx, missing, names, context.now())
+        done_and_lookback_date_checks.create(tx, missing, names, now)
+        if revalidate_within:
+            before = now - revalidate_within
+            old = done_and_lookback_date_checks.not_revalidated_since(tx, names, first, last, before)
+            again = [pair for pair in old if _in_a_window(pair[0], starts, ends)]
+            checks.request_check(tx, again, now, evaluated=True)
 
 
 def _in_a_window(date: dt.date, starts: Sequence[dt.date], ends: Sequence[dt.date]) -> bool:

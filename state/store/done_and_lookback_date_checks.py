@@ -8,7 +8,18 @@ from functools import cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, and_, bindparam, func, or_, select, union_all, update
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.rules.date_outcomes import Outcome
@@ -70,6 +81,15 @@ _UNSATISFIED = (
     .order_by(checks.c.date)
 )
 
+_NOT_REVALIDATED_SINCE = (
+    select(checks.c.date, checks.c.processor)
+    .where(checks.c.date.between(bindparam("_start"), bindparam("_end")), _NAMED)
+    .where(checks.c.asked_at < bindparam("_before"), checks.c.query_due_at.is_(None))
+    .where(checks.c.satisfied == 1, checks.c.verdict == Verdict.COMPLETE.value)
+    .where(~exists().where(dates.c.date == checks.c.date, dates.c.state != FAILED))
+    .order_by(checks.c.date)
+)
+
 
 def create(tx: Connection, expected: Iterable[dt.date], processors: Collection[str], now: float) -> None:
     """Create checks of earlier dates that are not enqueued but that later dates need."""
@@ -94,6 +114,18 @@ def without_checks(
     """
     values = {"_processors": list(processors), "_number": len(processors), "_start": start, "_end": end}
     return {row.date: load_counts(row.counts) for row in fetch(tx, _WITHOUT_CHECKS, values)}
+
+
+def not_revalidated_since(
+    tx: Connection, processors: Collection[str], start: dt.date, end: dt.date, before: float
+) -> list[tuple[dt.date, str]]:
+    """The complete outputs from `start` to `end` that were last queried before a time.
+
+    Of dates that were never enqueued, or failed: done ones are revalidated by the sweep.
+    """
+    span = {"_start": start, "_end": end, "_before": before}
+    rows = tx.execute(_NOT_REVALIDATED_SINCE, {**span, "_processors": list(processors)})
+    return [(row.date, row.processor) for row in rows]
 
 
 def settled_between(

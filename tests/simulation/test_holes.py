@@ -73,6 +73,29 @@ def test_of_dates_that_lie_far_apart_only_the_lookbacks_are_asked_about(tmp_path
     assert asked == [1, 2, 3, 28, 29, 30]
 
 
+@pytest.mark.parametrize("days", [1, 8])
+def test_what_no_sweep_looks_at_is_queried_again_for_a_request_after_revalidate_within(tmp_path, days):
+    # Given a done date that was computed from a complete one, which was never enqueued
+    before = pipeline(
+        phase("phase2", processor("box")), phase("phase3", processor("zones"), order="sequential", lookback=1)
+    )
+    world = World(before, SEASON, tmp_path)
+    world.fill("box", OPENER)
+    world.enqueue(LATER, LATER)
+    world.run()
+    assert world.attempts(LATER) == [("box", "exited 0"), ("zones", "exited 0")]
+    # When that one loses its rows, and the done date is computed again a day or a week later
+    world.fill("box", OPENER, rows=0)
+    world.time += days * 86400
+    world.enqueue(LATER, LATER, force=True)
+    for _ in range(20):
+        world.step()
+    # Then evidence of a day still counts, and after a week the date waits for what is missing
+    row, counts = world.dates()[LATER], days == 1
+    assert len(world.attempts(LATER)) == (4 if counts else 3)
+    assert (row.outcome, row.waiting_text) == (("complete", "") if counts else ("", f"{OPENER} in phase2"))
+
+
 def test_a_date_is_admitted_once_the_calendar_of_its_lookback_is_known(tmp_path):
     # Given a lookback of one date, and a request of a moment ago that the date before was no matter of
     shapes = pipeline(
