@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from backfilld.api import job_log
 from backfilld.api.daemon_interface import DaemonService
+from backfilld.daemon.engine.attempt_executors import log_keeper
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports.waiting_on import reason_under_holds, waiting_on
 from backfilld.state.records import AttemptRow
@@ -27,9 +28,8 @@ class WaitGroup:
 
 
 def last_line(service: DaemonService, attempt: AttemptRow) -> str:
-    """The last line of an attempt's output; empty without output, or if its executor is gone."""
-    executor = service.executors.get(attempt.executor)
-    return job_log.last_line(executor.log(attempt.id)) if executor else ""
+    """The last line of an attempt's output; empty without output."""
+    return job_log.last_line(log_keeper(service.executors, attempt).log(attempt.id))
 
 
 def waits(tx: Transaction, context: EngineContext, scope: DateScope = ALL_DATES) -> list[WaitGroup]:

@@ -13,6 +13,7 @@ from backfilld.api.problem_responses import BadInput
 from backfilld.api.schemas import list_query_parameters, request_parameters, responses
 from backfilld.api.schemas.field_types import next_cursor
 from backfilld.api.schemas.mark_lost import MarkLost
+from backfilld.daemon.engine.attempt_executors import log_keeper
 from backfilld.daemon.engine.audited_operator_change import no_attempt
 from backfilld.daemon.engine.mark_attempt_lost import mark_lost
 from backfilld.daemon.engine.operator_commands import NotFound
@@ -100,8 +101,7 @@ def get_attempt_log(
     """
     with service.context.db.read() as tx:
         attempt = _existing(attempts.get(tx, path.id), path.id)
-    executor = service.executors.get(attempt.executor)
-    log = executor.log(attempt.id) if executor is not None else None
+    log = log_keeper(service.executors, attempt).log(attempt.id)
     return _log_part(log, query, f"attempt {attempt.id}", {"X-Attempt-Status": attempt.status.value})
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from backfilld.daemon.clock_steps import STEP_SECONDS
 from backfilld.daemon.engine import daily_budgets
+from backfilld.daemon.engine.attempt_executors import supervisor
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.query_and_retry_scheduling import ClosedAttempt, read_processors, release
 from backfilld.daemon.event_types import AttemptEnded, Event
@@ -44,6 +45,8 @@ class AttemptMonitor:
     def __init__(self, context: EngineContext, executors: Mapping[str, Executor]) -> None:
         self._context = context
         self._executors = executors
+        self._supervisors: dict[int, Executor] = {}
+        """The executor that reported each attempt at the latest poll."""
         # Limits count from here for jobs whose times were taken before the clock was set.
         self._limits_from = context.now()
         self._clock_valid_from = 0.0
@@ -59,7 +62,7 @@ class AttemptMonitor:
     def poll(self, running: Mapping[int, AttemptRow]) -> list[EndedAttempt]:
         """Check every running attempt once, and stop those over their limits. Returns those that ended."""
         ended = self._enforce_limits(self._poll_and_adopt(running, supervised=running), fenced=True)
-        return [*ended, *self._unsupervised(running)]
+        return [*ended, *self._abandoned(running)]
 
     def close_unprepared(self, ends: Mapping[int, JobResult]) -> None:
         """Close attempts whose jobs could not be prepared."""
@@ -103,9 +106,11 @@ class AttemptMonitor:
     def _poll(self, running: Mapping[int, AttemptRow]) -> dict[int, JobStatus]:
         """Job statuses by attempt. A job whose attempt another daemon has closed is stopped at once."""
         jobs = {}
+        self._supervisors.clear()
         for executor in self._executors.values():
             for job in executor.poll():
                 jobs[job.attempt] = job
+                self._supervisors[job.attempt] = executor
                 if job.attempt not in running and job.result is None:
                     executor.stop(job.attempt, 0.0)
         return jobs
@@ -117,8 +122,8 @@ class AttemptMonitor:
         status_messages = self._context.status_messages
         status_messages.clear()
         unreachable = {n: job.unreachable_at for n, job in jobs.items() if job.unreachable_at}
-        missing = {n: row for n, row in running.items() if row.executor not in self._executors}
-        unreachable |= {n: f"no [executor.{row.executor}]" for n, row in missing.items()}
+        missing = self._unsupervised(running)
+        unreachable |= {n: self._gone(row) for n, row in missing.items()}
         # Not cleared first: the API reads it meanwhile.
         for number in self._context.unreachable.keys() - unreachable.keys():
             del self._context.unreachable[number]
@@ -126,7 +131,7 @@ class AttemptMonitor:
         for number, row in running.items():
             if number in missing:
                 status_messages[number] = (
-                    f"no executor supervises it: restore [executor.{row.executor}], or cancel its backfill;"
+                    f"no executor supervises it: {self._gone(row)}; restore it, or cancel its backfill;"
                     f" given up at {format_utc(self._given_up_at(row))}"
                 )
             elif job := jobs.get(number):
@@ -147,13 +152,21 @@ class AttemptMonitor:
             return None
         return JobResult.lost(f"it ran out of sight, at {job.unreachable_at}", at=now)
 
-    def _unsupervised(self, running: Mapping[int, AttemptRow]) -> list[EndedAttempt]:
-        """Attempts whose executor left the pipeline file: they end when cancelled, or at their limits."""
+    def _unsupervised(self, running: Mapping[int, AttemptRow]) -> dict[int, AttemptRow]:
+        """Attempts that no executor of the pipeline file reports or can find."""
+        return {
+            number: row
+            for number, row in running.items()
+            if number not in self._supervisors and supervisor(self._executors, row) is None
+        }
+
+    def _abandoned(self, running: Mapping[int, AttemptRow]) -> list[EndedAttempt]:
+        """Attempts that no executor supervises: they end when cancelled, or at their limits."""
+        now = self._context.now()
         return [
-            self._ended(row, self._abandoned(row))
-            for row in running.values()
-            if row.executor not in self._executors
-            and (row.stopping is not None or self._context.now() >= self._given_up_at(row))
+            self._ended(row, JobResult.lost(f"{self._gone(row)}; its job may still run", at=now))
+            for row in self._unsupervised(running).values()
+            if row.stopping is not None or now >= self._given_up_at(row)
         ]
 
     def _given_up_at(self, row: AttemptRow) -> float:
@@ -161,19 +174,19 @@ class AttemptMonitor:
         settings = self._context.pipeline.job_settings(row.processor)
         return self._on_current_clock(row.started_at) + settings.timeout + settings.grace_period
 
-    def _abandoned(self, row: AttemptRow) -> JobResult:
-        why = f"[executor.{row.executor}] left the pipeline file; its job may still run"
-        return JobResult.lost(why, at=self._context.now())
+    def _gone(self, row: AttemptRow) -> str:
+        """What became of the executor that an attempt was launched on."""
+        what = "was changed in" if row.executor in self._executors else "left"
+        return f"[executor.{row.executor}] {what} the pipeline file"
 
     def _running(self) -> dict[int, AttemptRow]:
         with self._context.db.read() as tx:
             return {row.id: row for row in attempts.running(tx)}
 
     def _adopt(self, unknown: Mapping[int, AttemptRow]) -> None:
-        for name, executor in self._executors.items():
-            handles = {number: row.handle for number, row in unknown.items() if row.executor == name}
-            if handles:
-                executor.recover(handles)
+        found = {number: supervisor(self._executors, row) for number, row in unknown.items()}
+        for executor in {id(executor): executor for executor in found.values() if executor}.values():
+            executor.recover({n: unknown[n].handle for n, own in found.items() if own is executor})
 
     def _stop_overdue(self, watched: list[tuple[AttemptRow, JobStatus]], *, fenced: bool) -> None:
         """Stop attempts over their timeout or idle timeout, and those marked for stopping.
@@ -201,7 +214,7 @@ class AttemptMonitor:
     def _stop(self, rows: Sequence[AttemptRow]) -> None:
         for row in rows:
             grace = self._context.pipeline.job_settings(row.processor).grace_period
-            self._executors[row.executor].stop(row.id, grace)
+            self._supervisors[row.id].stop(row.id, grace)
 
     def _overdue(self, row: AttemptRow, job: JobStatus) -> AttemptStatus | None:
         settings = self._context.pipeline.job_settings(row.processor)
@@ -265,7 +278,7 @@ class AttemptMonitor:
 
     def _ended(self, row: AttemptRow, exit_: JobResult) -> EndedAttempt:
         """The attempt with its end as it is recorded, read from its log before any transaction."""
-        executor = self._executors.get(row.executor)
+        executor = self._supervisors.get(row.id) or supervisor(self._executors, row)
         end = AttemptEnd(
             status=_status(row, exit_) if executor else AttemptStatus.LOST,
             # A file's modification time may be from before the clock was set back.

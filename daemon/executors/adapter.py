@@ -162,6 +162,12 @@ class Executor(Protocol):
     def log(self, attempt: int) -> JobLog:
         """The attempt's output."""
 
+    def recognizes(self, handle: Handle) -> bool:
+        """Whether the handle leads this executor to its job, whatever executor recorded it.
+
+        The pipeline file may rename an executor, remove it, or give its name to another one.
+        """
+
     def recover(self, running: Mapping[int, Handle | None]) -> None:
         """After a restart: adopt the jobs that still run. `poll` reports the results of the others."""
 

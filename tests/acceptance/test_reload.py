@@ -39,6 +39,7 @@ expect.check = { command = ["sh", "-c", "echo $0; exit 1", "check of {date}"] }
 # It writes three rows once it may go on.
 JOB = """
 echo "$1" >> runs
+echo begins
 while [ ! -e go ]; do sleep 0.2; done
 mkdir -p "lake/nba/box/date=$1"
 cp three.parquet "lake/nba/box/date=$1/part-0.parquet"
@@ -137,3 +138,43 @@ def test_a_reload_refuses_a_wrong_file_and_applies_a_right_one_while_a_job_runs(
     assert changed["after"] == {"changed": ["phase[raw].processor[box].expect.check.command"]}
     assert "unknown key 'row'" in refused["after"]["refused"][0]
     assert one.signal(signal.SIGTERM) == 0
+
+
+def test_a_job_is_supervised_and_its_log_shown_after_its_executor_left_the_file(
+    served: tuple[Daemon, Listener],
+) -> None:
+    one, listener = served
+    # Given a job of an executor of its own on this machine, which runs longer than its limits are then
+    box = PIPELINE.replace('name = "box"', 'name = "box"\nexecutor = "box"')
+    one.pipeline.write_text(f'{box}[executor.box]\nkind = "local"\n')
+    reload(one, listener)
+    number = one.enqueue(DAY, DAY)
+    one.wait_for((one.folder / "runs").exists, "running")
+    # When the file loses the executor, and the limits are short
+    one.pipeline.write_text(
+        PIPELINE.replace("max_attempts = 1", 'max_attempts = 2\nbackoff = "1s"\ntimeout = "1s"')
+    )
+    reload(one, listener)
+    one.wait_for(lambda: len(runs(one)) == 2, "a second attempt")
+    # Then the first job has been ended before the second one began
+    shown = one.client.get(f"/v1/dates/{DAY}")["attempts"]
+    first, second = sorted(shown, key=lambda attempt: attempt["id"])
+    assert first["status"] == "timed_out"
+    assert first["ended_at"] <= second["started_at"]
+    assert one.client.text(f"/v1/attempts/{first['id']}/log")[0].startswith("begins\n")
+    one.client.post(f"/v1/backfills/{number}/cancel")
+    one.finish(number)
+    assert one.signal(signal.SIGTERM) == 0
+
+
+def runs(one: Daemon) -> list[str]:
+    return (one.folder / "runs").read_text().split()
+
+
+def reload(one: Daemon, listener: Listener) -> None:
+    """Have it read its pipeline file, and wait until it serves by it."""
+    assert one.process is not None
+    listener.lines.clear()
+    one.process.send_signal(signal.SIGHUP)
+    listener.wait_for("STATUS=reading the pipeline file again")
+    listener.wait_for("READY=1")

@@ -238,6 +238,7 @@ class SimExecutor:
     point: Callable[[str], None] = lambda name: None
     on_end: Callable[[], None] = do_nothing
     """Called when there is an end to be noticed."""
+    kind: str = "sim"
     unavailable_reason: str = ""
     """What keeps every job from starting."""
     fault: str = ""
@@ -260,7 +261,7 @@ class SimExecutor:
                 self.on_end()
         able = [job for job in jobs if work[job.attempt].starts]
         if able:
-            record({job.attempt: f"sim-{job.attempt}" for job in able})
+            record({job.attempt: f"{self.kind}-{job.attempt}" for job in able})
         for job in able:
             self.point("handles recorded, before a job begins")
             self._begin(job, work[job.attempt])
@@ -315,6 +316,10 @@ class SimExecutor:
     def log(self, attempt: int) -> FileLog:
         """There are no logs."""
         return FileLog(Path("/nonexistent"))
+
+    def recognizes(self, handle: Handle) -> bool:
+        """Whether an executor of this kind recorded it."""
+        return handle.startswith(f"{self.kind}-")
 
     def recover(self, running: Mapping[int, Handle | None]) -> None:
         """Adopt what lives; what never began is lost."""

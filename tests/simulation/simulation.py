@@ -68,7 +68,7 @@ class Simulation:
         self.warehouse = SimWarehouse(self.clock, self.games, {}, budget)
         self.platform = Platform(scenario, scenario.processors(self.version), self.games, self.warehouse)
         self.executor = SimExecutor(self.clock, self.platform.work)
-        self.spare = SimExecutor(self.clock, self.platform.work)
+        self.spare = SimExecutor(self.clock, self.platform.work, kind="spare")
         """Another executor, which an edit of the pipeline file may remove; both see the same jobs."""
         for name in ("alive", "ended", "launched"):
             setattr(self.spare, name, getattr(self.executor, name))

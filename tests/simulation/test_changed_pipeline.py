@@ -248,21 +248,6 @@ def test_done_dates_asked_for_again_get_what_the_changed_file_has_more(tmp_path,
     assert world.enqueue(DATES[0], DATES[-1]).outcomes == {"already_done": 3}
 
 
-def test_a_date_says_that_nobody_looks_after_the_attempt_of_an_executor_that_is_gone(tmp_path):
-    # Given a job on a cluster, and a daemon that no longer has the cluster
-    cluster = {"dask": {"scheduler": "tcp://10.0.0.5:8786"}}
-    world = World(
-        pipeline(phase("raw", processor("box", executor="dask")), executor=cluster), {DATES[0]: 2}, tmp_path
-    )
-    world.enqueue(DATES[0], DATES[0])
-    world.run(limit=20)
-    world.engine.tick()  # the poll of the next second
-    with world.db.read() as tx:
-        told = waiting_on(tx, world.context, [dates.get(tx, DATES[0])])
-    sentence = "attempt 1 of box: no executor supervises it: restore [executor.dask], or cancel its backfill"
-    assert told[DATES[0]].startswith(f"{sentence}; given up at 20")
-
-
 def due(world):
     """The dates that the engine would look at now."""
     with world.db.read() as tx:

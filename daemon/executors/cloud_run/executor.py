@@ -145,6 +145,14 @@ class CloudRunExecutor:
             run.stopping = True
         self._thread.wake()
 
+    def recognizes(self, handle: Handle) -> bool:
+        """Whether the handle is of a Cloud Run execution: its job's full name says in which project."""
+        try:
+            CloudRunHandle.parse(handle)
+        except ValueError:
+            return False
+        return True
+
     def recover(self, running: Mapping[int, Handle | None]) -> None:
         """Search the executions of an earlier daemon's attempts; `poll` reports what became of them."""
         for attempt in running.keys() - self._running.keys() - self._ended.keys():

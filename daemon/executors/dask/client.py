@@ -27,10 +27,12 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaskHandle:
-    """A job's key in the cluster, and the id of the scheduler process that knows the key."""
+    """A job's key in the cluster, and the id and the address of the scheduler process that knows the key."""
 
     key: str
     scheduler: str
+    address: str = ""
+    """Empty in what an earlier version recorded."""
     workers: tuple[str, ...] = ()
     """The workers that alone may run it; empty where each may."""
 
@@ -40,7 +42,8 @@ class DaskHandle:
         try:
             fields = json.loads(text)
             workers = tuple(map(str, fields.get("workers", ())))
-            return cls(key=str(fields["key"]), scheduler=str(fields["scheduler"]), workers=workers)
+            key, scheduler, address = str(fields["key"]), str(fields["scheduler"]), fields.get("address", "")
+            return cls(key=key, scheduler=scheduler, address=str(address), workers=workers)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a handle of a Dask job: {text!r}") from error
 

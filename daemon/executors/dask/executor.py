@@ -95,6 +95,17 @@ class DaskExecutor:
         self._attempts.stop(attempt, grace)
         self._thread.wake()
 
+    def recognizes(self, handle: Handle) -> bool:
+        """Whether the handle is of a job on this scheduler, by its address or, once connected, by its id."""
+        try:
+            found = DaskHandle.parse(handle)
+        except ValueError:
+            return False
+        client = self._client
+        return found.address in {"", self._settings.scheduler} or (
+            client is not None and found.scheduler == client.scheduler
+        )
+
     def recover(self, running: Mapping[int, Handle | None]) -> None:
         """Adopt an earlier daemon's attempts: by their result files, else by what the cluster keeps."""
         for attempt in self._attempts.unknown(running.keys()):
@@ -241,7 +252,8 @@ class DaskExecutor:
         workers = client.required_workers
         future = client.submit(job, key, workers)
         undo.callback(_abort, client, key, future)
-        handle = DaskHandle(key=key, scheduler=client.scheduler, workers=workers)
+        address = self._settings.scheduler
+        handle = DaskHandle(key=key, scheduler=client.scheduler, address=address, workers=workers)
         return DaskAttempt(handle=handle, future=future)
 
     def _adopt(self, client: DaskClient, attempt: int, run: DaskAttempt) -> None:

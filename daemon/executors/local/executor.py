@@ -153,6 +153,14 @@ class LocalExecutor:
             self._kill_overdue()
         self._notifier.alarm(kill_at)
 
+    def recognizes(self, handle: Handle) -> bool:
+        """Whether the handle identifies a process; `recover` finds out whether this host can see it."""
+        try:
+            Identity.parse(handle)
+        except ValueError:
+            return False
+        return True
+
     def recover(self, running: Mapping[int, Handle | None]) -> None:
         """Adopt the living jobs of an earlier daemon; `poll` reports the results of the others."""
         with self._lock:

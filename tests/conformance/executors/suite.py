@@ -13,6 +13,9 @@ from tests.integration.real_jobs import lives, until
 WAITS = "echo $$ >leader; echo begun; until test -e end; do sleep 0.02; done; echo done; exit 7"
 IGNORES_SIGTERM = "trap '' TERM; echo $$ >leader; while :; do sleep 0.02; done"
 
+FOREIGN_HANDLES = ["", "7", "{}", "not json", '{"id": 7, "queue": "jobs"}']
+"""Texts that no executor of this package records."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
@@ -322,3 +325,9 @@ class ExecutorConformance:
         assert result.code is None
         assert result.detail.startswith("lost: not a ")
         assert result.detail.endswith(repr(handle))
+
+    def test_it_recognizes_its_own_handles_and_no_others(self, driver: ExecutorDriver) -> None:
+        driver.shell("true")
+        driver.result()
+        assert driver.executor.recognizes(driver.handles[1])
+        assert not [handle for handle in FOREIGN_HANDLES if driver.executor.recognizes(handle)]

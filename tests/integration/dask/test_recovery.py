@@ -6,9 +6,9 @@ import pytest
 
 from backfilld.daemon import wakeable_task_thread
 from backfilld.daemon.executors.dask.client import DaskClient
-from tests.integration.dask_cluster import WAITS, Cluster, dask_driver
+from tests.integration.dask_cluster import WAITS, Cluster, dask_driver, free_address
 from tests.integration.executor_driver import ExecutorDriver
-from tests.integration.real_jobs import until
+from tests.integration.real_jobs import changed, until
 
 
 def test_a_job_whose_permission_never_came_is_held_and_can_be_ended(
@@ -55,3 +55,16 @@ def test_two_daemons_see_the_same_end(driver: ExecutorDriver, calm: Cluster, tmp
         (driver.cwd / "end").touch()
         assert other.result() == driver.result()
         assert other.output() == driver.output() == "begun\ndone\n"
+
+
+def test_a_job_is_recognized_by_its_scheduler_under_whatever_address(
+    driver: ExecutorDriver, tmp_path: Path
+) -> None:
+    driver.shell(WAITS)
+    driver.pid("leader")
+    elsewhere = changed(driver.handles[1], address="tcp://other-name:8786")
+    assert driver.executor.recognizes(elsewhere)  # the same scheduler process
+    with dask_driver(tmp_path / "other", driver.cwd, free_address()) as other:
+        assert not other.executor.recognizes(driver.handles[1])
+    (driver.cwd / "end").touch()
+    driver.result()
