@@ -15,9 +15,9 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.reports import stuck_backfills
 from backfilld.daemon.reports.cascade_reach import NO_REACH, CascadeReach
 from backfilld.daemon.reports.progress import Progress, Running
-from backfilld.daemon.reports.remedies import failed_inputs_remedy
+from backfilld.daemon.reports.stale_reasons import stale_reason
 from backfilld.daemon.reports.window_and_pool_holds import DerivedHold
-from backfilld.state.formatting import format_utc, join_truncated, shown_line
+from backfilld.state.formatting import shown_line
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import AttemptRow, BackfillRow, CheckRow, DateRow, HoldRow, TransitionRow
@@ -77,7 +77,7 @@ def date_summary(
         season=row.season or None,
         backfill_id=row.backfill_id,
         regressed=row.regressed or None,
-        stale=stale(stale_outputs),
+        stale=stale_reason(stale_outputs),
     )
 
 
@@ -101,34 +101,6 @@ def calendar(version: str, cells: Sequence[Cell]) -> Calendar:
     ]
     start, end = (cells[0].date, cells[-1].date) if cells else (None, None)
     return Calendar(version=version, dates=len(cells), start=start, end=end, groups=groups)
-
-
-def stale(outputs: Mapping[str, Sequence[StaleCause]]) -> str | None:
-    """Which outputs of a date are stale and why, those with the same causes together; None without any."""
-    names_by_reason: dict[str, list[str]] = defaultdict(list)
-    for name, causes in sorted(outputs.items()):
-        names_by_reason[_stale_reason(causes)].append(name)
-    parts = [f"{join_truncated(names, NAMED)}: {reason}" for reason, names in names_by_reason.items()]
-    failed = sorted({cause.date for causes in outputs.values() for cause in causes if cause.date_failed})
-    return "; ".join([*parts, *([failed_inputs_remedy(failed)] if failed else [])]) or None
-
-
-def _stale_reason(causes: Sequence[StaleCause]) -> str:
-    """What made an output stale: the changes of its inputs, and its inputs that were stale."""
-    repaired = [
-        f"{cause.processor} of {cause.date} changed at {format_utc(cause.at)}"
-        for cause in causes
-        if not cause.was_stale
-    ]
-    stale_inputs = [f"{cause.processor} of {cause.date}" for cause in causes if cause.was_stale]
-    return ", and ".join(
-        f"{words} {join_truncated(named, NAMED)}{end}"
-        for words, named, end in (
-            ("computed before", repaired, ""),
-            ("computed from", stale_inputs, f", which {'is' if len(stale_inputs) == 1 else 'are'} stale"),
-        )
-        if named
-    )
 
 
 def check(row: CheckRow, pipeline: Pipeline, now: float) -> responses.Check:

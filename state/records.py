@@ -232,6 +232,11 @@ class CheckRow(NamedTuple):
         return self.awaits_rewrite and self.attempt_count > 0 and ended
 
     @property
+    def failed_rerun(self) -> bool:
+        """Whether the verdict is about a rerun that did not rewrite the output, whatever its rows are."""
+        return self.follows_rewrite and self.verdict in (Verdict.FAILED, Verdict.UNTOUCHED)
+
+    @property
     def follows_attempt(self) -> bool:
         """Whether the next verdict is the first since the latest attempt ended."""
         return self.last_attempt_ended_at is not None and (self.asked_at or 0.0) < self.last_attempt_ended_at

@@ -37,8 +37,8 @@ def lines(plan: Plan) -> Iterator[Text]:
             f"then runs the check command of {name} on {pluralize(dates, 'date')}, time not counted"
         )
     for one in plan.stale:
-        since = f"{one.repaired} changed at {format_utc(one.at)}"
-        yield _comment(f"stale: {one.date}: {since}; backfilld retry --stale recomputes it", "yellow")
+        failed = ", which failed" if one.failed else ""
+        yield _comment(f"stale: {one.date}{failed}: {one.reason}; {one.remedy} recomputes it", "yellow")
     yield from _time(plan)
     yield _comment(f"warehouse: {_cost(plan.cost)}")
     covered = ", ".join(f"{one.phase} {_share(one)}" for one in plan.coverage)

@@ -30,6 +30,7 @@ def read_state(state_dir: str, pipeline: Pipeline, start: dt.date, end: dt.date)
             checks=state_lookup.known_checks(db, pipeline, start, end),
             typical_seconds=state_lookup.typical_seconds(db, pipeline),
             done=state_lookup.done_dates(db, start, end),
+            failed=state_lookup.failed_dates(db, start, end),
             stale=state_lookup.stale_dates(db, start, end),
         )
 

@@ -128,7 +128,12 @@ def get_blindness(service: DaemonService, *, query: request_parameters.Range) ->
 
 def _validate(service: DaemonService, query: request_parameters.Range) -> data_completeness.Validation:
     start, end = query.start, query.end or query.start
-    known = state_lookup.known_checks(service.context.db, service.pipeline, start, end)
     return data_completeness.validation(
-        service.pipeline, service.warehouse, start, end, now=service.context.now(), known=known
+        service.pipeline,
+        service.warehouse,
+        start,
+        end,
+        now=service.context.now(),
+        known=state_lookup.known_checks(service.context.db, service.pipeline, start, end),
+        failed=state_lookup.failed_dates(service.context.db, start, end),
     )

@@ -32,6 +32,9 @@ class Validation(ReportModel):
     checks_not_run: dict[str, list[dt.date]] = Field(
         description="by processor, the dates that are judged without their check command"
     )
+    failed_reruns: dict[str, dict[dt.date, str]] = Field(
+        description="by processor and failed date: what the rerun did that was to replace its complete rows"
+    )
     warnings: list[str]
     next_action: str
 

@@ -25,6 +25,9 @@ class Recompute(ReportModel):
     date: dt.date
     repaired: dt.date
     at: Time
+    reason: str = Field(description="which outputs are stale, each with its causes")
+    failed: bool = Field(description="whether the date has failed: a retry of stale dates leaves it out")
+    remedy: str = Field(description="the command that computes it again")
 
 
 class Opening(ReportModel):

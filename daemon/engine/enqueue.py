@@ -18,9 +18,9 @@ from backfilld.daemon.engine.operator_commands import Conflict
 from backfilld.daemon.engine.withdrawn_waiver_messages import withdrawal
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.state.base_errors import BackfilldError
-from backfilld.state.formatting import format_utc
+from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.pipeline.phase import DONE, FAILED
-from backfilld.state.records import CheckRow, DateRow, EnqueueOutcome
+from backfilld.state.records import CheckRow, DateRow, EnqueueOutcome, RunMode
 from backfilld.state.rules.season_calendar import CountsByDate, Day
 from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.store import (
@@ -33,6 +33,8 @@ from backfilld.state.store import (
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
+_NAMED = 3
+"""How many processors a reason names before it counts the rest."""
 CALENDAR_FRESH_FOR = 60.0
 """Seconds for which a later request reuses the calendar that an earlier one has read."""
 
@@ -212,7 +214,8 @@ class Enqueuer:
         if row is not None and row.state == DONE and not request.force:
             return self._outcome_of_done(request, date, stored_checks, warning)
         future = "lies in the future" if date > today else ""
-        reason = "; ".join(filter(None, (warning if day is None else "", future)))
+        reruns = _dropped_reruns(row, stored_checks) if not request.force else ""
+        reason = "; ".join(filter(None, (warning if day is None else "", future, reruns)))
         return DateResult(date=date, outcome=EnqueueOutcome.ENQUEUED, reason=reason)
 
     def _today(self) -> dt.date:
@@ -240,6 +243,18 @@ class Enqueuer:
         by = _stored_evidence([stored_checks[name] for name in names], warning)
         reason = "; ".join(filter(None, (by, f"not selected: {lacks}" if lacks else "")))
         return DateResult(date=date, outcome=EnqueueOutcome.ALREADY_DONE, reason=reason, verdicts=verdicts)
+
+
+def _dropped_reruns(row: DateRow | None, stored_checks: Mapping[str, CheckRow]) -> str:
+    """The failed reruns of a failed date that a request without force does not repeat."""
+    if row is None or row.state != FAILED:
+        return ""
+    dropped = (c for c in stored_checks.values() if c.failed_rerun and c.mode == RunMode.FORCE)
+    names = [check.processor for check in dropped]
+    if not names:
+        return ""
+    failed = f"failed before: the rerun of {join_truncated(names, _NAMED)}"
+    return f"{failed}; judged by the rows that are there, --force runs it again"
 
 
 def _stored_evidence(complete: Sequence[CheckRow], warning: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
@@ -68,6 +68,8 @@ class Snapshot:
     """Rows by processor and date on dates of the range that the calendar does not expect."""
     checks: Known = field(default_factory=dict)
     """The verdicts of every date of the range, and of the queried dates around it."""
+    failed_reruns: Mapping[str, Mapping[dt.date, str]] = field(default_factory=dict)
+    """By processor and failed date: what its rerun did instead of rewriting the rows that are complete."""
     unchecked: Wanted = field(default_factory=dict)
     """By processor, the dates that are complete by the other rules, and whose check command has not run."""
 
@@ -99,11 +101,13 @@ def take_snapshot(
     *,
     now: float,
     known: Known | None = None,
+    failed: Collection[dt.date] = (),
     purpose: Purpose = "validation",
 ) -> Snapshot:
     """Query the dates from `start` to `end`, both included, and judge the answers.
 
-    A validation also counts rows on the dates that the calendar does not expect.
+    A validation also counts rows on the dates that the calendar does not expect. `failed` are the dates that
+    failed in the daemon.
 
     Raises:
         WarehouseError: the calendar, or the whole warehouse, could not be queried.
@@ -130,7 +134,8 @@ def take_snapshot(
         unexpected_rows=_rows_on(off, answers),
     )
     checks, unchecked = _judge_all(pipeline, unjudged, known or {})
-    return replace(unjudged, checks=checks, unchecked=unchecked)
+    reruns = _failed_reruns(checks, known or {}, failed)
+    return replace(unjudged, checks=checks, unchecked=unchecked, failed_reruns=reruns)
 
 
 def evaluate_gate(pipeline: Pipeline, stage: Stage, checks: Checks, context: GateContext) -> Decision:
@@ -218,6 +223,17 @@ def _rows_on(dates: Sequence[dt.date], answers: Answers) -> dict[str, dict[dt.da
         if date in wanted and evidence.rows and not evidence.error:
             rows[name][date] = evidence.rows
     return dict(rows)
+
+
+def _failed_reruns(checks: Known, known: Known, failed: Iterable[dt.date]) -> dict[str, dict[dt.date, str]]:
+    """By processor and date: why the rerun of an output failed that is complete by its rows."""
+    reasons: dict[str, dict[dt.date, str]] = defaultdict(dict)
+    for date in sorted(failed):
+        for name, check in checks.get(date, {}).items():
+            stored = known.get(date, {}).get(name)
+            if stored is not None and stored.failed_rerun and check.verdict is Verdict.COMPLETE:
+                reasons[name][date] = stored.reason
+    return dict(reasons)
 
 
 def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> tuple[Known, Wanted]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from backfilld.daemon.reports.completeness_warnings import warnings
 from backfilld.daemon.reports.current_verdicts import (
     Known,
     MissingUpstream,
@@ -21,7 +22,7 @@ from backfilld.daemon.reports.current_verdicts import (
 )
 from backfilld.daemon.reports.next_action import PhaseStatus, next_action
 from backfilld.daemon.warehouses.adapter import Warehouse
-from backfilld.state.formatting import format_date_ranges, pluralize
+from backfilld.state.formatting import pluralize
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
@@ -133,8 +134,10 @@ class Validation:
     """Rows by processor and date on dates that the calendar does not expect."""
     checks_not_run: Mapping[str, Sequence[dt.date]]
     """The dates by processor that are judged without their check command: it has no result about them."""
+    failed_reruns: Mapping[str, Mapping[dt.date, str]]
+    """By processor and failed date: what its rerun did instead of rewriting the rows that are complete."""
     warnings: Sequence[str]
-    """Contradictions between calendar, seasons and tables: one sentence each."""
+    """Contradictions between calendar, seasons and tables, and failed reruns: one sentence each."""
     next_action: str
     snapshot: Snapshot = field(repr=False)
 
@@ -147,16 +150,19 @@ def validation(
     *,
     now: float,
     known: Known | None = None,
+    failed: Collection[dt.date] = (),
 ) -> Validation:
     """The report of the dates from `start` to `end`, both included; `now` is in epoch seconds.
 
-    `known` has the attempts and accepted gaps of a state database, where there is one.
+    `known` has the attempts and accepted gaps of a state database, where there is one, and `failed` the dates
+    that failed.
 
     Raises:
         WarehouseError: the calendar, or the whole warehouse, could not be queried.
         ValueError: `start` is after `end`.
     """
-    return report(pipeline, take_snapshot(pipeline, warehouse, start, end, now=now, known=known))
+    snapshot = take_snapshot(pipeline, warehouse, start, end, now=now, known=known, failed=failed)
+    return report(pipeline, snapshot)
 
 
 def report(pipeline: Pipeline, snapshot: Snapshot) -> Validation:
@@ -178,24 +184,11 @@ def report(pipeline: Pipeline, snapshot: Snapshot) -> Validation:
         counts_outside_seasons=snapshot.counts_outside_seasons(),
         unexpected_rows=snapshot.unexpected_rows,
         checks_not_run={name: list(dates) for name, dates in snapshot.unchecked.items()},
-        warnings=list(_warnings(snapshot)),
+        failed_reruns=snapshot.failed_reruns,
+        warnings=list(warnings(snapshot)),
         next_action=next_action(snapshot, statuses),
         snapshot=snapshot,
     )
-
-
-def _warnings(snapshot: Snapshot) -> Iterator[str]:
-    """One sentence for counts outside of all seasons, and one for each processor with unexpected rows."""
-    if outside := snapshot.counts_outside_seasons():
-        yield (
-            f"{pluralize(len(outside), 'date has', 'dates have')} counts in the calendar outside of all"
-            f" seasons: {format_date_ranges(outside)}; correct calendar.season"
-        )
-    for name, rows in snapshot.unexpected_rows.items():
-        yield (
-            f"unexpected rows: {name} has {pluralize(sum(rows.values()), 'row')} on"
-            f" {format_date_ranges(rows)}, which the calendar does not expect"
-        )
 
 
 def _status(pipeline: Pipeline, phase: Phase, snapshot: Snapshot) -> PhaseStatus:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.daemon.reports.current_verdicts import MissingUpstream, Snapshot, blocked_reason
-from backfilld.daemon.reports.remedies import accept_command
+from backfilld.daemon.reports.remedies import accept_command, retry_command
 from backfilld.state.formatting import format_date_ranges, join_truncated, pluralize
 from backfilld.state.pipeline.phase import Phase
 from backfilld.state.pipeline.processor import Processor
@@ -45,6 +45,9 @@ def next_action(snapshot: Snapshot, phases: Iterable[PhaseStatus]) -> str:
             return f"fill what {status.phase.name} depends on first: {named}"
         if status.closed:
             return _phase_action(status, snapshot)
+    if snapshot.failed_reruns:
+        dates = sorted({date for of_name in snapshot.failed_reruns.values() for date in of_name})
+        return f"{retry_command(dates)}: ready in every phase, but by rows that a failed rerun was to replace"
     return f"nothing to do: {pluralize(expected, 'date')} expected, ready in every phase"
 
 

@@ -19,5 +19,6 @@ class KnownState:
     typical_seconds: Mapping[str, float | None] = field(default_factory=dict)
     """By processor: the usual seconds per date; None while no attempt has succeeded."""
     done: Collection[dt.date] = ()
+    failed: Collection[dt.date] = ()
     stale: Sequence[Recompute] = ()
     """The dates that were computed before an earlier date changed."""

@@ -26,13 +26,17 @@ def helpful_command(date: dt.date, reason: str, unsatisfied: Mapping[str, str]) 
 
 def failed_inputs_remedy(failed: Sequence[dt.date]) -> str:
     """Which failed dates keep outputs stale that are computed from theirs, with the command that helps."""
-    span = " ".join(dict.fromkeys([str(min(failed)), str(max(failed))]))
-    choice = " --state failed" if len(failed) > 1 else ""
     words = "which failed, is" if len(failed) == 1 else "which failed, are"
     return (
         f"{format_date_ranges(failed)}, {words} not run, and what is computed from stale outputs there "
-        f"stays stale; backfilld retry {span}{choice} --cascade"
+        f"stays stale; {retry_command(failed)} --cascade"
     )
+
+
+def retry_command(failed: Sequence[dt.date]) -> str:
+    """The command that retries failed dates, and all others that failed between them."""
+    span = " ".join(dict.fromkeys([str(min(failed)), str(max(failed))]))
+    return f"backfilld retry {span}{' --state failed' if len(failed) > 1 else ''}"
 
 
 def accept_command(date: dt.date, processor: str) -> str:

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 
 from backfilld.daemon.reports.current_verdicts import Known
 from backfilld.daemon.reports.plan.plan import Recompute
-from backfilld.state.pipeline.phase import DONE
+from backfilld.daemon.reports.stale_reasons import stale_reason
+from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.records import CheckRow, Mark
+from backfilld.state.records import CheckRow
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.required_calendar_range import calendar_span
+from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.store import attempts, check_command_runs, checks, dates, stale_marks
 from backfilld.state.store.database import Database
 
@@ -31,19 +33,41 @@ def known_checks(db: Database, pipeline: Pipeline, start: dt.date, end: dt.date)
 
 
 def stale_dates(db: Database, start: dt.date, end: dt.date) -> list[Recompute]:
-    """The stale dates of the range, both ends included: computed before an earlier date changed."""
+    """The ended dates of the range, both ends included, with outputs from before a change of their inputs."""
     with db.read() as tx:
-        rows = dates.page(tx, start=start, end=end, mark=Mark.STALE, limit=(end - start).days + 1)
-        outputs = stale_marks.stale_outputs(tx, [row.date for row in rows])
-    causes = {date: [c for of_one in by_name.values() for c in of_one] for date, by_name in outputs.items()}
-    latest = {date: max(found, key=lambda cause: cause.at) for date, found in causes.items() if found}
-    return [Recompute(date=date, repaired=cause.date, at=cause.at) for date, cause in latest.items()]
+        rows = dates.page(tx, start=start, end=end, states=FINAL, limit=(end - start).days + 1)
+        failed = {row.date for row in rows if row.state == FAILED}
+        stale = [row.date for row in rows if row.stale_at is not None]
+        outputs = stale_marks.stale_outputs(tx, stale)
+    found = []
+    for date, by_name in outputs.items():
+        if causes := [cause for of_one in by_name.values() for cause in of_one]:
+            latest = max(causes, key=lambda cause: cause.at)
+            found.append(
+                Recompute(
+                    date=date,
+                    repaired=latest.date,
+                    at=latest.at,
+                    failed=date in failed,
+                    reason=stale_reason(by_name) or "",
+                )
+            )
+    return found
 
 
 def done_dates(db: Database, start: dt.date, end: dt.date) -> set[dt.date]:
     """The done dates of the range, both ends included."""
+    return _dates_in(db, start, end, DONE)
+
+
+def failed_dates(db: Database, start: dt.date, end: dt.date) -> set[dt.date]:
+    """The failed dates of the range, both ends included."""
+    return _dates_in(db, start, end, FAILED)
+
+
+def _dates_in(db: Database, start: dt.date, end: dt.date, state: str) -> set[dt.date]:
     with db.read() as tx:
-        rows = dates.page(tx, start=start, end=end, states=[DONE], limit=(end - start).days + 1)
+        rows = dates.page(tx, start=start, end=end, states=[state], limit=(end - start).days + 1)
     return {row.date for row in rows}
 
 

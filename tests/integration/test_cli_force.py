@@ -51,6 +51,39 @@ def test_a_forced_job_that_writes_the_same_rows_ends_the_wait_with_0(command):
     assert command(*FORCE).code == 0
 
 
+@pytest.mark.parametrize(
+    ("work", "why"),
+    [
+        (Work(code=1), "the rerun failed (exit 1); "),
+        (Work(), "exited 0, but the partition was not rewritten since "),
+    ],
+)
+def test_a_validation_names_a_failed_rerun_beside_the_rows_that_it_was_to_replace(command, api, work, why):
+    clean = api.get(f"/v1/validation?start={DATE}")
+    assert (clean["failed_reruns"], clean["warnings"]) == ({}, [])
+    does(api, work)
+    command(*FORCE)
+    found = api.get(f"/v1/validation?start={DATE}")
+    # The rows are complete, and a new request would pass by them
+    assert found["ready"]
+    assert found["failed_reruns"]["box"][DATE].startswith(why)
+    (warning,) = found["warnings"]
+    assert warning.startswith(f"failed reruns: box on {DATE}: {why}")
+    assert warning.endswith(f"; backfilld retry {DATE} runs it again")
+    assert found["next_action"].startswith(f"backfilld retry {DATE}: ready in every phase, but by rows")
+
+
+def test_a_request_says_that_it_does_not_repeat_a_failed_rerun(command, api):
+    does(api, Work(code=1))
+    command(*FORCE)
+    why = "failed before: the rerun of box; judged by the rows that are there, --force runs it again"
+    assert command("enqueue", DATE, "--dry-run").rows(f"{DATE} enqueued {why}")
+    assert not command("enqueue", DATE, "--force", "--dry-run").rows("failed before")
+    assert command("enqueue", DATE, "--wait").rows(f"{DATE} enqueued {why}")
+    # Once a request has passed by the rows, the rerun is owed no more
+    assert api.get(f"/v1/validation?start={DATE}")["warnings"] == []
+
+
 def test_the_page_shows_untouched_in_the_colour_of_a_warning(command, api):
     does(api, Work())
     command(*FORCE)

@@ -20,7 +20,7 @@ from tests.simulation.test_cascade import (
     launched,
     shape,
 )
-from tests.simulation.world import ME, World
+from tests.simulation.world import ME, Work, World
 
 
 @pytest.fixture
@@ -46,12 +46,27 @@ def test_the_api_tells_marks_and_runs_them(api):
     assert api.scrape()["backfilld_stale_dates"] == 4
     plan = api.get(f"/v1/plan?start={FIRST}&end={LAST}")
     assert [one["date"] for one in plan["stale"]] == [str(date) for date in DAYS[2:]]
+    assert [(one["reason"], one["remedy"]) for one in plan["stale"]][-1] == (told, "backfilld retry --stale")
     assert not any(one["steps"] for one in plan["phases"])
     # When one is run with what hangs on it, and the rest by their mark
     api.post(f"/v1/dates/{REPAIRED}/retry", {"cascade": True})
     world.run()
     assert api.get("/v1/progress")["stale"] == 0
     assert api.post("/v1/dates/retry", {"mark": "stale"})["answers"] == []
+
+
+def test_a_plan_names_what_is_stale_of_a_failed_date_and_the_command_that_runs_it(api):
+    world = api.world
+    damage(world)
+    api.post(f"/v1/dates/{REPAIRED}/retry")
+    world.run()
+    world.script = lambda job: Work(code=1)
+    api.post(f"/v1/dates/{LAST}/retry", {"cascade": True})
+    world.run()
+    assert world.dates()[LAST].state == "failed"
+    last = api.get(f"/v1/plan?start={FIRST}&end={LAST}")["stale"][-1]
+    assert (last["date"], last["failed"]) == (str(LAST), True)
+    assert last["remedy"] == f"backfilld retry {LAST} --cascade"
 
 
 def test_a_date_that_computes_again_names_what_is_still_stale_until_it_has_run_and_is_in_no_count(api):

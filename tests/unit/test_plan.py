@@ -295,7 +295,7 @@ def test_sources_none_goes_on_without_what_is_not_critical() -> None:
 
 def test_its_json_has_everything_a_reader_needs() -> None:
     small_nba, facts = small()
-    stale = Recompute(date=date("2021-11-26"), repaired=date("2021-11-25"), at=0.0)
+    stale = Recompute(date=date("2021-11-26"), repaired=date("2021-11-25"), at=0.0, reason="b: why")
     told = plans.Plan.plain(planned(small_nba, facts, "2021-10-19", stale=[stale]))
     step = told["phases"][0]["steps"][0]
     assert (told["start"], told["sources"], step["number"]) == ("2021-10-19", "all", 1)
@@ -303,4 +303,5 @@ def test_its_json_has_everything_a_reader_needs() -> None:
     assert shlex.split(step["shell"].strip("()"))[-2:] == ["true", "2021-10-19"]
     assert step["reasons"] == {"2021-10-19": "never ran: no rows, no run recorded"}
     (again,) = told["stale"]
-    assert again == {"date": "2021-11-26", "repaired": "2021-11-25", "at": "1970-01-01T00:00:00.000Z"}
+    expected = {"date": "2021-11-26", "repaired": "2021-11-25", "at": "1970-01-01T00:00:00.000Z"}
+    assert again == {**expected, "reason": "b: why", "failed": False, "remedy": "backfilld retry --stale"}

@@ -71,7 +71,15 @@ def validate(
     options = requested.options(pipeline) if planned or requested.stated else None
     known = _known_state(state_dir, scope, pipeline)
     with opened_warehouse(pipeline) as warehouse, spinner("querying the warehouse"):
-        report = validation(pipeline, warehouse, scope.start, scope.end, now=time.time(), known=known.checks)
+        report = validation(
+            pipeline,
+            warehouse,
+            scope.start,
+            scope.end,
+            now=time.time(),
+            known=known.checks,
+            failed=known.failed,
+        )
         plans = _plans(report, pipeline, warehouse, known, options=options, compared=compared, window=tested)
     if as_json:
         print_json({**data_quality_reports.Validation.plain(report), **(plans.plain() if plans else {})})

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from backfilld.daemon.reports.remedies import retry_command
 from backfilld.state.records import Sources
 
 
@@ -77,6 +78,15 @@ class Recompute:
     date: dt.date
     repaired: dt.date
     at: float
+    reason: str
+    """Which of its outputs are stale, each with its causes."""
+    failed: bool = False
+    """Whether it has failed: a retry of stale dates leaves it out."""
+
+    @property
+    def remedy(self) -> str:
+        """The command that computes it again."""
+        return f"{retry_command([self.date])} --cascade" if self.failed else "backfilld retry --stale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +134,7 @@ class Plan:
     cannot_run: Sequence[CannotRun]
     waivers: Sequence[PlannedWaiver]
     stale: Sequence[Recompute]
-    """Complete, so without a step here: `backfilld retry --stale` runs them."""
+    """Complete by their rows, so without a step here: the `remedy` of each runs what is stale of it."""
     becomes_stale: Mapping[str, int]
     """By processor that is not selected: on how many dates of the range its output becomes stale."""
     stale_until: dt.date | None
