@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from backfilld.daemon.warehouses.lake.regular_files import special_kind
 from backfilld.daemon.warehouses.lake.table_scan import all_files
 from backfilld.daemon.warehouses.lake.table_scan_model import TableFiles
 
@@ -37,6 +38,8 @@ def _columns(connection: duckdb.DuckDBPyConnection, files: Iterable[str]) -> dic
     """The name and type of each column, by its name in lower case; the first file that has it decides."""
     columns: dict[str, tuple[str, str]] = {}
     for path in files:
+        if special_kind(path):  # the query that reads it names it
+            continue
         with suppress(duckdb.Error):  # a damaged file is named by the query that reads it
             relation = connection.read_parquet(path, hive_partitioning=True)
             for name, kind in zip(relation.columns, relation.types, strict=True):

@@ -22,6 +22,7 @@ from backfilld.daemon.warehouses.lake.bigquery_transpiler.quoting_and_refusal im
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.layout import locate, read_layout
 from backfilld.daemon.warehouses.lake.query_errors import named_files, query_error
+from backfilld.daemon.warehouses.lake.regular_files import require_regular_files
 from backfilld.daemon.warehouses.lake.settings import Dialect, missing_directory
 from backfilld.daemon.warehouses.lake.sql_compiler import render
 from backfilld.daemon.warehouses.lake.table_scan import source_of, whole_table
@@ -59,7 +60,12 @@ class _Plan:
     """The date columns of tables whose directories name no dates."""
 
     def source(self, located: TableFiles, column: str) -> str:
-        """The rows of a table's files, with the date column; their paths become a parameter."""
+        """The rows of a table's files, with the date column; their paths become a parameter.
+
+        Raises:
+            QueryError: one of them is no regular file.
+        """
+        require_regular_files((*located.files, *located.deletes))
         number = sum(name.startswith("files") for name in self.params)
         if not located.schema:  # whose files may have other columns than each other
             self.files.append(located.files)
@@ -222,13 +228,14 @@ class Lake:
         """A database of its own in which the tables of the pipeline file's SQL are views of their files.
 
         Raises:
-            QueryError: a table has no files.
+            QueryError: a table has no files, or one that is no regular file.
         """
         with _connected(self.root) as connection:
             for schema, table in tables:
                 located = whole_table(self.root / schema / table)
                 if not located.files:
                     raise QueryError(f"{schema}.{table} has no files in the lake", inaccessible=True)
+                require_regular_files((*located.files, *located.deletes))
                 connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
                 name = f"{quoted(schema)}.{quoted(table)}"
                 view = f"CREATE VIEW {name} AS SELECT * FROM {source_of(located, _literal)}"  # noqa: S608  quoted

@@ -87,7 +87,7 @@ def is_finished(entry: os.DirEntry[str]) -> bool:
     """Whether a file is finished Parquet: by its ending, or without one by its first and last bytes."""
     if entry.name.lower().endswith(_ENDINGS):
         return True
-    return "." not in entry.name and _is_parquet(entry.path)
+    return "." not in entry.name and entry.is_file() and _is_parquet(entry.path)
 
 
 def _is_parquet(path: str) -> bool:

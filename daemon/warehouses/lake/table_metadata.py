@@ -34,6 +34,8 @@ from backfilld.daemon.warehouses.lake.layout import (
     locate,
     read_layout,
 )
+from backfilld.daemon.warehouses.lake.regular_files import REMEDY as REGULAR_FILES_REMEDY
+from backfilld.daemon.warehouses.lake.regular_files import special_kind
 from backfilld.daemon.warehouses.lake.table_scan import all_files
 from backfilld.daemon.warehouses.lake.unread_files import REMEDY
 from backfilld.state.formatting import join_truncated, pluralize
@@ -188,6 +190,8 @@ def _layout_findings(table: str, column: str, directory: Path) -> Iterator[Findi
     for date, directories in layout.dates.items():
         if is_doubled(directories):
             yield failed(f"{table}: {date} lies in {' and '.join(sorted(directories))}", "keep one of them")
+    if special := [f"{path} is {kind}" for path in all_files(directory) if (kind := special_kind(path))]:
+        yield failed(f"{table}: {join_truncated(special, NAMED)}, not a file", REGULAR_FILES_REMEDY)
     yield from _ending_findings(table, layout, directory)
     if layout.undated_files and layout.dates:
         files = pluralize(len(layout.undated_files), "file")
@@ -212,7 +216,8 @@ def _ending_findings(table: str, layout: Layout, directory: Path) -> Iterator[Fi
 
 
 def _files(directory: Path) -> Iterator[tuple[float, str]]:
-    """The finished files below a directory, with the time of their last change."""
+    """The finished files below a directory, with the time of their last change; regular files only."""
     for path in all_files(directory):
         with suppress(FileNotFoundError):  # a job has just replaced it
-            yield os.stat(path).st_mtime, path
+            if not special_kind(path):
+                yield os.stat(path).st_mtime, path

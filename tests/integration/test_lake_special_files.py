@@ -1,0 +1,109 @@
+"""A FIFO, a device or a socket in a lake: it is named, its date alone is unknown, no query waits for it."""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from backfilld.daemon.preflight.findings import FindingStatus
+from backfilld.daemon.warehouses.lake.regular_files import REMEDY
+from backfilld.state.rules.evidence import UNTIL_CORRECTED
+from tests.factories import phase, processor
+from tests.integration.warehouses import DAY, LakeHouse
+
+OTHER_DAY = DAY.replace(day=DAY.day + 1)
+BOX = phase("raw", processor("box", date_column="game_date", expect={"quality": {"where": "game_id > ''"}}))
+
+
+def listening(path: Path) -> None:
+    """A socket, by a name that is short enough for one."""
+    short = Path("/tmp", f"backfilld-{os.getpid()}.socket")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(short))
+    shutil.move(short, path)
+
+
+def link_to_fifo(path: Path) -> None:
+    target = path.with_name("_target")
+    os.mkfifo(target)
+    path.symlink_to(target)
+
+
+SPECIAL: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a FIFO": (os.mkfifo, "a FIFO"),
+    "a link to a FIFO": (link_to_fifo, "a FIFO"),
+    "a device": (lambda path: path.symlink_to("/dev/zero"), "a device"),
+    "a socket": (listening, "a socket"),
+}
+
+
+@pytest.fixture
+def house(lake_house: LakeHouse) -> LakeHouse:
+    for date in (DAY, OTHER_DAY):
+        lake_house.put("nba.box", [{"game_date": date, "game_id": "a"}])
+    return lake_house
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_a_special_file_makes_its_own_date_unknown_and_is_named_with_the_remedy(
+    house: LakeHouse, kind: str
+) -> None:
+    create, words = SPECIAL[kind]
+    path = house.root / "nba" / "box" / f"game_date={DAY}" / "x.parquet"
+    create(path)
+
+    answers = house.open(BOX, history=None).evidence({"box": [DAY, OTHER_DAY]}, purpose="gate")
+
+    assert answers["box", DAY].error == f"nba.box: {path} is {words}, not a file; {REMEDY}; {UNTIL_CORRECTED}"
+    assert (answers["box", OTHER_DAY].error, answers["box", OTHER_DAY].rows) == ("", 1)
+
+
+def test_a_special_file_without_an_ending_is_no_file_of_rows(house: LakeHouse) -> None:
+    os.mkfifo(house.root / "nba" / "box" / f"game_date={DAY}" / "lock")
+
+    answers = house.open(BOX, history=None).evidence({"box": [DAY]}, purpose="gate")
+
+    assert (answers["box", DAY].error, answers["box", DAY].rows) == ("", 1)
+
+
+def test_a_special_file_elsewhere_keeps_no_column_of_its_table_from_being_found(house: LakeHouse) -> None:
+    # Given a column that the files of the queried date do not have, and a FIFO as the table's newest file
+    house.put("nba.box", [{"game_date": OTHER_DAY, "game_id": "b", "minutes": 7}])
+    os.mkfifo(house.root / "nba" / "box" / f"game_date={OTHER_DAY}" / "x.parquet")
+    box = phase(
+        "raw", processor("box", date_column="game_date", expect={"quality": {"where": "minutes IS NULL"}})
+    )
+
+    warehouse = house.open(box, history=None)
+
+    assert warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY].error == ""
+    described = warehouse.catalog.describe("nba.box")
+    assert described
+    assert "game_id" in described.columns
+
+
+def test_a_special_file_of_a_table_that_a_calendar_reads_is_named(house: LakeHouse) -> None:
+    path = house.root / "nba" / "schedule" / "x.parquet"
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    query = "SELECT game_date AS date, 1 AS games FROM nba.schedule WHERE game_date BETWEEN @start AND @end"
+    warehouse = house.open(BOX, history=None, calendar={"query": query})
+    with pytest.raises(Exception, match=f"{path} is a FIFO, not a file"):
+        warehouse.counts(DAY, DAY)
+
+
+def test_preflight_names_special_files_with_the_remedy(house: LakeHouse) -> None:
+    path = house.root / "nba" / "box" / f"game_date={DAY}" / "x.parquet"
+    os.mkfifo(path)
+    (check,) = house.open(BOX, history=None).catalog.preflight_checks()
+
+    findings = [*check.run(cast("Any", SimpleNamespace(pipeline=house.pipeline(BOX, history=None))))]
+
+    assert [(one.status, one.line, one.hint) for one in findings] == [
+        (FindingStatus.FAIL, f"nba.box: {path} is a FIFO, not a file", REMEDY)
+    ]
