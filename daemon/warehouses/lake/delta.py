@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,7 @@ from backfilld.daemon.warehouses.adapter import QueryError
 
 _UNREAD = ("deletionVectors", "columnMapping")
 """Features of a table with which its files alone do not say what its rows are."""
+_MAPPING_MODE = "delta.columnMapping.mode"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +51,20 @@ def read(directory: Path) -> DeltaFiles:
 
     try:
         table = DeltaTable(str(directory))
-        _require_plain_files(directory, table.protocol().reader_features or ())
-        columns = [column.lower() for column in table.metadata().partition_columns]
+        metadata = table.metadata()
+        features = {*(table.protocol().reader_features or ()), *_older_features(metadata.configuration)}
+        _require_plain_files(directory, features)
+        columns = [column.lower() for column in metadata.partition_columns]
         actions: Any = table.get_add_actions(flatten=True)
         return DeltaFiles(partition_columns=columns, files=_files(directory, actions))
     except (DeltaError, OSError, ValueError) as error:
         raise QueryError(f"the log of the Delta table {directory} cannot be read: {error}") from error
+
+
+def _older_features(configuration: Mapping[str, str | None]) -> Iterator[str]:
+    """The features that protocols below 3 have by a property of the table, without naming them."""
+    if (configuration.get(_MAPPING_MODE) or "none").lower() != "none":
+        yield "columnMapping"
 
 
 def _require_plain_files(directory: Path, features: Collection[str]) -> None:
