@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from backfilld.daemon.preflight.findings import Finding, failed, passed
-from backfilld.daemon.warehouses.adapter import PreflightCheck, PreflightScope, TableInfo, TimeType
+from backfilld.daemon.warehouses.adapter import PreflightCheck, PreflightScope, TableInfo
 from backfilld.daemon.warehouses.duckdb.snapshot import Snapshots
+from backfilld.daemon.warehouses.sql.duckdb_session import time_type
 
 _COLUMNS = """
 SELECT lower(column_name), data_type FROM duckdb_columns()
@@ -40,11 +41,7 @@ class DuckDBCatalog:
         """
         with self._snapshots.cursor() as cursor:
             columns = dict(cursor.execute(_COLUMNS, {"table": table}).fetchall())
-        times: dict[str, TimeType] = {
-            name: "timestamp" if kind.endswith("TIME ZONE") else "datetime"
-            for name, kind in columns.items()
-            if kind.startswith("TIMESTAMP")
-        }
+        times = {name: times for name, kind in columns.items() if (times := time_type(kind))}
         return TableInfo(columns=frozenset(columns), time_columns=times) if columns else None
 
     def preflight_checks(self) -> tuple[PreflightCheck, ...]:

@@ -38,6 +38,7 @@ from backfilld.daemon.warehouses.lake.regular_files import REMEDY as REGULAR_FIL
 from backfilld.daemon.warehouses.lake.regular_files import special_kind
 from backfilld.daemon.warehouses.lake.table_scan import all_files
 from backfilld.daemon.warehouses.lake.unread_files import REMEDY
+from backfilld.daemon.warehouses.sql.duckdb_session import time_type
 from backfilld.state.formatting import join_truncated, pluralize
 from backfilld.state.pipeline.processor import Processor
 
@@ -120,9 +121,7 @@ def _describe_iceberg(table: IcebergTable) -> TableInfo:
 def _time_columns(types: Mapping[str, str], keys: Sequence[str]) -> Mapping[str, TimeType]:
     """The columns of times by DuckDB's types. What directories name are dates, whatever the files have."""
     return {
-        name.lower(): "timestamp" if kind.endswith("TIME ZONE") else "datetime"
-        for name, kind in types.items()
-        if kind.startswith("TIMESTAMP") and name not in keys
+        name.lower(): times for name, kind in types.items() if name not in keys and (times := time_type(kind))
     }
 
 

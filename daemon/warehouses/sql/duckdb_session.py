@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from backfilld.daemon.warehouses.adapter import TimeType
 from backfilld.daemon.warehouses.sql.backend_interface import Row, require_dates
 
 SETTINGS: Mapping[str, str | bool | int] = {
@@ -18,6 +19,14 @@ SETTINGS: Mapping[str, str | bool | int] = {
 }
 QUERY_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 """Errors that no row and no file causes: a column or a function that does not exist."""
+
+
+def time_type(kind: str) -> TimeType | None:
+    """What a column has by the name of its type in DuckDB: local times or instants; None for all else."""
+    if not kind.startswith("TIMESTAMP"):
+        return None
+    is_instant = kind.startswith("TIMESTAMPTZ") or kind.endswith("TIME ZONE")
+    return "timestamp" if is_instant else "datetime"
 
 
 def restrict(connection: duckdb.DuckDBPyConnection) -> None:
