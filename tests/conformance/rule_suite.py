@@ -8,6 +8,9 @@ from tests.conformance.platform_suite import PlatformSuite
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, House
 
+_SEPARATORS = "\x1c\x1d\x1e\x1f"
+"""Which only Python calls white space; Unicode does not."""
+
 
 class RuleSuite(PlatformSuite):
     """The part of `WarehouseSuite` that concerns figures of single rules."""
@@ -21,6 +24,15 @@ class RuleSuite(PlatformSuite):
         texts = ["9" * 5000, "9" * 990 + "e999", "1e99999", "0x0", "0 0"]
         house.put("nba.box", [{"game_date": DAY, "game_id": "g", "name": text} for text in [*texts, "nan"]])
         assert ask(house, box(filled={"columns": ["name"]}))["box"].empty_counts == {"name": 1}
+
+    def test_white_space_of_any_kind_is_blank_and_beside_anything_else_is_not(self, house: House) -> None:
+        spaces = [char for char in map(chr, range(1, 0x3001)) if char.isspace()]
+        blank = ["", *(char for char in spaces if char not in _SEPARATORS)]
+        assert len(blank) == 26
+        texts = [*blank, " \t\r\n\u00a0\u2009\u3000", "\ta", ".", "\u200b", "\u4e2d"]
+        house.put("nba.box", [{"game_date": DAY, "game_id": "g", "name": text} for text in texts])
+        found = ask(house, box(filled={"columns": ["name"]}))["box"]
+        assert found.empty_counts == {"name": len(blank) + 1}
 
     def test_keys_of_several_columns_are_counted_and_no_value_runs_into_the_next(self, house: House) -> None:
         # Given two pairs that read alike when they are put together, one pair twice, and NULL twice

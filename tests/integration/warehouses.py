@@ -186,7 +186,8 @@ class BigQueryHouse(Recorded):
             columns = ", ".join(f"{name} {kind}" for name, kind in known.items())
             self.run(f"CREATE TABLE {table} ({columns}){f' PARTITION BY {by}' if by else ''}")
             self._made.add(table)
-        self.run(f"INSERT INTO {table} VALUES {_values(rows, known, 'PARSE_JSON({})')}")
+        values = _values(rows, known, "PARSE_JSON({})").translate({ord("\n"): r"\n", ord("\r"): r"\r"})
+        self.run(f"INSERT INTO {table} VALUES {values}")
 
     def rewrite(self, table: str, date: dt.date, *, by: str = "game_date") -> None:
         self.run(f"UPDATE {table} SET {by} = {by} WHERE {by} = DATE '{date}'")

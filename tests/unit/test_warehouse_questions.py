@@ -39,7 +39,8 @@ def test_every_name_is_quoted() -> None:
     )
     assert question.sql("bigquery") == (
         "SELECT 'box' AS processor, `game_date` AS date, COUNT(*) AS n, [COUNT(DISTINCT `game_id`),"
-        " COUNT(CASE WHEN `minutes` IS NULL OR TRIM(CAST(`minutes` AS STRING)) = ''"
+        " COUNT(CASE WHEN `minutes` IS NULL"
+        " OR NOT REGEXP_CONTAINS(CAST(`minutes` AS STRING), '[^\\\\p{Z}\\\\t-\\\\r\\\\x85]')"
         " OR SAFE_CAST(CAST(`minutes` AS STRING) AS FLOAT64) = 0"
         " OR IS_NAN(SAFE_CAST(CAST(`minutes` AS STRING) AS FLOAT64)) THEN 1 END)] AS figures"
         " FROM `nba`.`box` WHERE `game_date` BETWEEN @start0 AND @end0 GROUP BY 2"

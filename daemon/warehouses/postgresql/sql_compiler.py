@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from sqlglot import exp
 
-from backfilld.daemon.warehouses.sql.evidence_queries import CACHED, Query, Statement
+from backfilld.daemon.warehouses.sql.evidence_queries import CACHED, NOT_BLANK, Query, Statement
 from backfilld.daemon.warehouses.sql.fragment_embedding import with_parameters, with_user_sql
 
 _NUMBER = r"^\s*([-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?|[Nn][Aa][Nn])\s*$"
@@ -20,6 +20,8 @@ _MAX_LENGTH = 1000
 """Of the texts that are cast, in characters: with three digits of exponent, within the bounds of NUMERIC."""
 _MOMENT = r"^\d{4,6}-\d\d-\d\d"
 """Texts that begin with a date, as times do in the format ISO; `infinity` is none."""
+_NOT_BLANK = r"[^\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+"""`NOT_BLANK` in escapes, which a database in any encoding takes."""
 _PATTERNS = {
     exp.DataType.Type.DOUBLE: (_NUMBER, "NUMERIC"),
     exp.DataType.Type.TIMESTAMPTZ: (_MOMENT, "TIMESTAMPTZ"),
@@ -74,6 +76,12 @@ def _json_text(json: exp.Expr) -> exp.Expr:
     return exp.cast(exp.Anonymous(this="TO_JSON", expressions=[json.this.copy()]), "TEXT")
 
 
+def _regexp_like(match: exp.Expr) -> exp.Expr:
+    """PostgreSQL has no classes of Unicode, and what it calls a space depends on the locale."""
+    pattern = exp.Literal.string(match.expression.name.replace(NOT_BLANK, _NOT_BLANK))
+    return exp.RegexpLike(this=_adapted(match.this), expression=pattern)
+
+
 def _date(date: exp.Expr) -> exp.Expr:
     local = exp.AtTimeZone(this=date.this.copy(), zone=date.args["zone"].copy())
     return exp.cast(local, "DATE")
@@ -87,4 +95,5 @@ _ADAPTED: Mapping[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.UnixMicros: _unix_micros,
     exp.JSONFormat: _json_text,
     exp.Date: _date,
+    exp.RegexpLike: _regexp_like,
 }

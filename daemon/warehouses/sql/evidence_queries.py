@@ -31,6 +31,9 @@ GROUPS = ":groups"
 CACHED = 4096
 """How many statements are kept: building and rendering one takes milliseconds."""
 
+NOT_BLANK = r"[^\p{Z}\t-\r\x85]"
+"""A character that is no white space, as a regular expression of RE2."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionFilter:
@@ -260,7 +263,8 @@ def _is_empty(value: exp.Column, *, zero: bool) -> exp.Expr:
     # By way of text: `x = 0` is an error on a column of texts.
     number = exp.TryCast(this=text, to=exp.DataType.build("DOUBLE"), safe=True)
     zeros = [number.copy().eq(0)] if zero else []
-    return exp.or_(value.is_(exp.null()), exp.Trim(this=text).eq(""), *zeros, exp.IsNan(this=number.copy()))
+    blank = exp.RegexpLike(this=text.copy(), expression=exp.Literal.string(NOT_BLANK)).not_()
+    return exp.or_(value.is_(exp.null()), blank, *zeros, exp.IsNan(this=number.copy()))
 
 
 def count_where(predicate: exp.Expr) -> exp.Expr:
