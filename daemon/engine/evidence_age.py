@@ -1,10 +1,7 @@
-"""No job starts on old evidence: neither about its output, nor about the inputs of its own date.
+"""No job starts on old evidence: neither about its output nor about its inputs.
 
-A date that waits for a slot, a hold or a pause may wait for hours, and rows may appear or vanish meanwhile.
-One that goes from state to state without a wait has its inputs not queried again: that would cost a query of
-every table before each step.
-Inputs of earlier dates are not queried again here, as a window may be a season: revalidation finds what
-vanished of them.
+A date may wait for hours, for a slot, a hold or another job of its state, and rows may appear or vanish
+meanwhile.
 """
 
 from __future__ import annotations
@@ -12,17 +9,23 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 
-from backfilld.daemon.engine import periods
+from backfilld.daemon.engine import missing_upstream, periods
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.needs_graph import Pair
+from backfilld.state.rules.dates_between import dates_between
+from backfilld.state.rules.needs_graph import NeedsGraph, Pair, Span
 from backfilld.state.store import attempts, checks, runnable_jobs
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.runnable_jobs import RunnableCheck
 
+QUERIED_BACK = 31
+"""Days before its date whose inputs are queried again before a job starts.
+
+A window may be a season, which no query before each job pays for: revalidation finds what is older.
+"""
 REFRESH_TOGETHER = 50
 """How many checks of a processor are queried together when the evidence of its first is too old."""
 
@@ -98,16 +101,24 @@ def _outdated(
 def _inputs_before(
     tx: Transaction, pipeline: Pipeline, candidates: Collection[RunnableCheck], before: float
 ) -> dict[RunnableCheck, list[Pair]]:
-    """The inputs of each candidate on its date that were queried before a time and may have vanished since.
+    """The inputs of each candidate that were queried before a time and may have vanished since.
 
-    They are the complete outputs of the states that the date has passed, and those that the candidate names
-    in `after`. A waived one cannot vanish.
+    They are complete outputs. A waived one cannot vanish.
     """
+    same_date = _inputs_on_own_date(tx, pipeline, candidates, before)
+    earlier = _inputs_on_earlier_dates(tx, pipeline, candidates, before)
+    return {check: same_date.get(check, []) + earlier.get(check, []) for check in candidates}
+
+
+def _inputs_on_own_date(
+    tx: Transaction, pipeline: Pipeline, candidates: Collection[RunnableCheck], before: float
+) -> dict[RunnableCheck, list[Pair]]:
+    """Those of the states that the date has passed, and those that the candidate names in `after`."""
     old: dict[dt.date, list[str]] = defaultdict(list)
     for date, name in runnable_jobs.complete_before(tx, {check.date for check in candidates}, before):
         old[date].append(name)
     if not old:
-        return {check: [] for check in candidates}
+        return {}
     stage_of = pipeline.stage_of
 
     @cache
@@ -118,7 +129,37 @@ def _inputs_before(
         after = [name for name in pipeline.processors[check.processor].after if name in old[check.date]]
         return of_passed_states(check.date, stage_of[check.processor].index) + after
 
-    return {check: [(check.date, name) for name in inputs(check)] for check in candidates}
+    return {
+        check: [(check.date, name) for name in inputs(check)] for check in candidates if check.date in old
+    }
+
+
+def _inputs_on_earlier_dates(
+    tx: Transaction, pipeline: Pipeline, candidates: Collection[RunnableCheck], before: float
+) -> dict[RunnableCheck, list[Pair]]:
+    """Those that the candidate needs, of the `QUERIED_BACK` days before its date at most."""
+    if not any(pipeline.needs.earlier([check.processor]) for check in candidates):
+        return {}
+    graph = missing_upstream.needs_graph(tx, pipeline)
+    windows = {check: [*_windows(graph, check)] for check in candidates}
+    spans = [span for of_one in windows.values() for _, span in of_one]
+    days = {day for span in spans for day in dates_between(span.first, span.last)}
+    names = {name for of_one in windows.values() for name, _ in of_one}
+    old: dict[str, list[dt.date]] = defaultdict(list)
+    for date, name in runnable_jobs.complete_before(tx, days, before, names):
+        old[name].append(date)
+    return {
+        check: [(day, name) for name, span in of_one for day in old[name] if span.first <= day <= span.last]
+        for check, of_one in windows.items()
+    }
+
+
+def _windows(graph: NeedsGraph, check: RunnableCheck) -> Iterator[tuple[str, Span]]:
+    last = check.date - dt.timedelta(days=1)
+    for need in graph.earlier([check.processor]):
+        span = Span(max(graph.start(need, check.date), last - dt.timedelta(days=QUERIED_BACK - 1)), last)
+        if span.first <= last:
+            yield from ((name, span) for name in need.of)
 
 
 def _starts_within(tx: Transaction, processor: str, limit: int, seconds: float) -> int:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import CompoundSelect, Connection, bindparam, func, or_, select, union_all
 
 from backfilld.state.records import CheckRow
+from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.index_conditions import IS_RUNNABLE
-from backfilld.state.store.schema import checks, dates
+from backfilld.state.store.schema import checks
 from backfilld.state.store.sql_helpers import chunked, fetch, select_by_dates
 
 
@@ -77,28 +78,31 @@ def _first(branches: int) -> CompoundSelect[Any]:
     )
 
 
-_COMPLETE_BEFORE = (
-    select(checks.c.date, checks.c.processor)
-    .join(dates, dates.c.date == checks.c.date)
-    .where(
-        checks.c.date.in_(bindparam("_dates", expanding=True)),
-        dates.c.entered_at < bindparam("_before"),
-        checks.c.satisfied == 1,
-        checks.c.verdict == Verdict.COMPLETE.value,
-        checks.c.waived_by == "",
-        checks.c.accepted_reason == "",
-        checks.c.asked_at < bindparam("_before"),
-    )
+_COMPLETE_BEFORE = select(checks.c.date, checks.c.processor).where(
+    checks.c.date.in_(bindparam("_dates", expanding=True)),
+    checks.c.satisfied == 1,
+    checks.c.verdict == Verdict.COMPLETE.value,
+    checks.c.waived_by == "",
+    checks.c.accepted_reason == "",
+    checks.c.asked_at < bindparam("_before"),
+)
+_OF_PROCESSORS_BEFORE = _COMPLETE_BEFORE.where(
+    checks.c.processor.in_(bindparam("_processors", expanding=True))
 )
 
 
-def complete_before(tx: Connection, wanted: Collection[dt.date], before: float) -> list[tuple[dt.date, str]]:
+def complete_before(
+    tx: Connection, wanted: Collection[dt.date], before: float, processors: Collection[str] | None = None
+) -> list[Pair]:
     """The outputs of some dates that satisfy their needs by rows that were last queried before a time.
 
-    Those of dates that have entered their state since are left out.
+    Of all processors, or of those that are named.
     """
-    values = {"_dates": sorted(wanted), "_before": before}
-    return [(row.date, row.processor) for row in fetch(tx, _COMPLETE_BEFORE, values)] if wanted else []
+    values: dict[str, object] = {"_dates": sorted(wanted), "_before": before}
+    statement = _COMPLETE_BEFORE
+    if processors is not None:
+        statement, values["_processors"] = _OF_PROCESSORS_BEFORE, sorted(processors)
+    return [(row.date, row.processor) for row in fetch(tx, statement, values)] if wanted else []
 
 
 def under_way(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
     from tests.simulation.simulation import Simulation
 
+DAYS_OF_INPUTS = 31
+"""How far back the inputs of a job are queried again before it starts."""
 _NOT_CANCELLED = "(status = 'exited' OR coalesce(stopping, '') <> 'cancelled')"
 """Of ended attempts. A cancel may come between the end of a job by itself and the close of its attempt."""
 
@@ -168,6 +170,11 @@ class ClaimInvariants:
             raise Violation("validation first", f"{told} by an old answer")
         if check["asked_at"] < self._sim.started_at and not self._sim.scenario.sets_clock:
             raise Violation("validation first", f"{told} by an answer from before the daemon's start")
+        for day, name in self._sim.inputs.of(day_of(date), processor):
+            source = self._invariants.checks.get((str(day), name))
+            is_near = (day_of(date) - day).days <= DAYS_OF_INPUTS
+            if is_near and source and _may_vanish(source) and source["asked_at"] < self._sim.time - max_age:
+                raise Violation("validation first", f"{told} by an old answer about {name} of {day}")
         # An attempt counts for the table that it was made for.
         key = date, processor.name, processor.table
         attempt_count = self._invariants.attempt_count[key]
@@ -218,3 +225,9 @@ class ClaimInvariants:
         sources = (self._invariants.checks.get((str(day), name)) for day, name in inputs)
         began = check["last_attempt_started_at"] or 0.0
         return any(source and (source["last_attempt_ended_at"] or 0.0) > began for source in sources)
+
+
+def _may_vanish(source: Row) -> bool:
+    """Whether an input is there by its rows."""
+    waived = source["waived_by"] or source["accepted_reason"]
+    return source["satisfied"] == 1 and source["verdict"] == "complete" and not waived

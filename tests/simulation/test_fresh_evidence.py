@@ -1,11 +1,15 @@
 """No job starts on old evidence, and no setting makes all evidence old."""
 
+import datetime as dt
+
 import pytest
 
 from backfilld.daemon.engine.daily_budgets import BytesLedger
 from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.state.pipeline.loading import PipelineError
+from backfilld.state.records import Mark
 from tests.factories import phase, pipeline, processor
+from tests.simulation.external_events import retry_marked
 from tests.simulation.fakes import Work
 from tests.simulation.one_table import (
     DATES,
@@ -13,6 +17,7 @@ from tests.simulation.one_table import (
     ended,
     ran,
     shape,
+    waits,
 )
 from tests.simulation.world import ME
 
@@ -204,3 +209,65 @@ def test_inputs_of_a_period_are_queried_together_where_a_daily_budget_pays_for_o
     # Then its evidence is recent for all dates at once, and one attempt takes them
     assert [ended(world, date) for date in DATES] == [("done", "complete")] * 4
     assert [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched] == ["box"] * 4 + ["statement"]
+
+
+def test_no_job_starts_on_an_input_of_its_date_that_vanished_while_another_job_of_that_state_ran(worlds):
+    # Given two outputs of a state, one of which takes an hour
+    world = worlds(chain())
+    hour = 3600.0
+    world.script = lambda job: Work(
+        seconds=hour if job.env["BACKFILLD_PROCESSOR"] == "plays" else 1, effect=world.well(job).effect
+    )
+    world.enqueue(FIRST, FIRST)
+    while world.warehouse.rows.get(("box", FIRST)) is None:
+        world.step()
+    # When the other one is lost meanwhile
+    world.fill("box", FIRST, rows=0)
+    world.run()
+    # Then it is filled again before what is computed from both
+    assert names_run(world) == ["box", "plays", "box", "team", "player", "export"]
+    assert ended(world) == ("done", "complete")
+
+
+def balances(**keys):
+    """A balance that is computed from that of the day before."""
+    return pipeline(
+        phase("raw", processor("events")), phase("ledger", processor("balance", depends_on_past=True)), **keys
+    )
+
+
+def test_no_job_starts_on_an_input_of_the_day_before_that_vanished_after_it_was_done(worlds):
+    # Given dates that are done
+    world = worlds(balances())
+    world.enqueue(DATES[0], DATES[1])
+    world.run()
+    # When the latest balance is lost, and later dates are enqueued an hour later
+    world.fill("balance", DATES[1], rows=0)
+    world.time += 3600
+    world.enqueue(DATES[2], DATES[3])
+    world.run()
+    # Then they wait for it by name
+    assert "balance" not in names_run(world, DATES[2])
+    assert waits(world, DATES[2]).startswith(f"blocked by {DATES[1]}, which is done, but balance is no_data")
+    # Until it is filled
+    assert retry_marked(world.commands, Mark.REGRESSED, DATES[0], DATES[-1]) == [DATES[1]]
+    world.run()
+    assert [ended(world, date) for date in DATES] == [("done", "complete")] * 4
+
+
+def test_inputs_of_a_long_window_are_queried_again_as_far_back_as_a_month(worlds):
+    # Given two inputs of a window of 90 days that were lost after they were done
+    derived = phase("derived", processor("mean"), lookback=90)
+    world = worlds(pipeline(phase("raw", processor("box", since=FIRST)), derived, calendar={}))
+    days = [FIRST + dt.timedelta(days=n) for n in range(40)]
+    world.enqueue(days[0], days[-2])
+    world.run(limit=2000)
+    for lost in (days[0], days[-2]):
+        world.fill("box", lost, rows=0)
+    world.time += 3600
+    # When the day after is enqueued
+    world.enqueue(days[-1], days[-1])
+    world.run()
+    # Then it waits for the one of the month before; revalidation looks for the other one
+    assert waits(world, days[-1]).startswith(f"blocked by {days[-2]}, which is done, but box is no_data")
+    assert not world.dates()[days[0]].regressed
