@@ -11,6 +11,7 @@ from tests.factories import Table, phase, processor
 from tests.simulation.scenario import (
     AT_REST,
     OPENER,
+    SPARE,
     START,
     ExternalEvent,
     InitialRows,
@@ -67,6 +68,18 @@ def _world(*files: PipelineFile, events: tuple[ExternalEvent, ...], **keys: Any)
         query_seconds=0.7,
         external_events=events,
         **{**plain, **keys},
+    )
+
+
+def executor_leaves_the_file_while_its_job_runs() -> Scenario:
+    """An edit removes an executor, whose job no other one can find."""
+    without = _file(phase("raw", processor("box")))
+    with_it = _file(phase("raw", processor("box", executor="dask")))
+    return _world(
+        replace(with_it, settings={**with_it.settings, "executor": SPARE}),
+        without,
+        events=(_enqueue(), _edit(10.0)),
+        job_faults=(_fault("box", "hangs"),),
     )
 
 

@@ -18,7 +18,16 @@ from tests.simulation import generators, rerun_events
 from tests.simulation.output_span_generator import with_output_spans
 from tests.simulation.period_end_generator import with_period_ends
 from tests.simulation.period_generator import with_periods
-from tests.simulation.scenario import AT_REST, OPENER, POINTS, ExternalEvent, JobFault, PipelineFile, Scenario
+from tests.simulation.scenario import (
+    AT_REST,
+    OPENER,
+    POINTS,
+    SPARE,
+    ExternalEvent,
+    JobFault,
+    PipelineFile,
+    Scenario,
+)
 from tests.simulation.steering_events import steering_events
 
 EXPECTATIONS: tuple[Table, ...] = (
@@ -29,8 +38,6 @@ EXPECTATIONS: tuple[Table, ...] = (
     {"rows_per": {"games": [2]}},
     {"rows_per": {"games": [3, 4]}},
 )
-SPARE = {"dask": {"scheduler": "tcp://127.0.0.1:1"}}
-"""An executor that an edit adds or removes."""
 EVENTS_WITHIN = 1500.0
 """Seconds from the start in which most things happen."""
 

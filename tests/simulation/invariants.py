@@ -132,8 +132,8 @@ class Invariants:
             self.moves = move["rowid"]
             self._moved(move, before)
             self.truth.moved(move, last=self.versions[move["date"]] == self.dates[move["date"]]["version"])
-        self._claims.look()
         self.needs.claimed()
+        self._claims.look()
         self.periods.claimed()
         self.stale_truth.claimed()
         self.truth.look()

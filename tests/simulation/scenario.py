@@ -17,6 +17,8 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from tests.factories import Table, pipeline
 
+SPARE: Table = {"dask": {"scheduler": "tcp://127.0.0.1:1"}}
+"""An executor that an edit adds or removes."""
 OPENER = dt.date(2021, 10, 19)
 START = 1_760_000_000.0
 """When most stories begin, in epoch seconds."""

@@ -112,7 +112,7 @@ def trust_old_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wait_for_a_lost_executor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AttemptMonitor, "_unsupervised", lambda *_: [])
+    monkeypatch.setattr(AttemptMonitor, "_abandoned", lambda *_: [])
 
 
 def move_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +242,6 @@ FOUND = [
     (keep_the_older_answer, 65, "validation first"),
     (start_on_old_answers, 0, "validation first"),
     (trust_old_inputs, 0, "validation first"),
-    (wait_for_a_lost_executor, 3093, "what cannot go on says so"),
     (move_midnight, 37, "absolute deadlines stay"),
     (judge_a_period_on_its_first_date, 9, "an error is never an answer"),
     (sum_a_period_up_before_all_of_it_is_there, 225, "no attempt starts before what it needs"),
@@ -250,6 +249,11 @@ FOUND = [
 ]
 """Each bug with the seed of a world that shows it, and the rule that it breaks there."""
 DIRECTED = [
+    (
+        wait_for_a_lost_executor,
+        directed.executor_leaves_the_file_while_its_job_runs,
+        "what cannot go on says so",
+    ),
     (
         count_attempts_of_another_table,
         directed.table_changes_before_a_failure_is_confirmed,
