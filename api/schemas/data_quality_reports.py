@@ -28,7 +28,9 @@ class Validation(ReportModel):
     ready: bool
     summary: str
     counts_outside_seasons: dict[dt.date, Counts]
-    unexpected_rows: dict[str, dict[dt.date, int]]
+    unexpected_rows: dict[str, dict[dt.date, int]] = Field(
+        description="by processor, the rows on dates on which no output of it is expected"
+    )
     checks_not_run: dict[str, list[dt.date]] = Field(
         description="by processor, the dates that are judged without their check command"
     )

@@ -9,6 +9,7 @@ from backfilld.state.pipeline.phase import Stage
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.gates import Advance
 from backfilld.state.rules.season_calendar import Day
+from backfilld.state.rules.verdict import Verdict
 
 
 def admission_reason(day: Day) -> str:
@@ -24,7 +25,7 @@ def advance_reason(stage: Stage, decision: Advance, date_checks: Mapping[str, Ch
         check, waiver = date_checks[processor.name], decision.waivers.get(processor.name)
         if waiver:
             reasons.append(f"{processor.name} {waiver.reason}")
-        elif check.rows is not None:
+        elif check.rows is not None and check.verdict is not Verdict.NOT_EXPECTED:
             reasons.append(f"{processor.name} {pluralize(check.rows, 'row')}")
         else:
             reasons.append(f"{processor.name} {check.verdict}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.warehouses.adapter import Answers, Purpose, Wanted, Warehouse
@@ -65,7 +65,7 @@ class Snapshot:
     """The expected dates that were queried, by processor."""
     answers: Answers
     unexpected_rows: Mapping[str, Mapping[dt.date, int]] = field(default_factory=dict)
-    """Rows by processor and date on dates of the range that the calendar does not expect."""
+    """Rows by processor and date on dates of the range on which no output of it is expected."""
     checks: Known = field(default_factory=dict)
     """The verdicts of every date of the range, and of the queried dates around it."""
     failed_reruns: Mapping[str, Mapping[dt.date, str]] = field(default_factory=dict)
@@ -106,8 +106,8 @@ def take_snapshot(
 ) -> Snapshot:
     """Query the dates from `start` to `end`, both included, and judge the answers.
 
-    A validation also counts rows on the dates that the calendar does not expect. `failed` are the dates that
-    failed in the daemon.
+    A validation also counts the rows of each processor on dates on which it has no output. `failed` are the
+    dates that failed in the daemon.
 
     Raises:
         WarehouseError: the calendar, or the whole warehouse, could not be queried.
@@ -119,8 +119,9 @@ def take_snapshot(
     counts = pipeline.seasons.counts_of(dates_between(first, last), warehouse.counts(first, last))
     days = {date: pipeline.seasons.day(date, count) for date, count in counts.items()}
     wanted = _wanted(pipeline, days, start, end)
-    off = [date for date in dates_between(start, end) if not days[date].expected and purpose == "validation"]
-    queried = {name: [*wanted.get(name, ()), *off] for name in (pipeline.processors if off else wanted)}
+    off = _off(pipeline, days, start, end) if purpose == "validation" else {}
+    names = [name for name in pipeline.processors if name in wanted or name in off]
+    queried = {name: sorted({*wanted.get(name, ()), *off.get(name, ())}) for name in names}
     # The result of a check command is about one state of an output, which its write stamp shows.
     stamped = {name: queried[name] for name in pipeline.check_commands if known and name in queried}
     answers = warehouse.evidence(queried, purpose=purpose, stamps=stamped or None) if queried else {}
@@ -130,7 +131,7 @@ def take_snapshot(
         asked_at=now,
         days=days,
         wanted=wanted,
-        answers={pair: evidence for pair, evidence in answers.items() if days[pair[1]].expected},
+        answers=answers,
         unexpected_rows=_rows_on(off, answers),
     )
     checks, unchecked = _judge_all(pipeline, unjudged, known or {})
@@ -216,11 +217,23 @@ def _of_periods(
     return {date for span in spans for date in span if pipeline.expects(processor, days[date])}
 
 
-def _rows_on(dates: Sequence[dt.date], answers: Answers) -> dict[str, dict[dt.date, int]]:
+def _off(
+    pipeline: Pipeline, days: Mapping[dt.date, Day], start: dt.date, end: dt.date
+) -> dict[str, list[dt.date]]:
+    """The dates of the range by processor on which no output of it is expected."""
+    span = [days[date] for date in dates_between(start, end)]
+    off = {
+        name: [d.date for d in span if not pipeline.expects(p, d)] for name, p in pipeline.processors.items()
+    }
+    return {name: dates for name, dates in off.items() if dates}
+
+
+def _rows_on(off: Wanted, answers: Answers) -> dict[str, dict[dt.date, int]]:
     """Rows by processor and date, for the dates on which a table has any."""
-    wanted, rows = set(dates), defaultdict[str, dict[dt.date, int]](dict)
-    for (name, date), evidence in answers.items():
-        if date in wanted and evidence.rows and not evidence.error:
+    rows = defaultdict[str, dict[dt.date, int]](dict)
+    for name, date in ((name, date) for name, dates in off.items() for date in dates):
+        evidence = answers.get((name, date), _NOT_QUERIED)
+        if evidence.rows and not evidence.error:
             rows[name][date] = evidence.rows
     return dict(rows)
 

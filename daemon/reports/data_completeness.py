@@ -131,7 +131,7 @@ class Validation:
     counts_outside_seasons: Mapping[dt.date, Mapping[str, int]]
     """What the calendar counts on dates that lie in no season."""
     unexpected_rows: Mapping[str, Mapping[dt.date, int]]
-    """Rows by processor and date on dates that the calendar does not expect."""
+    """Rows by processor and date on dates on which no output of it is expected."""
     checks_not_run: Mapping[str, Sequence[dt.date]]
     """The dates by processor that are judged without their check command: it has no result about them."""
     failed_reruns: Mapping[str, Mapping[dt.date, str]]
@@ -185,7 +185,7 @@ def report(pipeline: Pipeline, snapshot: Snapshot) -> Validation:
         unexpected_rows=snapshot.unexpected_rows,
         checks_not_run={name: list(dates) for name, dates in snapshot.unchecked.items()},
         failed_reruns=snapshot.failed_reruns,
-        warnings=list(warnings(snapshot)),
+        warnings=list(warnings(pipeline, snapshot)),
         next_action=next_action(snapshot, statuses),
         snapshot=snapshot,
     )

@@ -72,8 +72,8 @@ class JudgeContext:
 
 def judge(evidence: Evidence, expectation: Expectation, day: Day, context: JudgeContext) -> Judgement:
     """Say what the evidence means. Total: every evidence, expectation and day has a verdict."""
-    if reason := day.reason or _off(day, context) or _bootstrap(day, context):
-        return Judgement(verdict=Verdict.NOT_EXPECTED, rows=None, expected="0", reason=reason)
+    if reason := not_expected_reason(day, context):
+        return _not_expected(evidence, reason)
     if doubt := (context.days.doubt(day) if context.days else "") or evidence.error:
         return Judgement(verdict=Verdict.UNKNOWN, rows=None, expected="", reason=doubt)
     doubt, unjudged = _reference_status(expectation.reference_on(day), context.reference)
@@ -87,6 +87,18 @@ def judge(evidence: Evidence, expectation: Expectation, day: Day, context: Judge
     if judgement.verdict is not Verdict.COMPLETE or not unjudged:
         return judgement
     return replace(judgement, reason="; ".join(filter(None, (judgement.reason, unjudged))))
+
+
+def not_expected_reason(day: Day, context: JudgeContext) -> str:
+    """Why a processor has no output on a day; empty where it has."""
+    return day.reason or _off(day, context) or _bootstrap(day, context)
+
+
+def _not_expected(evidence: Evidence, reason: str) -> Judgement:
+    """The judgement where no output is expected. Rows that are there change no verdict, and are shown."""
+    rows = evidence.rows if evidence.rows > 0 and not evidence.error else None
+    text = f"{reason}; unexpected rows: {rows}" if rows else reason
+    return Judgement(verdict=Verdict.NOT_EXPECTED, rows=rows, expected="0", reason=text)
 
 
 def _off(day: Day, context: JudgeContext) -> str:

@@ -303,3 +303,19 @@ def test_a_date_that_a_changed_file_puts_back_is_dismissed_only_after_its_runnin
     world.run(limit=200)
     assert not world.executor.alive
     assert world.dates()[DAY].outcome == "not_expected"
+
+
+def test_a_done_date_that_loses_its_counts_shows_the_rows_that_are_there(tmp_path):
+    calendar = {DAY: 5}
+    world = world_of(tmp_path, shape(8), calendar)
+    world.enqueue(DAY, DAY)
+    world.run(limit=200)
+    rows = box(world).rows
+    assert (box(world).verdict, rows > 0) == ("complete", True)
+    calendar[DAY] = 0
+    world.time += 8 * 86400.0
+    world.engine.sweeper.run()
+    world.run(limit=200)
+    found = box(world)
+    assert (found.verdict, found.satisfied, found.rows) == ("not_expected", True, rows)
+    assert found.reason == f"{NO_GAMES}; unexpected rows: {rows}"

@@ -157,8 +157,15 @@ def test_outside_of_since_and_until_a_processor_is_not_expected_and_its_phase_is
         assert report.phases[0].processors[0].note == "1 date before since or after until"
         # And what is compared with it is judged without it
         assert cell(warehouse, "cache").verdict is Verdict.COMPLETE
-        # And no table is queried for it
-        assert ("players", DAY) not in report.snapshot.answers
+        # And rows that are there all the same are shown, and change no verdict
+        assert report.warnings == []
+        warehouse.rows["players", DAY] = 4
+        found = validation(warehouse.pipeline, warehouse, DAY, DAY, now=NOW)
+        assert found.warnings == [f"unexpected rows: players has 4 rows on {DAY}, {reason}"]
+        shown = found.phases[0].processors[0].dates[DAY]
+        assert (shown.verdict, shown.rows) == (Verdict.NOT_EXPECTED, 4)
+        assert shown.reason == f"{reason}; unexpected rows: 4"
+        assert found.ready == report.ready
 
 
 def test_since_after_until_is_refused(tmp_path):

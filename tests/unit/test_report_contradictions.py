@@ -22,7 +22,7 @@ def test_a_range_without_expected_dates_is_queried_for_unexpected_rows_alone() -
     facts = FakeWarehouse(platform, calendar=OPENING)
     report = validated(platform, facts, "2021-10-15", "2021-10-18")
     assert facts.asked == ["counts", "validation"]
-    assert (report.snapshot.wanted, report.snapshot.answers, report.warnings) == ({}, {}, [])
+    assert (report.snapshot.wanted, report.warnings) == ({}, [])
     # And a spot check of its rows has nothing to query
     facts.asked.clear()
     quality(platform, facts, date("2021-10-15"), date("2021-10-18"), now=NOW)
@@ -52,7 +52,9 @@ def test_rows_on_a_date_that_the_schedule_lacks_are_unexpected_rows() -> None:
     lost = date("2021-10-23")
     calendar = {day: games for day, games in OPENING.items() if day != lost}
     facts = FakeWarehouse(small_nba, calendar=calendar)
-    facts.fill(small_nba.processors, calendar)
+    *first, last = small_nba.phase
+    facts.fill([p.name for phase in first for p in phase.processor], calendar)
+    facts.fill([p.name for p in last.processor], [day for day in calendar if day >= date("2021-10-26")])
     facts.rows["nbac_team_boxscore", lost] = 18
     # When the range is validated
     report = validated(small_nba, facts, "2021-10-19", "2021-10-28")
@@ -65,6 +67,23 @@ def test_rows_on_a_date_that_the_schedule_lacks_are_unexpected_rows() -> None:
     assert data_quality_reports.Validation.plain(report)["unexpected_rows"] == {
         "nbac_team_boxscore": {"2021-10-23": 18}
     }
+
+
+def test_rows_beside_what_a_processor_has_by_its_own_days_are_unexpected_rows() -> None:
+    # Given rows of a weekly output on another day, and of a processor in bootstrap
+    days, monday, thursday = {"days": [{"name": "mondays", "weekdays": ["mon"]}]}, "2021-10-25", "2021-10-28"
+    season = {"name": "s", "opens": date("2021-10-20"), "closes": date("2021-12-31")}
+    made = pipeline(
+        phase("raw", processor("weekly", days="mondays")),
+        phase("calc", processor("cache"), skip_bootstrap=True),
+        calendar={"query": "SELECT 1", "bootstrap_days": 14, "season": [season], **days},
+    )
+    facts = FakeWarehouse(made, calendar={date(monday): 1, date(thursday): 1})
+    facts.fill(made.processors, [date(monday), date(thursday)])
+    assert validated(made, facts, monday, thursday).warnings == [
+        f"unexpected rows: weekly has 1 row on {thursday}, outside of mondays",
+        f"unexpected rows: cache has 2 rows on {monday}, {thursday}, in the season's bootstrap",
+    ]
 
 
 def test_a_table_that_cannot_be_queried_has_no_unexpected_rows() -> None:

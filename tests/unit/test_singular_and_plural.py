@@ -9,6 +9,7 @@ import pytest
 from backfilld.daemon.engine.transition_reasons import advance_reason
 from backfilld.state.rules.gates import Advance
 from backfilld.state.rules.judge import judge
+from backfilld.state.rules.verdict import Verdict
 from tests.documents import ROOT
 from tests.factories import about, day, expectation, phase, pipeline, processor, seen
 
@@ -32,7 +33,7 @@ def test_a_verdict_counts_rows(rows: int, expected: list[int], reason: str) -> N
 def test_the_history_of_a_date_counts_rows() -> None:
     stage = pipeline(phase("raw", processor("revenue"))).stages[0]
     for rows, reason in ((1, "revenue 1 row"), (7, "revenue 7 rows")):
-        check = cast(Any, SimpleNamespace(rows=rows))
+        check = cast(Any, SimpleNamespace(rows=rows, verdict=Verdict.COMPLETE))
         assert advance_reason(stage, Advance(), {"revenue": check}) == reason
 
 

@@ -12,6 +12,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.needs_graph import Pair, Span
 from backfilld.state.rules.processor_selection import downstream
 from backfilld.state.rules.transitive_staleness import StaleInputs
+from backfilld.state.rules.verdict import Verdict
 
 
 def becomes_stale(
@@ -73,4 +74,4 @@ def _dates(spans: Iterable[Span], end: dt.date) -> Iterator[dt.date]:
 
 def _has_rows(snapshot: Snapshot, date: dt.date, name: str) -> bool:
     check = snapshot.checks.get(date, {}).get(name)
-    return check is not None and bool(check.rows)
+    return check is not None and check.verdict is not Verdict.NOT_EXPECTED and bool(check.rows)
