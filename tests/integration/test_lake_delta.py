@@ -1,12 +1,18 @@
 """Delta tables whose files alone do not say what their rows are."""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pyarrow as arrow
 import pytest
 from deltalake import write_deltalake
 
+from backfilld.daemon.preflight.findings import FindingStatus
+from backfilld.daemon.warehouses.lake.outside_links import NAME_FILES_WITHIN
+from backfilld.state.rules.evidence import UNTIL_CORRECTED
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, LakeHouse
 
@@ -57,3 +63,38 @@ def test_columns_that_are_mapped_by_the_older_protocol_are_refused_by_name(
 def test_the_older_protocol_without_a_mapping_is_read(lake_house: LakeHouse, log: Path) -> None:
     map_columns(log, "none")
     assert error(lake_house) == ""
+
+
+def move_file(log: Path, target: Path) -> Path:
+    """Move the table's file, and name it in the log by its absolute path, as a shallow clone does."""
+    (file,) = log.parent.parent.glob("*/*.parquet")
+    target.parent.mkdir(parents=True)
+    shutil.move(file, target)
+    log.write_text(log.read_text().replace(str(file.relative_to(log.parent.parent)), f"file://{target}"))
+    return target
+
+
+def layout(house: LakeHouse) -> list[tuple[FindingStatus, str, str]]:
+    (check,) = house.open(BOX, history=None).catalog.preflight_checks()
+    found = check.run(cast("Any", SimpleNamespace(pipeline=house.pipeline(BOX, history=None))))
+    return [(finding.status, finding.line, finding.hint) for finding in found]
+
+
+def test_a_file_outside_of_the_lake_that_the_log_names_is_named_with_the_remedy(
+    lake_house: LakeHouse, log: Path, tmp_path: Path
+) -> None:
+    sentence = f"{move_file(log, tmp_path / 'elsewhere' / 'a.parquet')} is outside of the lake"
+    assert error(lake_house) == f"nba.box: {sentence}; {NAME_FILES_WITHIN}; {UNTIL_CORRECTED}"
+    assert layout(lake_house) == [(FindingStatus.FAIL, f"nba.box: {sentence}", NAME_FILES_WITHIN)]
+    described = lake_house.open(BOX, history=None).catalog.describe("nba.box")
+    assert described
+    assert (described.columns, described.partition_column) == ({"minutes", "game_date"}, "game_date")
+
+
+def test_a_file_of_another_table_of_the_lake_that_the_log_names_is_read(
+    lake_house: LakeHouse, log: Path
+) -> None:
+    move_file(log, lake_house.root / "nba" / "original" / "a.parquet")
+    assert error(lake_house) == ""
+    assert layout(lake_house) == [(FindingStatus.PASS, "every file belongs to a date", "")]
+    assert lake_house.open(BOX, history=None).catalog.describe("nba.box")

@@ -207,7 +207,7 @@ def test_a_delta_table_that_is_partitioned_by_times_is_an_error_and_never_an_abs
     (found,) = evidence(lake_house, phase("raw", box), DAY)
     assert "which is no date; partition it by a DATE" in found.error
     checked = pipeline(phase("raw", box), history=None).processors["box"]
-    (finding,) = _delta_findings(checked, lake_house.root / "nba" / "box")
+    (finding,) = _delta_findings(checked, lake_house.root, lake_house.root / "nba" / "box")
     assert found.error.endswith(f"{finding.line.removeprefix('nba.box: ')}; {UNTIL_CORRECTED}")
 
 

@@ -107,3 +107,23 @@ def test_preflight_names_special_files_with_the_remedy(house: LakeHouse) -> None
     assert [(one.status, one.line, one.hint) for one in findings] == [
         (FindingStatus.FAIL, f"nba.box: {path} is a FIFO, not a file", REMEDY)
     ]
+
+
+@pytest.mark.parametrize("place", ["nba", "nba/other"])
+def test_preflight_names_a_file_in_the_place_of_a_table_and_checks_the_other_tables(
+    house: LakeHouse, place: str
+) -> None:
+    # Given a file where the directory of a table, or of its dataset, belongs
+    path = house.root / place
+    if path.exists():
+        shutil.rmtree(path)
+    path.write_text("x")
+    other = processor("other", table="nba.other", date_column="game_date")
+    tables = phase("raw", other, processor("box", date_column="day"))
+    (check,) = house.open(tables, history=None).catalog.preflight_checks()
+
+    found = [*check.run(cast("Any", SimpleNamespace(pipeline=house.pipeline(tables, history=None))))]
+
+    first = ("nba.other", f"{path} is a file, not a directory", "remove it")
+    assert (found[0].line, found[0].hint) == (f"{first[0]}: {first[1]}", first[2])
+    assert [finding.line.split(":")[0] for finding in found] == ["nba.other", "nba.box"]

@@ -1,4 +1,4 @@
-"""Symbolic links that leave a lake.
+"""Symbolic links, and names of files in a table's metadata, that leave a lake.
 
 DuckDB reads below the lake's root and nowhere else: SQL of the pipeline file must not read other files of the
 machine, and whoever may write to the lake must not widen what is read by a link.
@@ -7,12 +7,23 @@ machine, and whoever may write to the lake must not widen what is read by a link
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from backfilld.daemon.warehouses.lake.finished_files import entries
 
 REMEDY = "mount the target there, or move it into the lake"
+
+NAME_FILES_WITHIN = "write the table with its own files in the lake, and read no others by SQL"
+
+
+def outside_files(root: Path, files: Iterable[str]) -> list[str]:
+    """The files whose names leave the lake, as sentences, in order."""
+    return [f"{path} is outside of the lake" for path in files if not _is_within(root, path)]
+
+
+def _is_within(root: Path, path: str) -> bool:
+    return Path(os.path.normpath(path)).is_relative_to(os.path.normpath(root))
 
 
 def outside_link(root: Path, path: Path) -> str | None:

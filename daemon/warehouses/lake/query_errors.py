@@ -17,7 +17,7 @@ from backfilld.daemon.warehouses.sql.duckdb_session import QUERY_ERRORS
 from backfilld.state.formatting import first_line
 
 _REWRITE = "write the file again, or remove it"
-_READABLE = "let the daemon's user read it"
+READABLE = "let the daemon's user read it"
 _OF_ANY_FILE = (
     duckdb.IOException,
     duckdb.InterruptException,
@@ -31,12 +31,12 @@ _REFUSED_FILE = re.compile('Cannot access file "(.+)"')
 
 def query_error(error: Exception, root: Path) -> QueryError:
     """An error of DuckDB or of the file system as a QueryError, with the remedy where there is one."""
-    if link := _outside_link(error, root):
-        return QueryError(link, date_scoped=True, file_scoped=True, permanent=True)
+    if known := _outside_of_lake(error, root) or _no_directory(error):
+        return QueryError(known, date_scoped=True, file_scoped=True, permanent=True)
     text, of_query = str(error), isinstance(error, QUERY_ERRORS)
     inaccessible = isinstance(error, PermissionError)
     if inaccessible or _is_unopened(error, "Permission denied"):
-        remedy = _READABLE
+        remedy = READABLE
     elif of_query:
         remedy = CORRECT
     else:
@@ -50,11 +50,24 @@ def query_error(error: Exception, root: Path) -> QueryError:
     )
 
 
-def _outside_link(error: Exception, root: Path) -> str:
-    """The link by which a file that DuckDB may not read leaves the lake, with the remedy; else empty."""
+def _outside_of_lake(error: Exception, root: Path) -> str:
+    """The file that DuckDB may not read, or the link by which it leaves the lake; else empty."""
     refused = _REFUSED_FILE.search(str(error)) if isinstance(error, duckdb.PermissionException) else None
-    link = outside_links.outside_link(root, Path(refused[1])) if refused else None
-    return f"{link}; {outside_links.REMEDY}" if link else ""
+    if refused is None:
+        return ""
+    if link := outside_links.outside_link(root, Path(refused[1])):
+        return f"{link}; {outside_links.REMEDY}"
+    outside = outside_links.outside_files(root, [refused[1]])
+    return f"{outside[0]}; {outside_links.NAME_FILES_WITHIN}" if outside else ""
+
+
+def _no_directory(error: Exception) -> str:
+    """The file in the place of a directory, such as of a table or a date; else empty."""
+    if not isinstance(error, NotADirectoryError) or not error.filename:
+        return ""
+    path = Path(error.filename)
+    file = next((place for place in reversed([path, *path.parents]) if not place.is_dir()), path)
+    return f"{file} is a file, not a directory; remove it"
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from backfilld.daemon.warehouses.adapter import (
 from backfilld.daemon.warehouses.lake import outside_links
 from backfilld.daemon.warehouses.lake.backend import missing_lake
 from backfilld.daemon.warehouses.lake.delta import is_delta
+from backfilld.daemon.warehouses.lake.delta import read as read_delta
 from backfilld.daemon.warehouses.lake.finished_files import uncounted_file, unread_file
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
@@ -34,6 +35,7 @@ from backfilld.daemon.warehouses.lake.layout import (
     locate,
     read_layout,
 )
+from backfilld.daemon.warehouses.lake.query_errors import READABLE, query_error
 from backfilld.daemon.warehouses.lake.regular_files import REMEDY as REGULAR_FILES_REMEDY
 from backfilld.daemon.warehouses.lake.regular_files import special_kind
 from backfilld.daemon.warehouses.lake.table_scan import all_files
@@ -79,11 +81,11 @@ class LakeCatalog:
                 return _describe_iceberg(read_iceberg(directory))
             newest = max(_files(directory), default=None)
         except OSError as error:
-            raise QueryError(str(error), inaccessible=True) from error
+            raise query_error(error, self._root) from error
         if newest is None:
             return None
         modified_at, path = newest
-        keys = [part.partition("=")[0] for part in Path(path).relative_to(directory).parts if "=" in part]
+        keys = _keys(directory, path)
         try:
             with duckdb.connect() as connection:
                 relation = connection.read_parquet(path)
@@ -106,6 +108,13 @@ class LakeCatalog:
                 name="layout", title="layout of files", run=partial(_unread_files, root=self._root)
             ),
         )
+
+
+def _keys(directory: Path, path: str) -> Sequence[str]:
+    """The names of the columns that directories have, or the partitions of a Delta table."""
+    if is_delta(directory):
+        return read_delta(directory).partition_columns
+    return [part.partition("=")[0] for part in Path(path).relative_to(directory).parts if "=" in part]
 
 
 def _describe_iceberg(table: IcebergTable) -> TableInfo:
@@ -134,39 +143,52 @@ def _unread_files(scope: PreflightScope, *, root: Path) -> Iterator[Finding]:
     """Every file belongs to a date that a directory names; or none does, and a column has the date."""
     findings: list[Finding] = []
     for processor in {p.table: p for p in scope.pipeline.processors.values()}.values():
-        directory = root.joinpath(*processor.table.split("."))
-        findings += _link_findings(processor.table, root, directory)
-        if is_delta(directory):
-            findings += _delta_findings(processor, directory)
-            continue
-        if is_iceberg(directory):
-            findings += _iceberg_findings(processor, directory)
-            continue
-        findings += _layout_findings(processor.table, processor.date_column, directory)
+        try:
+            findings += _table_findings(processor, root)
+        except OSError as error:
+            text, _, remedy = str(query_error(error, root)).partition("; ")
+            findings.append(failed(f"{processor.table}: {text}", remedy or READABLE))
     yield from findings
     if not findings:
         yield passed("every file belongs to a date")
 
 
-def _link_findings(table: str, root: Path, directory: Path) -> Iterator[Finding]:
+def _table_findings(processor: Processor, root: Path) -> Iterator[Finding]:
+    directory = root.joinpath(*processor.table.split("."))
     if links := outside_links.outside_links(root, directory):
-        yield failed(f"{table}: {join_truncated(links, NAMED)}", outside_links.REMEDY)
+        yield failed(f"{processor.table}: {join_truncated(links, NAMED)}", outside_links.REMEDY)
+    if is_delta(directory):
+        yield from _delta_findings(processor, root, directory)
+    elif is_iceberg(directory):
+        yield from _iceberg_findings(processor, root, directory)
+    else:
+        yield from _layout_findings(processor.table, processor.date_column, directory)
 
 
-def _delta_findings(processor: Processor, directory: Path) -> Iterator[Finding]:
+def _delta_findings(processor: Processor, root: Path, directory: Path) -> Iterator[Finding]:
     try:
         locate(directory, processor.date_column, ())
+        files = all_files(directory)
     except QueryError as error:
         yield failed(f"{processor.table}: {error}", "repair the table, or write its output in another format")
+        return
+    yield from _outside_findings(processor.table, root, files)
 
 
-def _iceberg_findings(processor: Processor, directory: Path) -> Iterator[Finding]:
+def _outside_findings(table: str, root: Path, files: Sequence[str]) -> Iterator[Finding]:
+    if outside := outside_links.outside_files(root, files):
+        yield failed(f"{table}: {join_truncated(outside, NAMED)}", outside_links.NAME_FILES_WITHIN)
+
+
+def _iceberg_findings(processor: Processor, root: Path, directory: Path) -> Iterator[Finding]:
     table, column = processor.table, processor.date_column
     try:
         partition_column = read_iceberg(directory).partition_column
+        files = read_iceberg(directory).whole().files
     except QueryError as error:
         yield failed(f"{table}: {error}", "repair the table, or write its output in another format")
         return
+    yield from _outside_findings(table, root, files)
     if partition_column != column.lower():
         line = (
             f"{table}: the Iceberg table has no partition for each date of {column}; queries read more files"
