@@ -175,7 +175,7 @@ class CheckRow(NamedTuple):
     verdict: Verdict
     satisfied: bool
     rows: int | None
-    """As last counted: an `unknown` verdict does not change them."""
+    """As last counted: an `unknown` verdict changes them only if it has counted them."""
     expected: str
     reason: str
     asked_at: float | None

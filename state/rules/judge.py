@@ -145,7 +145,9 @@ def _uncompared(judgement: Judgement, doubt: str, evidence: Evidence, context: J
 def _judge_rules(evidence: Evidence, expectation: Expectation, day: Day, context: JudgeContext) -> Judgement:
     """The verdict of an expected day by the rules of `expectation`, all of which can be judged."""
     allowed = expectation.row_range(day, evidence.reference)
-    if doubt := _nonsense(evidence, day) or _not_counted(evidence, expectation, day):
+    if doubt := _nonsense(evidence, day):
+        return Judgement(verdict=Verdict.UNKNOWN, rows=None, expected=str(allowed), reason=doubt)
+    if doubt := _not_counted(evidence, expectation, day):
         return Judgement(verdict=Verdict.UNKNOWN, rows=evidence.rows, expected=str(allowed), reason=doubt)
     verdict, reason = _judge_rows(evidence, expectation, day, allowed)
     if verdict in _UNSATISFIED_ROWS and evidence.open and _is_open(evidence.open, context):

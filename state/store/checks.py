@@ -63,7 +63,13 @@ _SAVE = (
         satisfied=case((_IS_WRITTEN, 0), (_HAS_WAIVER, 1), (_OWES_REWRITE, 0), else_=bindparam("_satisfied")),
         output=bindparam("_output"),
         # What could not be counted is as it was when it last was.
-        rows=case((bindparam("_verdict") == Verdict.UNKNOWN.value, checks.c.rows), else_=bindparam("_rows")),
+        rows=case(
+            (
+                bindparam("_verdict") == Verdict.UNKNOWN.value,
+                func.coalesce(bindparam("_rows"), checks.c.rows),
+            ),
+            else_=bindparam("_rows"),
+        ),
         expected=bindparam("_expected"),
         reason=bindparam("_reason"),
         asked_at=bindparam("_asked_at"),

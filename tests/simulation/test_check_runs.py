@@ -307,3 +307,39 @@ def test_what_is_computed_from_an_accepted_output_does_not_wait_for_its_check(wo
     assert world.executor.launched
     world.run()
     assert world.dates()[DAY].outcome == "waived"
+
+
+@pytest.mark.parametrize("later", ["its check still cannot run", "its check passes"])
+def test_an_accepted_output_whose_check_said_nothing_makes_nothing_stale_while_its_rows_are_the_same(
+    world, later
+):
+    # Given an output that its check could not judge, accepted, and what was computed from it
+    world.checks.script = lambda pair: CheckResult(127, detail="sh: no dbt")
+    world.enqueue(DAY, DAY)
+    world.settle()
+    while not world.executor.ended or world.checks.running:
+        world.step()
+        world.settle()
+    world.commands.accept(DAY, "box", by=ME, reason="no dbt here")
+    world.run()
+    assert (world.dates()[DAY].outcome, world.dates()[DAY].stale_at) == ("waived", None)
+    # When it is judged again, as by the sweep
+    if later == "its check passes":
+        world.checks.script = lambda pair: CheckResult(0)
+    world.time += 8 * 86400.0
+    world.engine.sweeper.run()
+    world.run()
+    # Then the same rows are no change
+    assert shown(world)[0] == ("complete" if later == "its check passes" else "unknown")
+    assert world.dates()[DAY].stale_at is None
+    # But others are
+    world.time += 1
+    world.fill("box", DAY, rows=7)
+    world.engine.validator.revalidate(stored(world))
+    assert world.dates()[DAY].stale_at is not None
+
+
+def stored(world):
+    """The checks of the date."""
+    with world.db.read() as tx:
+        return list(checks.for_dates(tx, [DAY])[DAY].values())
