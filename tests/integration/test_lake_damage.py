@@ -7,7 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from backfilld.daemon.warehouses.lake.query_errors import query_error
+from backfilld.daemon.warehouses.adapter import CORRECT
+from backfilld.daemon.warehouses.lake.query_errors import named_files, query_error
 from backfilld.state.rules.evidence import UNTIL_CORRECTED
 from tests.factories import phase, processor
 from tests.integration.warehouses import LakeHouse
@@ -44,6 +45,39 @@ def test_a_damaged_file_makes_its_own_date_unknown_until_an_operator_repairs_it(
         error = answers["box", date].error
         assert str(file) in error or f"one of 2 files in {file.parent}" in error
         assert error.endswith(f"; write the file again, or remove it; {UNTIL_CORRECTED}")
+
+
+RUN_TIME_ERRORS = {
+    "a pattern": ("regexp_matches(name, '[' || name)", "missing ]"),
+    "a format": ("strptime(name, '%Y') IS NULL", "Could not parse string"),
+    "JSON": ("json_extract(name, '$.a') IS NULL", "Malformed JSON"),
+    "a cast": ("name::INT > 1", "Could not convert string"),
+    "its own error": ("error(name)", "Invalid Input Error: a0"),
+}
+
+
+@pytest.mark.parametrize("files", [1, 2])
+@pytest.mark.parametrize("rule", RUN_TIME_ERRORS)
+def test_a_rule_that_fails_on_values_of_a_whole_file_blames_the_rule_and_not_the_file(
+    lake_house: LakeHouse, rule: str, files: int
+) -> None:
+    condition, words = RUN_TIME_ERRORS[rule]
+    folder = lake_house.root / "nba" / "box" / f"date={WHOLE}"
+    folder.mkdir(parents=True)
+    for number in range(files):
+        duckdb.execute(f"COPY (SELECT 'a0' AS name) TO '{folder}/{number}.parquet' (FORMAT parquet)")
+    box = phase("raw", processor("box", date_column="date", expect={"quality": {"where": condition}}))
+    error = lake_house.open(box, history=None).evidence({"box": [WHOLE]}, purpose="gate")["box", WHOLE].error
+    place = f"{folder}/0.parquet" if files == 1 else f"one of 2 files in {folder}"
+    assert words in error
+    assert error.endswith(f"({place}); {CORRECT}; {UNTIL_CORRECTED}")
+
+
+def test_want_of_memory_is_neither_damage_nor_a_mistake_of_the_file() -> None:
+    error = duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate data")
+    with pytest.raises(duckdb.OutOfMemoryException), named_files([["/lake/a.parquet"]]):
+        raise error
+    assert not query_error(error, Path("/lake")).permanent
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,11 @@ _OF_ANY_FILE = (
     duckdb.InterruptException,
     duckdb.FatalException,
     duckdb.InternalException,
+    duckdb.OutOfMemoryException,
 )
 """Errors that are not caused by what is in a file."""
+_NAMES_FILE = re.compile("file ['\"]|decompress", re.IGNORECASE)
+"""What errors of a damaged file say. Functions of SQL raise the same class for values that they refuse."""
 _REFUSED_FILE = re.compile('Cannot access file "(.+)"')
 """A file outside of the lake, in DuckDB's words."""
 
@@ -88,7 +91,7 @@ def named_files(tables: Sequence[Sequence[str]]) -> Iterator[None]:
         files = [path for of_table in tables for path in of_table]
         if not files or any(path in text for path in files):
             raise
-        if cause := _cause(tables, files, error):
+        if cause := _cause(tables, files, of_query=of_query):
             remedy = _REWRITE if _is_damage(error) else CORRECT
             text = f"{text} ({cause}); {remedy}"
             raise QueryError(text, date_scoped=True, file_scoped=not of_query, permanent=True) from error
@@ -100,12 +103,12 @@ def named_files(tables: Sequence[Sequence[str]]) -> Iterator[None]:
         raise QueryError(text, date_scoped=True, file_scoped=True, permanent=True) from error
 
 
-def _cause(tables: Sequence[Sequence[str]], files: Sequence[str], error: duckdb.Error) -> str:
-    """The only file of each table; or where damaged ones lie; else empty."""
+def _cause(tables: Sequence[Sequence[str]], files: Sequence[str], *, of_query: bool) -> str:
+    """The only file of each table; or where those lie whose bytes or values are the cause; else empty."""
     if all(len(of_table) == 1 for of_table in tables):
         # A processor's own file comes first, and was read for its rows before.
         return " or ".join(reversed(files))
-    if _is_damage(error):
+    if not of_query:
         return f"one of {len(files)} files in {os.path.commonpath(files)}"
     return ""
 
@@ -114,7 +117,9 @@ def _is_damage(error: Exception) -> bool:
     """Whether a file is missing or is no whole Parquet file. Errors of metadata have no subclass."""
     if _is_unopened(error):
         return False
-    return isinstance(error, duckdb.IOException | duckdb.InvalidInputException) or type(error) is duckdb.Error
+    if isinstance(error, duckdb.InvalidInputException):
+        return bool(_NAMES_FILE.search(first_line(str(error))))
+    return isinstance(error, duckdb.IOException) or type(error) is duckdb.Error
 
 
 def _is_unopened(error: Exception, why: str = "") -> bool:
