@@ -38,6 +38,8 @@ _SERVER_REMEDIES = {
     " or to a pooler in session mode",
     "08": f"the connection was lost; {_WAITS}",
     "25006": "it is read-only, a replica perhaps; name the primary server",
+    "3F": "its search_path names no schema that is there; create one, or correct it in the URL"
+    " or of the database user",
     "42501": "the database user may not do that; make it the owner of the database",
     "53100": f"the server's disk is full; make room: nothing is lost, and {_WAITS}",
     "55P03": "another session has locked it (see pg_locks); work waits for it",
