@@ -188,6 +188,21 @@ def test_rows_in_files_of_another_kind_beside_those_that_are_read_are_named_in_p
     assert rows(lake_house, DAY) == [2]
 
 
+def test_a_file_beside_the_directories_of_dates_is_named_on_dates_that_have_none(
+    lake_house: LakeHouse, write: Callable[..., Path]
+) -> None:
+    # Given rows of the next date in a file that no date leads to
+    write(f"date={DAY}/part-0.parquet")
+    stray = write("all.parquet", f"DATE '{NEXT}' AS date, n AS id")
+    first, second = map(verdict, evidence(lake_house, PLAIN, DAY, NEXT))
+    assert first == ("complete", "")
+    assert second == (
+        "never_ran",
+        f"no rows, no run recorded; files outside of all dates, such as {stray}, are not read; move each to the"
+        " directory of its date, such as date=2024-03-01",
+    )
+
+
 def test_files_that_are_no_output_explain_nothing(lake_house: LakeHouse) -> None:
     for name in ("_SUCCESS", ".part-0.crc", "_temporary/0/part-0.csv"):
         file = lake_house.root / "nba/box/date=2024-03-01" / name
