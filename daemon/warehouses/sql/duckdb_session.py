@@ -32,7 +32,7 @@ def time_type(kind: str) -> TimeType | None:
 def restrict(connection: duckdb.DuckDBPyConnection) -> None:
     """Set the time zone to UTC, deny files outside of `allowed_directories`, and lock the settings."""
     # The time zone is not among the settings: older versions know no zones yet there.
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
