@@ -198,8 +198,8 @@ def test_a_file_beside_the_directories_of_dates_is_named_on_dates_that_have_none
     assert first == ("complete", "")
     assert second == (
         "never_ran",
-        f"no rows, no run recorded; files outside of all dates, such as {stray}, are not read; move each to the"
-        " directory of its date, such as date=2024-03-01",
+        f"no rows, no run recorded; files outside of all dates, such as {stray}, are not read;"
+        " move each to the directory of its date, such as date=2024-03-01",
     )
 
 
