@@ -23,7 +23,7 @@ from backfilld.state.store.checks import CheckResult
 
 def with_stamp(result: CheckResult, check: CheckRow, evidence: Evidence, purpose: Purpose) -> CheckResult:
     """The result with what the write stamp shows. One beside rows that were not counted shows nothing."""
-    counted = result.judgement.verdict is not Verdict.UNKNOWN or result.judgement.rows is not None
+    counted = result.judgement.counts_rows
     return result._replace(
         reads_stamp=counted and (evidence.write_stamp is not None or must_read_stamp(check, purpose)),
         write_stamp=evidence.write_stamp,

@@ -30,6 +30,11 @@ class Judgement:
     awaits_check: bool = False
     """Whether all other rules hold, and the check command has no result about this output."""
 
+    @property
+    def counts_rows(self) -> bool:
+        """Whether the warehouse has counted rows; some rules may have no answer even so."""
+        return self.verdict is not Verdict.UNKNOWN or self.rows is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:

@@ -63,13 +63,7 @@ _SAVE = (
         satisfied=case((_IS_WRITTEN, 0), (_HAS_WAIVER, 1), (_OWES_REWRITE, 0), else_=bindparam("_satisfied")),
         output=bindparam("_output"),
         # What could not be counted is as it was when it last was.
-        rows=case(
-            (
-                bindparam("_verdict") == Verdict.UNKNOWN.value,
-                func.coalesce(bindparam("_rows"), checks.c.rows),
-            ),
-            else_=bindparam("_rows"),
-        ),
+        rows=case((bindparam("_counts_rows") == 1, bindparam("_rows")), else_=checks.c.rows),
         expected=bindparam("_expected"),
         reason=bindparam("_reason"),
         asked_at=bindparam("_asked_at"),
@@ -239,6 +233,7 @@ def _saved(answer: CheckResult) -> dict[str, object]:
         "_output": answer.output,
         "_verdict": judgement.verdict.value,
         "_satisfied": int(judgement.verdict.satisfied),
+        "_counts_rows": int(judgement.counts_rows),
         "_rows": judgement.rows,
         "_expected": judgement.expected,
         "_reason": judgement.reason,

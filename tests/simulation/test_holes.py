@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 
+from backfilld.daemon.engine import evidence_age
 from backfilld.daemon.engine.enqueue_models import EnqueueRequest
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.store import checks
@@ -74,8 +75,11 @@ def test_of_dates_that_lie_far_apart_only_the_lookbacks_are_asked_about(tmp_path
 
 
 @pytest.mark.parametrize("days", [1, 8])
-def test_what_no_sweep_looks_at_is_queried_again_for_a_request_after_revalidate_within(tmp_path, days):
+def test_what_no_sweep_looks_at_is_queried_again_for_a_request_after_revalidate_within(
+    tmp_path, monkeypatch, days
+):
     # Given a done date that was computed from a complete one, which was never enqueued
+    monkeypatch.setattr(evidence_age, "QUERIED_BACK", 0)  # as for one that is more than a month older
     before = pipeline(
         phase("phase2", processor("box")), phase("phase3", processor("zones"), order="sequential", lookback=1)
     )

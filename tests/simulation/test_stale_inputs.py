@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from backfilld.api import serializers
+from backfilld.daemon.reports.stale_reasons import stale_reason
 from backfilld.state.records import Mark
 from backfilld.state.store import stale_marks
 from tests.factories import phase, pipeline, processor
@@ -35,7 +35,7 @@ WITH_NEW = {**SEASON, NEW: 5}
 
 def sentence(world: World, date: dt.date) -> str:
     with world.db.read() as tx:
-        return serializers.stale(stale_marks.stale_outputs(tx, [date])[date]) or ""
+        return stale_reason(stale_marks.stale_outputs(tx, [date])[date]) or ""
 
 
 def repair(world: World, name: str, date: dt.date) -> None:
