@@ -18,6 +18,7 @@ from backfilld.daemon.engine.backfill_failures_and_retry import record_failure, 
 from backfilld.daemon.engine.closed_hours import WindowReader
 from backfilld.daemon.engine.completed_date_outcome import done_outcome
 from backfilld.daemon.engine.context import ACTOR, EngineContext
+from backfilld.daemon.engine.due_checks import DueChecks
 from backfilld.daemon.engine.gate_decision import decide_gate
 from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners
 from backfilld.daemon.engine.partly_selected_dates import mark_unselected_stale
@@ -77,7 +78,7 @@ class Advancer:
         return AdvanceBatch(
             tx=tx,
             owners=read_owners(tx, due_dates),
-            checks_by_date=checks.for_dates(tx, due_dates),
+            checks=DueChecks(tx, self._pipeline, due),
             days={date: self._pipeline.seasons.day(date, count) for date, count in counts_by_date.items()},
             upstream=missing_upstream.UpstreamReader(tx, self._context, max(due_dates, default=dt.date.min)),
             held=held,
@@ -103,9 +104,9 @@ class Advancer:
         dates.set_season(tx, batch.seasons)
         settle(tx, batch.ended)
         mark_unselected_stale(tx, self._context, batch.ended, batch.owners)
-        stale_dates.settle(tx, self._context, batch.ended, batch.checks_by_date)
+        stale_dates.settle(tx, self._context, batch.ended)
         ended = [move.row for move in batch.moves if move.state in FINAL]
-        batch.not_owed += stale_dates.release(tx, ended, batch.checks_by_date)
+        batch.not_owed += stale_dates.release(tx, ended)
         dependents = sorted(row.date for row in (*batch.admitted, *batch.unchecked))
         missing_upstream.create_needed_checks(tx, self._context, [batch.days[date] for date in dependents])
         checks.request_check(tx, batch.to_query, now, evaluated=True)
@@ -144,7 +145,7 @@ class Advancer:
 
     def _waits_for_attempt(self, batch: AdvanceBatch, row: DateRow) -> bool:
         """Whether an attempt of the date is running. No other starts, and the date waits for its end."""
-        date_checks = batch.checks_by_date.get(row.date, {}).values()
+        date_checks = batch.checks.decisive(row.date).values()
         batch.not_startable += [(row.date, check.processor) for check in date_checks if check.runnable]
         running = any(check.attempt_id is not None for check in date_checks)
         if running:
@@ -180,7 +181,7 @@ class Advancer:
     def _advance_through_gates(self, batch: AdvanceBatch, row: DateRow) -> None:
         """Pass every satisfied gate, then end the date or record what it waits for."""
         walk = DateWalk(row, row.state, row.entered_at)
-        date_checks = batch.checks_by_date.get(row.date, {})
+        date_checks = batch.checks.decisive(row.date)
         stage = self._pipeline.stage[row.state]
         if wait := return_to_earlier_phase.wait(self._pipeline, stage, date_checks):
             batch.not_startable += [(row.date, c.processor) for c in date_checks.values() if c.runnable]
@@ -192,6 +193,7 @@ class Advancer:
             return
         while walk.state not in FINAL:
             stage = self._pipeline.stage[walk.state]
+            date_checks = batch.checks.at(row.date, stage.name)
             decision = decide_gate(self._context, batch, walk, stage, date_checks)
             batch.events.append(GateEvaluated(phase=stage.phase.name, result=_GATE_RESULTS[type(decision)]))
             if isinstance(decision, Advance):
@@ -256,7 +258,7 @@ class Advancer:
     def _waive_references(self, batch: AdvanceBatch, walk: DateWalk, wait: Wait) -> None:
         """Record the waivers of references before the gate opens: what is compared with them waits for it."""
         names = {p.name for p in self._pipeline.stage[walk.state].processors}
-        date_checks = batch.checks_by_date.get(walk.row.date, {})
+        date_checks = batch.checks.decisive(walk.row.date)
         for name, waiver in wait.waivers.items():
             new = date_checks[name].waiver_reason != waiver.reason
             if new and names.intersection(compared_processors.compared_with(self._pipeline, name)):
@@ -278,7 +280,7 @@ class Advancer:
         Later dates wait for what it was missing while it was expected. A waiver that stayed would hide what
         is missing once the calendar expects the date again.
         """
-        known = batch.checks_by_date.get(date, {})
+        known = batch.checks.whole(date)
         checks.clear_waivers(batch.tx, [(date, name) for name in known])
         batch.to_query += [(date, c.processor) for c in known.values() if c.waived_by or not c.satisfied]
 

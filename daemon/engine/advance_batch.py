@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from backfilld.daemon.engine import missing_upstream, periods
 from backfilld.daemon.engine.context import ACTOR
+from backfilld.daemon.engine.due_checks import DueChecks
 from backfilld.daemon.event_types import DateMoved, Event
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.records import BackfillRow, CheckRow, DateRow, RunMode, Runnable
+from backfilld.state.records import BackfillRow, DateRow, RunMode, Runnable
 from backfilld.state.rules.closed_hours import Closed
 from backfilld.state.rules.gates import Start, Wait, WaitReason
 from backfilld.state.rules.needs_graph import Pair
@@ -29,7 +30,7 @@ class AdvanceBatch:
 
     tx: Transaction
     owners: Mapping[dt.date, Ownership]
-    checks_by_date: Mapping[dt.date, Mapping[str, CheckRow]]
+    checks: DueChecks
     days: Mapping[dt.date, Day]
     held: Mapping[str, str]
     closed: Mapping[str, Closed]
@@ -57,7 +58,7 @@ class AdvanceBatch:
 
     def let_start(self, pipeline: Pipeline, date: dt.date, start: Start) -> Wait:
         """Let processors of a date start, alone or with their period. Returns what the date waits for."""
-        together = periods.awaiting(pipeline, start.processors, self.checks_by_date.get(date, {}))
+        together = periods.awaiting(pipeline, start.processors, self.checks.decisive(date))
         self.await_period += [(date, name) for name in start.processors if name in together]
         self.startable += [(date, name) for name in start.processors if name not in together]
         if together.issuperset(start.processors) and start.wait.waiting is WaitReason.SLOT:
@@ -67,13 +68,13 @@ class AdvanceBatch:
     def is_runnable(self, pair: Pair) -> bool:
         """Whether a check may start already, by the priority that its date has."""
         date, processor = pair
-        check = self.checks_by_date[date][processor]
+        check = self.checks.decisive(date)[processor]
         priority = max(owner.priority for owner in self.owners[date].owners)
         return check.runnable == Runnable.NOW and check.priority == priority
 
     def withdraw_rewrites(self, date: dt.date) -> None:
         """Have complete outputs of a cancelled date satisfy needs again that no job has begun to rewrite."""
-        known = self.checks_by_date.get(date, {}).values()
+        known = self.checks.whole(date).values()
         left = [c for c in known if c.awaits_rewrite and c.verdict.satisfied and not c.attempt_count]
         pairs = [(date, check.processor) for check in left]
         checks.set_mode(self.tx, pairs, RunMode.NORMAL)

@@ -6,18 +6,14 @@ satisfied any more. In the latter case it goes back to `pending`, and so to the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
+from backfilld.daemon.engine.due_checks import DateChecks
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
 from backfilld.state.rules.gates import Wait, WaitReason
 
-Checks = Mapping[str, CheckRow]
-"""The checks of one date, by processor."""
 
-
-def missing_again(pipeline: Pipeline, stage: Stage, date_checks: Checks) -> CheckRow | None:
+def missing_again(pipeline: Pipeline, stage: Stage, date_checks: DateChecks) -> CheckRow | None:
     """The first output of a state before `stage` that is not satisfied; None while all of them are."""
     return next((check for check in _earlier(pipeline, stage, date_checks) if not check.satisfied), None)
 
@@ -29,7 +25,7 @@ def readmission_reason(missing: CheckRow) -> str:
     return f"{missing.processor} is {missing.verdict}: {missing.reason}"
 
 
-def wait(pipeline: Pipeline, stage: Stage, date_checks: Checks) -> Wait | None:
+def wait(pipeline: Pipeline, stage: Stage, date_checks: DateChecks) -> Wait | None:
     """What a date must wait for before its own state counts; None if nothing.
 
     Attempts of another state run where the pipeline file has changed; they end first. So do those of `stage`
@@ -46,9 +42,11 @@ def wait(pipeline: Pipeline, stage: Stage, date_checks: Checks) -> Wait | None:
     return Wait(waiting=WaitReason.VERDICT) if queried and missing is None else None
 
 
-def _earlier(pipeline: Pipeline, stage: Stage, date_checks: Checks) -> Iterator[CheckRow]:
-    for earlier in pipeline.stages[: stage.index]:
-        yield from (date_checks[p.name] for p in earlier.processors if p.name in date_checks)
+def _earlier(pipeline: Pipeline, stage: Stage, date_checks: DateChecks) -> list[CheckRow]:
+    """The decisive checks of the states before `stage`, in their order."""
+    index_of = {name: pipeline.stage_of[name].index for name in date_checks if name in pipeline.stage_of}
+    earlier = [name for name, index in index_of.items() if index < stage.index]
+    return [date_checks[name] for name in sorted(earlier, key=index_of.__getitem__)]
 
 
 def _is_queried_again(check: CheckRow) -> bool:

@@ -117,14 +117,13 @@ def _continue(
     return requeue_stale(tx, context, date, names, actor=ACTOR)
 
 
-def release(
-    tx: Transaction, ended: Iterable[DateRow], checks_by_date: Mapping[dt.date, Mapping[str, CheckRow]]
-) -> list[Pair]:
+def release(tx: Transaction, ended: Iterable[DateRow]) -> list[Pair]:
     """Have what may have become stale satisfy needs again, on cascading dates that have ended.
 
     Returns the outputs that are satisfied now and were held back.
     """
-    known = [c for row in ended if row.cascades for c in checks_by_date.get(row.date, {}).values()]
+    stored = checks.for_dates(tx, [row.date for row in ended if row.cascades])
+    known = [check for of_date in stored.values() for check in of_date.values()]
     held_back = [check for check in known if check.mode == RunMode.CASCADE]
     complete = [(c.date, c.processor) for c in held_back if c.verdict.satisfied and not c.satisfied]
     checks.set_mode(tx, [(check.date, check.processor) for check in held_back], RunMode.NORMAL)
@@ -132,31 +131,20 @@ def release(
     return complete
 
 
-def settle(
-    tx: Transaction,
-    context: EngineContext,
-    ended: Collection[DateRow],
-    checks_by_date: Mapping[dt.date, Mapping[str, CheckRow]],
-) -> None:
-    """Mark what done dates have computed from stale outputs, and clear what ran since repairs.
-
-    `checks_by_date` are the checks of the dates.
-    """
-    done = {row.date: checks_by_date.get(row.date, {}) for row in ended}
+def settle(tx: Transaction, context: EngineContext, ended: Collection[DateRow]) -> None:
+    """Mark what done dates have computed from stale outputs, and clear what ran since repairs."""
+    done = [row.date for row in ended]
     first = stale_marks.first_marked(tx) if done else None
     if first is not None and first <= max(done):
         causes = _computed_from_stale(tx, context, done, first)
         stale_marks.mark_computed_from_stale(tx, causes)
     was_marked = any(row.stale_at is not None for row in ended)
     if first is not None or was_marked:
-        stale_marks.settle(tx, list(done), list(context.pipeline.processors))
+        stale_marks.settle(tx, done, list(context.pipeline.processors))
 
 
 def _computed_from_stale(
-    tx: Transaction,
-    context: EngineContext,
-    done: Mapping[dt.date, Mapping[str, CheckRow]],
-    since: dt.date,
+    tx: Transaction, context: EngineContext, done: Collection[dt.date], since: dt.date
 ) -> dict[Pair, list[StaleCause]]:
     """The outputs of done dates that were computed from stale ones, and are not stale by themselves.
 
@@ -166,12 +154,13 @@ def _computed_from_stale(
     stale = stale_marks.stale_pairs(tx, graph.earliest_input(min(done), since), max(done))
     if not stale:
         return {}
-    theirs = {(date, name) for date, by_name in done.items() for name in by_name} - stale
+    stored = checks.for_dates(tx, done)
+    theirs = {(date, name) for date, by_name in stored.items() for name in by_name} - stale
     outputs = stale_marks.existing(tx, inputs_between(graph, stale, theirs))
     inputs = StaleInputs(graph, stale, outputs)
     causes: dict[Pair, list[StaleCause]] = {}
     for date, name in outputs & theirs:
-        started = done[date][name].last_attempt_started_at
+        started = stored[date][name].last_attempt_started_at
         at = context.now() if started is None else started + _JUST_AFTER
         if pairs := inputs.of(name, date):
             causes[date, name] = [StaleCause(day, of, at, was_stale=True) for day, of in pairs]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from backfilld.daemon.engine.advance_batch import AdvanceBatch
 from backfilld.daemon.engine.context import EngineContext
+from backfilld.daemon.engine.due_checks import DateChecks
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.dates_between import dates_between
@@ -20,9 +21,6 @@ from backfilld.state.rules.gates import Advance, Decision, Fail, Wait, WaitReaso
 from backfilld.state.rules.needs_graph import NeedsGraph, Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks
-
-DateChecks = Mapping[str, CheckRow]
-"""The checks of one date, by processor."""
 
 
 def wait(
@@ -33,7 +31,7 @@ def wait(
     decision: Decision,
 ) -> Wait | None:
     """The wait for inputs of what a date would fail for, or go without; None where they are there."""
-    date_checks = batch.checks_by_date.get(row.date, {})
+    date_checks = batch.checks.decisive(row.date)
     tried = _given_up(stage, decision, date_checks)
     outdated = list(_not_queried_since(batch, row.date, tried))
     if outdated:

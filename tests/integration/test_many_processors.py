@@ -6,6 +6,9 @@ import datetime as dt
 import os
 from pathlib import Path
 
+import pytest
+
+from backfilld.state.store import dates, row_mappers
 from tests.factories import phase, pipeline, processor
 from tests.integration.api_world import GAMES, OPENER, Api, make_api
 from tests.integration.warehouses import DAY, LakeHouse
@@ -60,6 +63,29 @@ def test_a_processor_with_five_hundred_fallbacks_is_completed_by_the_last(tmp_pa
     api.world.run()
     assert [job.processor for job in api.world.executor.launched] == [NAMES[0]]
     assert api.get(f"/v1/dates/{OPENER}")["state"] == "done"
+
+
+def test_a_pass_reads_the_checks_of_a_dates_state_and_of_the_next_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a date in the second of five states, which waits for a job
+    phases = [phase(f"phase{n}", processor(f"first{n}"), processor(f"second{n}")) for n in range(5)]
+    world = World(pipeline(*phases), GAMES, tmp_path)
+    for name in ("first0", "second0", "first4"):
+        world.fill(name, OPENER)
+    world.enqueue(OPENER, OPENER)
+    world.settle()
+    assert world.dates()[OPENER].state == "phase1"
+    # When it is evaluated again
+    read: list[str] = []
+    made = row_mappers.check
+    monkeypatch.setattr(row_mappers, "check", lambda row: read.append(row.processor) or made(row))
+    with world.db.write() as tx:
+        dates.make_dates_due(tx, [OPENER], dates.IMMEDIATELY)
+    world.tick()
+    # Then what it has passed well and what is far off is not read
+    assert sorted({*read}) == ["first1", "first2", "second1", "second2"]
+    world.db.close()
 
 
 def test_a_lake_of_five_hundred_tables_is_queried(lake_house: LakeHouse) -> None:

@@ -17,6 +17,7 @@ from backfilld.daemon.engine import (
     stale_dates,
 )
 from backfilld.daemon.engine.attempt_monitor import AttemptMonitor
+from backfilld.daemon.engine.due_checks import DueChecks
 from backfilld.state.rules import gates, judge
 from backfilld.state.store import checks, dates
 from tests.simulation.crashing_database import CrashingDatabase
@@ -141,7 +142,7 @@ def leave_running_jobs_behind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def end_under_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     def cancel(self, batch, row):
-        original(self, replace(batch, checks_by_date={}), row)
+        original(self, replace(batch, checks=DueChecks(batch.tx, self._pipeline, [])), row)
 
     original = advance.Advancer._cancel
     monkeypatch.setattr(advance.Advancer, "_cancel", cancel)
