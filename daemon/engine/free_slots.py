@@ -35,6 +35,11 @@ class FreeSlots:
         self._outputs = Counter(attempt.output for attempt in running)
         self._sequences = {attempt.sequence for attempt in running if attempt.sequence}
 
+    @property
+    def has_slot(self) -> bool:
+        """Whether an attempt may start at all, as far as the slots of all executors are concerned."""
+        return self._slots > 0
+
     def count(self, processor: Processor) -> int:
         """How many attempts of a processor may start now; 0 or more."""
         if self._pipeline.sequence_of(processor) in self._sequences:

@@ -121,10 +121,8 @@ class Launcher:
         if closed:
             # Dates that were about to start a job when a window closed become due, and show the reason.
             dates.make_dates_due(tx, checks.clear_runnable_by(tx, closed), self._context.now())
-        runnable = runnable_jobs.processors(tx)
-        if not runnable:
-            return [], []
         free = FreeSlots(self._context.pipeline, running, checking)
+        runnable = runnable_jobs.processors(tx) if free.has_slot else []
         limits = self._limits(runnable, active_holds, free)
         if not limits:
             return [], []
