@@ -69,8 +69,7 @@ class AdvanceBatch:
         """Whether a check may start already, by the priority that its date has."""
         date, processor = pair
         check = self.checks.decisive(date)[processor]
-        priority = max(owner.priority for owner in self.owners[date].owners)
-        return check.runnable == Runnable.NOW and check.priority == priority
+        return check.runnable == Runnable.NOW and check.priority == self.owners[date].owners[0].priority
 
     def withdraw_rewrites(self, date: dt.date) -> None:
         """Have complete outputs of a cancelled date satisfy needs again that no job has begun to rewrite."""

@@ -63,7 +63,7 @@ class UpstreamReader:
         """
         found: dict[str, Missing] = {}
         for processor in processors:
-            needs = self.graph.earlier([processor.name])
+            needs = self.graph.earlier_of(processor.name)
             check = stored.get(processor.name)
             if not needs or (check and check.accepted_reason) or not self._pipeline.expects(processor, day):
                 continue
@@ -74,11 +74,11 @@ class UpstreamReader:
 
     def blocks(self, processor: str, date: dt.date) -> bool:
         """Whether a processor's date needs an earlier one that is not satisfied."""
-        return any(self.missing(need, date) is not None for need in self.graph.earlier([processor]))
+        return any(self.missing(need, date) is not None for need in self.graph.earlier_of(processor))
 
     def needs_any(self, processor: str, date: dt.date, outputs: Sequence[tuple[str, dt.date]]) -> bool:
         """Whether a processor's date needs one of some outputs of earlier dates."""
-        windows = [(need.of, self.graph.start(need, date)) for need in self.graph.earlier([processor])]
+        windows = [(need.of, self.graph.start(need, date)) for need in self.graph.earlier_of(processor)]
         return any(
             name in of and start <= earlier < date for of, start in windows for name, earlier in outputs
         )

@@ -121,6 +121,8 @@ def _member(
 
 def awaiting(pipeline: Pipeline, names: Iterable[str], date_checks: Mapping[str, CheckRow]) -> frozenset[str]:
     """Those of the processors of a date, which may start, that wait for the other dates of their period."""
+    if not pipeline.with_period:
+        return frozenset()
     return frozenset(
         name
         for name in names

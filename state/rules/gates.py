@@ -121,6 +121,9 @@ class _Step:
     by: WaivedBy = WaivedBy.POLICY
 
 
+# Those without words, made once: a state may have a thousand processors.
+_ASK, _RUN, _RUNNING = _Step(_Kind.ASK), _Step(_Kind.RUN), _Step(_Kind.RUNNING)
+_SATISFIED, _UNSELECTED = _Step(_Kind.SATISFIED), _Step(_Kind.UNSELECTED)
 _PASSED = (_Kind.SATISFIED, _Kind.WAIVER, _Kind.UNSELECTED)
 _WITHOUT_END = (WaitReason.WAREHOUSE, WaitReason.OPEN_RUN)
 """Waits that may never end. An accepted output passes through them."""
@@ -142,9 +145,9 @@ def decide(stage: Stage, checks: Mapping[str, CheckRow], context: GateContext) -
 def _processor_step(processor: Processor, check: CheckRow | None, context: GateContext) -> _Step:
     """What a processor needs, whatever the other processors of its state do."""
     if check is None:
-        return _Step(_Kind.ASK)
+        return _ASK
     if check.attempt_id is not None:
-        return _Step(_Kind.RUNNING)
+        return _RUNNING
     if context.selected is not None and processor.name not in context.selected:
         return _unselected(processor, check, context)
     may_run = not context.first_phase or source_may_run(processor, context.sources)
@@ -168,11 +171,11 @@ def _unselected(processor: Processor, check: CheckRow, context: GateContext) -> 
     if check.accepted_reason and (step is None or step.waiting in _WITHOUT_END):
         return _accepted(check)
     if step is None and check.verdict.satisfied:
-        return _behind_earlier(processor, _Step(_Kind.SATISFIED), context)
+        return _behind_earlier(processor, _SATISFIED, context)
     if processor.name in context.needed:
         text = f"{figures(check)} and not selected; {upstream_command([check.date], context.selected or ())}"
         return step or _Step(_Kind.WAIT, f"{processor.name}: {text}", WaitReason.UNSELECTED)
-    step = step or _Step(_Kind.UNSELECTED)
+    step = step or _UNSELECTED
     return replace(step, kind=_Kind.UNSELECTED) if step.waiting in _WITHOUT_END else step
 
 
@@ -185,7 +188,7 @@ def _accepted(check: CheckRow) -> _Step:
 def _satisfied(check: CheckRow, may_run: bool) -> _Step | None:
     """Satisfied where nothing more is needed. A complete output that awaits its rewrite is not satisfied."""
     forced = may_run and check.awaits_rewrite and check.verdict is Verdict.COMPLETE
-    return _Step(_Kind.SATISFIED) if check.verdict.satisfied and not forced else None
+    return _SATISFIED if check.verdict.satisfied and not forced else None
 
 
 def _wait_for_evidence(check: CheckRow) -> _Step | None:
@@ -196,7 +199,7 @@ def _wait_for_evidence(check: CheckRow) -> _Step | None:
         return _Step(_Kind.WAIT, f"an open run of {check.processor}: {check.reason}", WaitReason.OPEN_RUN)
     if check.query_due_at is not None:
         return _Step(_Kind.WAIT, "", WaitReason.VERDICT)
-    return None if check.asked_at is not None else _Step(_Kind.ASK)
+    return None if check.asked_at is not None else _ASK
 
 
 def _not_run(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
@@ -217,8 +220,8 @@ def _to_run(processor: Processor, check: CheckRow, context: GateContext) -> _Ste
         return step
     oldest_usable = max(context.entered_at, check.retry_at or 0.0)
     if check.asked_at is None or check.asked_at < oldest_usable:
-        return _Step(_Kind.ASK)
-    return _Step(_Kind.RUN)
+        return _ASK
+    return _RUN
 
 
 def _kept_back(name: str, context: GateContext) -> _Step | None:
@@ -240,7 +243,7 @@ def _unconfirmed(processor: Processor, check: CheckRow, context: GateContext) ->
     if at is None:
         return None
     if context.now >= at:
-        return _Step(_Kind.ASK)
+        return _ASK
     text = f"{after_attempt(processor, check)}, queried once more {processor.confirm_after:.0f} s after it"
     return _Step(_Kind.WAIT, text, WaitReason.VERDICT, at)
 

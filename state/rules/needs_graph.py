@@ -82,8 +82,18 @@ class NeedsGraph:
 
     def earlier(self, processors: Iterable[str]) -> tuple[Need, ...]:
         """The needs of these processors that include earlier dates, each once."""
-        needs = (need for name in processors for need in self._needs.get(name, ()))
-        return tuple(dict.fromkeys(need for need in needs if need.lookback != 0))
+        return tuple(dict.fromkeys(need for name in processors for need in self.earlier_of(name)))
+
+    def earlier_of(self, processor: str) -> tuple[Need, ...]:
+        """The needs of a processor that include earlier dates, each once."""
+        return self._earlier.get(processor, ())
+
+    @cached_property
+    def _earlier(self) -> Mapping[str, tuple[Need, ...]]:
+        return {
+            name: tuple(dict.fromkeys(need for need in of_one if need.lookback != 0))
+            for name, of_one in self._needs.items()
+        }
 
     @cached_property
     def all_earlier(self) -> tuple[Need, ...]:
