@@ -289,7 +289,8 @@ class Validator:
     def pause_queries(self, error: WarehouseError) -> None:
         """Hold all queries for a while. Dates that wait for a verdict show the reason.
 
-        What an operator has to correct is looked at again soon, and is one incident until then.
+        What an operator has to correct is one incident until then, and is looked at again soon where that
+        costs nothing.
         """
         now, reason = self._context.now(), error.reason
         until = error.retry_at if error.retry_at is not None else now + self._pause
@@ -299,7 +300,7 @@ class Validator:
             placed = holds.place(tx, holds.WAREHOUSE, "", reason=reason, actor=ACTOR, now=now, **end)
             if not placed:
                 holds.prolong(tx, holds.WAREHOUSE, "", actor=ACTOR, reason=reason, **end)
-        if placed or not error.permanent:
+        if placed or not error.until_corrected:
             self._context.emit(Incident(kind="warehouse", text=reason))
 
     def _resume_queries(self) -> None:

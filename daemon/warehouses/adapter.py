@@ -53,21 +53,28 @@ class WarehouseError(BackfilldError):
     """No query can be answered now. It says nothing about the data.
 
     `retry_at` (epoch seconds) is set when a query before then is useless, as with an exhausted quota.
-    `permanent`: no query is answered until an operator corrects what the message names, and to look at it
-    again costs nothing, as with a file of this machine.
+    `until_corrected`: no query is answered until an operator corrects what the message names. `permanent`:
+    also, to look at it again costs nothing, as with a file of this machine.
     """
 
     def __init__(
-        self, message: str, *, retry_at: float | None = None, hint: str = "", permanent: bool = False
+        self,
+        message: str,
+        *,
+        retry_at: float | None = None,
+        hint: str = "",
+        permanent: bool = False,
+        until_corrected: bool = False,
     ) -> None:
         self.retry_at = retry_at
         self.permanent = permanent
+        self.until_corrected = permanent or until_corrected
         super().__init__(message, hint=hint)
 
     @property
     def reason(self) -> str:
         """The message as the reason of a hold: it says so where no query is answered by itself."""
-        return f"{self}; {UNTIL_CORRECTED}" if self.permanent else str(self)
+        return f"{self}; {UNTIL_CORRECTED}" if self.until_corrected else str(self)
 
 
 class QueryError(BackfilldError):

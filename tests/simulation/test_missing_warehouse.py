@@ -8,6 +8,7 @@ import pytest
 from backfilld.daemon.event_types import Incident
 from backfilld.daemon.reports import progress, stuck_backfills
 from backfilld.daemon.reports.waiting_on import waiting_on, with_holds
+from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.duckdb.settings import DuckDBSettings
 from backfilld.daemon.warehouses.lake.backend import missing_lake
 from backfilld.daemon.warehouses.lake.settings import LakeSettings
@@ -88,6 +89,29 @@ def test_a_missing_lake_is_one_incident_however_often_it_is_looked_at(world):
     wait_for_hours(world)
     incidents = [event.kind for event in world.events if isinstance(event, Incident)]
     assert incidents == ["warehouse"]
+
+
+def test_a_warehouse_without_its_tables_is_stuck_one_incident_and_queried_ever_less_often(world, monkeypatch):
+    # Given tables that are all missing, which takes queries to find out
+    error = WarehouseError("none of 2 tables can be read: no table a", until_corrected=True)
+    queries = []
+
+    def refuse(*args, **keys):
+        queries.append(world.time)
+        raise error
+
+    monkeypatch.setattr(world.warehouse, "evidence", refuse)
+    world.warehouse.down = ""
+    receipt = world.enqueue(OPENER, LAST)
+    wait_for_hours(world, hours=2)
+    name, stuck_on = status(world, receipt)
+    assert (name, str(error) in stuck_on) == ("stuck", True)
+    assert [event.kind for event in world.events if isinstance(event, Incident)] == ["warehouse"]
+    assert len(queries) < 40
+    # When they are there
+    monkeypatch.undo()
+    world.run()
+    assert status(world, receipt)[0] == "finished"
 
 
 def test_an_outage_that_may_end_by_itself_is_not_stuck_but_says_so_as_its_reason(world):

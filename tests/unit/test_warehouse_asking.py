@@ -12,7 +12,7 @@ from backfilld.daemon.warehouses.lake.table_metadata import LakeCatalog
 from backfilld.daemon.warehouses.sql.backend_interface import Row
 from backfilld.daemon.warehouses.sql.evidence_queries import Query
 from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient
-from backfilld.state.rules.evidence import Evidence
+from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
 from tests.factories import phase, pipeline, processor
 
 DAY = dt.date(2021, 10, 26)
@@ -66,12 +66,16 @@ def inquiry(
 WANTED = {name: [DAY] for name in NAMES}
 
 
-def naming(*tables: str, inaccessible: bool = False) -> Callable[[str], Exception | None]:
+def naming(
+    *tables: str, inaccessible: bool = False, permanent: bool = False
+) -> Callable[[str], Exception | None]:
     """Refuse whatever names one of the tables."""
 
     def refuse(sql: str) -> Exception | None:
         named = [table for table in tables if f"`nba`.`{table}`" in sql]
-        return QueryError(f"no {named[0]}", inaccessible=inaccessible) if named else None
+        if not named:
+            return None
+        return QueryError(f"no {named[0]}", inaccessible=inaccessible, permanent=permanent)
 
     return refuse
 
@@ -153,6 +157,18 @@ def test_tables_that_cannot_be_seen_are_a_broken_warehouse_only_when_nothing_els
     blind, _ = inquiry(naming(*NAMES, inaccessible=True), history=False)
     with pytest.raises(WarehouseError, match="none of 8 tables can be read: no table_0"):
         blind.evidence(WANTED, purpose="gate")
+
+
+@pytest.mark.parametrize("permanent", [True, False])
+def test_a_warehouse_without_its_tables_waits_for_an_operator_where_each_of_them_does(
+    permanent: bool,
+) -> None:
+    refused = naming(*NAMES, inaccessible=True, permanent=permanent)
+    warehouse, _ = inquiry(refused, history=False)
+    with pytest.raises(WarehouseError) as raised:
+        warehouse.evidence(WANTED, purpose="gate")
+    assert (raised.value.until_corrected, raised.value.permanent) == (permanent, False)
+    assert (UNTIL_CORRECTED in raised.value.reason) is permanent
 
 
 def test_tables_that_are_all_asked_for_nonsense_are_no_broken_warehouse() -> None:

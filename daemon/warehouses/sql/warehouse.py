@@ -177,7 +177,8 @@ def _require_access(
     answers = [*counted, *([runs] if runs is not None else [])]
     errors = [answer for answer in answers if isinstance(answer, QueryError) and answer.inaccessible]
     if len(answers) > 1 and len(errors) == len(answers):
-        raise WarehouseError(f"none of {len(answers)} tables can be read: {errors[0]}")
+        message = f"none of {len(answers)} tables can be read: {errors[0]}"
+        raise WarehouseError(message, until_corrected=all(error.permanent for error in errors))
 
 
 def _evidence(
