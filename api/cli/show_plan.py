@@ -36,6 +36,8 @@ def lines(plan: Plan) -> Iterator[Text]:
         yield _comment(
             f"then runs the check command of {name} on {pluralize(dates, 'date')}, time not counted"
         )
+    if plan.select is None and (debt := _debt(plan)):
+        yield _comment(f"becomes stale: {debt}", "yellow")
     for one in plan.stale:
         failed = ", which failed" if one.failed else ""
         yield _comment(f"stale: {one.date}{failed}: {one.reason}; {one.remedy} recomputes it", "yellow")
@@ -73,15 +75,11 @@ def _opening(opening: Opening) -> Text:
 
 def _selection(plan: Plan, select: Sequence[str]) -> Iterator[Text]:
     """What is selected, and the three rules of a selection with what they mean for this plan."""
-    stale = [f"{name} on {pluralize(n, 'date')}" for name, n in plan.becomes_stale.items()]
-    if plan.stale_until is not None:
-        stale.append(f"later dates up to {plan.stale_until} that have rows")
+    debt = _debt(plan)
     yield _comment(f"selected: {', '.join(select)}")
     yield _comment("- no gate is loosened: a date waits for what it needs and what is not selected")
     yield _comment(
-        f"- what is computed from a rewritten output and not selected becomes stale: "
-        f"{', '.join(stale) or 'nothing'}"
-        f"{'; backfilld retry --stale recomputes it' if stale else ''}"
+        f"- what is computed from a rewritten output and does not run becomes stale: {debt or 'nothing'}"
     )
     yield _comment("- a date that is done as far as selected ends `selected`, and says what is missing")
 
@@ -133,6 +131,14 @@ def _starting_points(starts: StartingPoints) -> Iterator[Text]:
     if starts.before_range:
         ranges = format_date_ranges(starts.before_range)
         yield Text(f"  it needs dates before the range, which no option runs: {ranges}", style="red")
+
+
+def _debt(plan: Plan) -> str:
+    """What becomes stale once the steps have run, with the command that recomputes it; empty for nothing."""
+    stale = [f"{name} on {pluralize(n, 'date')}" for name, n in plan.becomes_stale.items()]
+    if plan.stale_until is not None:
+        stale.append(f"later dates up to {plan.stale_until} that have rows")
+    return f"{', '.join(stale)}; backfilld retry --stale recomputes it" if stale else ""
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> Iterator[Text]:

@@ -22,7 +22,7 @@ from backfilld.daemon.engine.audited_operator_change import no_backfill
 from backfilld.daemon.engine.enqueue_models import DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.operator_commands import NotFound
 from backfilld.daemon.engine.withdrawn_waiver_messages import withdrawn
-from backfilld.daemon.reports.stale_impact import becomes_stale
+from backfilld.daemon.reports.stale_impact import becomes_stale, becomes_stale_by_missing
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, EnqueueOutcome
@@ -187,13 +187,15 @@ def _backfill(service: DaemonService, number: int, **more: Any) -> responses.Bac
 
 
 def _becomes_stale(service: DaemonService, result: EnqueueResult, *, force: bool) -> dict[str, Any]:
-    """The debt of a request that selects or forces, by processor; no field where there is none."""
-    if result.selection is None and not force:
-        return {}
+    """The debt of a request, by processor; no field where there is none."""
     wanted = (EnqueueOutcome.ENQUEUED, EnqueueOutcome.JOINED)
     running = [detail.date for detail in result.details if detail.outcome in wanted]
     with service.context.db.read() as tx:
-        debt = becomes_stale(tx, service.pipeline, result.selection, running)
+        if result.selection is None and not force:
+            missing = {detail.date: detail.missing for detail in result.details if detail.missing}
+            debt = becomes_stale_by_missing(tx, service.pipeline, missing)
+        else:
+            debt = becomes_stale(tx, service.pipeline, result.selection, running)
     return {"becomes_stale": debt} if debt else {}
 
 

@@ -189,6 +189,7 @@ class Enqueuer:
                 known = date in counts_by_date
                 day = self._context.pipeline.seasons.day(date, counts_by_date[date]) if known else None
                 outcome = self._outcome(request, day, date, row, stored_checks.get(date, {}), warning, today)
+                outcome = replace(outcome, missing=_missing(request, outcome, stored_checks.get(date, {})))
             text = _withdrawal(request, row, outcome, stored_checks.get(date, {}))
             if text:
                 outcome = replace(outcome, reason="; ".join(filter(None, (outcome.reason, text))))
@@ -243,6 +244,16 @@ class Enqueuer:
         by = _stored_evidence([stored_checks[name] for name in names], warning)
         reason = "; ".join(filter(None, (by, f"not selected: {lacks}" if lacks else "")))
         return DateResult(date=date, outcome=EnqueueOutcome.ALREADY_DONE, reason=reason, verdicts=verdicts)
+
+
+def _missing(
+    request: EnqueueRequest, outcome: DateResult, stored_checks: Mapping[str, CheckRow]
+) -> tuple[str, ...]:
+    """The selected outputs of an ended date that are not complete by its stored verdicts."""
+    if outcome.outcome is not EnqueueOutcome.ENQUEUED:
+        return ()
+    selected = (c for n, c in stored_checks.items() if request.selection is None or n in request.selection)
+    return tuple(c.processor for c in selected if not c.verdict.satisfied and not c.failed_rerun)
 
 
 def _dropped_reruns(row: DateRow | None, stored_checks: Mapping[str, CheckRow]) -> str:

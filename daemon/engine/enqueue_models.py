@@ -39,12 +39,16 @@ class EnqueueRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DateResult:
-    """The outcome of one requested date. `verdicts` prove an `already_done`: how many of each."""
+    """The outcome of one requested date. `verdicts` prove an `already_done`: how many of each.
+
+    `missing` are the outputs of an ended date that the request runs, as far as they are known.
+    """
 
     date: dt.date
     outcome: EnqueueOutcome
     reason: str = ""
     verdicts: Mapping[str, int] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from backfilld.daemon.engine import missing_upstream
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.dates_between import dates_between
+from backfilld.state.rules.interval_sets import Interval, merged, without
 from backfilld.state.rules.needs_graph import Span
-from backfilld.state.rules.stale_reach import stale_reach
+from backfilld.state.rules.stale_reach import as_span, stale_reach
 from backfilld.state.store import dates
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates_with_output import count_outputs
@@ -35,6 +37,43 @@ def becomes_stale(
         if name in reach
     }
     return {name: n for name, n in debt.items() if n}
+
+
+def becomes_stale_by_missing(
+    tx: Transaction, pipeline: Pipeline, missing: Mapping[dt.date, Collection[str]]
+) -> Mapping[str, int]:
+    """By processor: on how many dates, at most, its output becomes stale once what is missing has run.
+
+    `missing` has the outputs that run by date; all others are complete, and stay as they are.
+    """
+    dates_of: dict[str, list[dt.date]] = defaultdict(list)
+    for date, names in missing.items():
+        for name in names:
+            dates_of[name].append(date)
+    if not dates_of:
+        return {}
+    graph, last = missing_upstream.needs_graph(tx, pipeline), max([*missing, *(dates.span(tx) or ())])
+    reached: dict[str, list[Interval]] = defaultdict(list)
+    for name, of_one in dates_of.items():
+        for other, reach in stale_reach(graph, [name], of_one, last).items():
+            reached[other] += map(_interval, (*reach.rewritten_dates, *reach.other_dates))
+    spans = {
+        name: [
+            as_span(interval)
+            for interval in without(merged(of_one), merged(map(_of_date, dates_of.get(name, ()))))
+        ]
+        for name, of_one in reached.items()
+    }
+    counts = count_outputs(tx, spans)
+    return {name: counts[name] for name in pipeline.processors if counts.get(name)}
+
+
+def _interval(span: Span) -> Interval:
+    return span.first.toordinal(), span.last.toordinal() + 1
+
+
+def _of_date(date: dt.date) -> Interval:
+    return date.toordinal(), date.toordinal() + 1
 
 
 def _dates_with_output(pipeline: Pipeline, name: str, spans: Sequence[Span]) -> int:

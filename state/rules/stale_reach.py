@@ -43,8 +43,8 @@ def stale_reach(
         new = {name: without(of_one, stale.get(name, ())) for name, of_one in reached.items()}
     return {
         name: StaleReach(
-            rewritten_dates=[_span(interval) for interval in without(own, without(own, of_one))],
-            other_dates=[_span(interval) for interval in without(of_one, own)],
+            rewritten_dates=[as_span(interval) for interval in without(own, without(own, of_one))],
+            other_dates=[as_span(interval) for interval in without(of_one, own)],
         )
         for name, of_one in stale.items()
         if of_one
@@ -56,13 +56,14 @@ def _reached(graph: NeedsGraph, sources: Mapping[str, Sequence[Interval]], last:
     found: _Intervals = defaultdict(list)
     for name, intervals in sources.items():
         for interval in intervals:
-            for other, span in graph.needed_by_any(name, _span(interval)):
+            for other, span in graph.needed_by_any(name, as_span(interval)):
                 end = min(span.last, last).toordinal() + 1
                 if span.first.toordinal() < end:
                     found[other].append((span.first.toordinal(), end))
     return {name: merged(of_one) for name, of_one in found.items()}
 
 
-def _span(interval: Interval) -> Span:
+def as_span(interval: Interval) -> Span:
+    """The dates of an interval of ordinals."""
     start, end = interval
     return Span(dt.date.fromordinal(int(start)), dt.date.fromordinal(int(end) - 1))

@@ -70,7 +70,7 @@ def test_the_text_of_a_plan_states_the_three_rules_with_its_own_figures():
     assert text[2:6] == [
         "# selected: nbac_team_boxscore",
         "# - no gate is loosened: a date waits for what it needs and what is not selected",
-        "# - what is computed from a rewritten output and not selected becomes stale: nothing",
+        "# - what is computed from a rewritten output and does not run becomes stale: nothing",
         "# - a date that is done as far as selected ends `selected`, and says what is missing",
     ]
 

@@ -2,11 +2,9 @@
 
 import datetime as dt
 import itertools
-from collections import Counter
 
 import pytest
 
-from backfilld.daemon.reports.stale_impact import becomes_stale
 from backfilld.state.records import Mark
 from backfilld.state.store import checks, stale_marks, transitions
 from tests.factories import phase, pipeline, processor
@@ -79,18 +77,6 @@ def test_an_earlier_date_that_is_not_expected_any_more_marks_nothing(tmp_path):
     with world.db.read() as tx:
         assert checks.for_dates(tx, [REPAIRED])[REPAIRED]["team"].verdict == "not_expected"
     assert stale(world) == []
-
-
-@pytest.mark.parametrize("selection", [("team",), ("zones",), ("team", "zones", "cache"), None])
-def test_what_a_forced_request_leaves_stale_is_counted_before_later_dates_included(world, selection):
-    with world.db.read() as tx:
-        debt = becomes_stale(tx, world.pipeline, selection, [REPAIRED])
-    assert debt
-    world.enqueue(REPAIRED, REPAIRED, selection=selection, force=True)
-    world.run()
-    with world.db.read() as tx:
-        outputs = stale_marks.stale_outputs(tx, DAYS)
-    assert Counter(name for of_date in outputs.values() for name in of_date) == debt
 
 
 def test_a_first_backfill_marks_nothing(world):

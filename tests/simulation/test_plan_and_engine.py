@@ -120,6 +120,27 @@ def test_the_engine_runs_what_was_planned_of_a_selection(
     assert Counter(name for _, name in stale_outputs(world)) == made.becomes_stale
 
 
+@pytest.mark.parametrize("lost", ["box", "players", "zones"])
+def test_a_plan_without_a_selection_counts_what_becomes_stale_by_what_was_missing(
+    tmp_path: Path, lost: str
+) -> None:
+    # Given complete dates, of which one has lost the rows of one output
+    world = World(platform(tmp_path, 3), GAMES, tmp_path)
+    start, end = min(GAMES), max(GAMES)
+    for name in world.pipeline.processors:
+        for date in GAMES:
+            world.fill(name, date)
+    world.fill(lost, sorted(GAMES)[-3], rows=0)
+    report = validation(world.pipeline, world.warehouse, start, end, now=world.time)
+    made = plan(report, world.pipeline)
+    assert made.steps
+    world.enqueue(start, end)
+    world.run(limit=2000)
+    assert attempted(world) == promised(made)
+    assert made.becomes_stale
+    assert Counter(name for _, name in stale_outputs(world)) == made.becomes_stale
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_step_stands_after_what_it_needs(tmp_path: Path, seed: int) -> None:
     world = World(platform(tmp_path), GAMES, tmp_path, seed=seed)

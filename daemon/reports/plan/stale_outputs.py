@@ -20,29 +20,27 @@ def becomes_stale(
 ) -> tuple[Mapping[str, int], dt.date | None]:
     """By processor: on how many dates of the range its output becomes stale.
 
-    It is not selected, and computed from what runs; or it runs, and is computed from such an output. And the
-    last date after the range that is computed from what runs; None where no later date is.
+    It is computed from what runs, and does not run; or it runs, and is computed from such an output. And the
+    last date after the range that is computed from what runs; None where no later date is, or where
+    everything is selected and nothing of the range becomes stale.
     """
-    if selected is None:
-        return {}, None
     tasks = list(tasks)
+    runs = {(task.date, task.processor) for task in tasks}
     spans: dict[str, list[Span]] = defaultdict(list)
     last = snapshot.end
     for name, span in _spans(pipeline, snapshot.start, tasks):
         last = max(last, span.last)
-        if name not in selected:
-            spans[name].append(span)
+        spans[name].append(span)
     stale = {
         (date, name)
         for name, of_name in spans.items()
         for date in _dates(of_name, snapshot.end)
-        if _has_rows(snapshot, date, name)
+        if (date, name) not in runs and _has_rows(snapshot, date, name)
     }
     stale |= _computed_from(pipeline, snapshot, tasks, stale)
     counts = Counter(name for _, name in stale)
-    return {name: counts[name] for name in pipeline.processors if name in counts}, (
-        last if last > snapshot.end else None
-    )
+    is_later = last > snapshot.end and (selected is not None or bool(counts))
+    return {name: counts[name] for name in pipeline.processors if name in counts}, last if is_later else None
 
 
 def _computed_from(
