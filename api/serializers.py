@@ -139,6 +139,7 @@ def date_answers(result: DateAnswers, reach: CascadeReach = NO_REACH) -> respons
         backfill=result.backfill_id,
         further=reach.further,
         failed_dates=list(reach.failed_dates),
+        blocking_dates=list(reach.blocking_dates),
         answers=[responses.DateAnswer.model_validate(answer) for answer in result.answers],
     )
 

@@ -224,6 +224,9 @@ class DateAnswers(ResponseModel):
     backfill: int | None = Field(description="the backfill that runs single processors again")
     further: int = Field(description="of a cascade: how many other dates, at most, it makes stale and runs")
     failed_dates: list[dt.date] = Field(description="of a cascade: failed dates with outputs that stay stale")
+    blocking_dates: list[dt.date] = Field(
+        description="of a cascade: failed dates that the dates wait for until they are retried"
+    )
     answers: list[DateAnswer]
 
 

@@ -11,6 +11,7 @@ from backfilld.daemon.engine import missing_upstream
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
+from backfilld.state.rules.needs_graph import NeedsGraph
 from backfilld.state.rules.stale_reach import stale_reach
 from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.database import Transaction
@@ -26,6 +27,8 @@ class CascadeReach:
     failed_dates: Sequence[dt.date] = ()
     """The failed dates whose outputs are stale or may become so. No cascade runs them, so that what is
     computed from these outputs stays stale."""
+    blocking_dates: Sequence[dt.date] = ()
+    """The failed dates with missing outputs that the retried ones need, which wait for them."""
 
 
 NO_REACH = CascadeReach()
@@ -39,17 +42,35 @@ def cascade_reach(
     It reaches fewer where a job leaves the rows as they are. With `force` every processor runs.
     """
     _, last = dates.span(tx) or (None, dt.date.min)
-    graph, further, failed = (
-        missing_upstream.needs_graph(tx, pipeline),
-        set[dt.date](),
-        _failed_inputs(tx, chosen),
-    )
+    graph = missing_upstream.needs_graph(tx, pipeline)
+    further, failed, blocking = set[dt.date](), _failed_inputs(tx, chosen), set[dt.date]()
     for names, of_names in _by_what_runs(pipeline, checks.for_dates(tx, chosen), force=force).items():
+        blocking |= _blocking(tx, graph, names, of_names)
         reach = stale_reach(graph, names, of_names, last)
         spans = {name: of_one.other_dates for name, of_one in reach.items()}
         further |= dates_with_outputs(tx, spans, DONE)
         failed |= dates_with_outputs(tx, spans, FAILED)
-    return CascadeReach(len(further.difference(chosen)), sorted(failed.difference(chosen)))
+    blocking.difference_update(chosen)
+    left_out = failed.difference(chosen, blocking)
+    return CascadeReach(len(further.difference(chosen)), sorted(left_out), sorted(blocking))
+
+
+def _blocking(
+    tx: Transaction, graph: NeedsGraph, names: Collection[str], retried: Sequence[dt.date]
+) -> set[dt.date]:
+    """The failed dates with a missing output that one of `names` needs on one of the retried dates."""
+    if not retried or not graph.earlier(names):
+        return set()
+    first, last = dates.span(tx) or (min(retried), max(retried))
+    rows = dates.page(tx, start=first, end=max(retried), states=[FAILED], limit=(last - first).days + 1)
+    stored = checks.for_dates(tx, [row.date for row in rows])
+    missing = [c for by_name in stored.values() for c in by_name.values() if not c.satisfied]
+    return {
+        check.date
+        for check in missing
+        for name, span in graph.needed_by(check.processor, check.date)
+        if name in names and any(span.first <= date <= span.last and date != check.date for date in retried)
+    }
 
 
 def _failed_inputs(tx: Transaction, chosen: Collection[dt.date]) -> set[dt.date]:

@@ -33,6 +33,11 @@ def failed_inputs_remedy(failed: Sequence[dt.date]) -> str:
     )
 
 
+def blocking_dates_remedy(failed: Sequence[dt.date]) -> str:
+    """Which failed dates retried ones wait for, with the command that helps."""
+    return f"blocked by {format_date_ranges(failed)}, which failed; {retry_command(failed)} --cascade"
+
+
 def retry_command(failed: Sequence[dt.date]) -> str:
     """The command that retries failed dates, and all others that failed between them."""
     span = " ".join(dict.fromkeys([str(min(failed)), str(max(failed))]))

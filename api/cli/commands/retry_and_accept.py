@@ -25,7 +25,7 @@ from backfilld.api.cli.output import (
     sanitize_line,
     url_option,
 )
-from backfilld.daemon.reports.remedies import failed_inputs_remedy
+from backfilld.daemon.reports.remedies import blocking_dates_remedy, failed_inputs_remedy
 from backfilld.state.formatting import format_date_ranges, pluralize
 from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.dates_between import dates_between
@@ -205,7 +205,9 @@ def _reach(answer: Json) -> str:
     dates, run = pluralize(answer["further"], "further date"), "runs" if answer["further"] == 1 else "run"
     further = f"{whose} repair makes up to {dates} stale, which {run} then"
     failed = [dt.date.fromisoformat(date) for date in answer["failed_dates"]]
+    blocking = [dt.date.fromisoformat(date) for date in answer["blocking_dates"]]
     parts = [*([further] if answer["further"] else []), *([failed_inputs_remedy(failed)] if failed else [])]
+    parts += [blocking_dates_remedy(blocking)] if blocking else []
     return "".join(f"; {part}" for part in parts)
 
 
