@@ -22,6 +22,7 @@ from backfilld.daemon.engine.audited_operator_change import no_backfill
 from backfilld.daemon.engine.enqueue_models import DateResult, EnqueueRequest, EnqueueResult
 from backfilld.daemon.engine.operator_commands import NotFound
 from backfilld.daemon.engine.withdrawn_waiver_messages import withdrawn
+from backfilld.daemon.reports.completeness_warnings import counts_outside_seasons
 from backfilld.daemon.reports.stale_impact import becomes_stale, becomes_stale_by_missing
 from backfilld.daemon.reports.waiting_on import waiting_on
 from backfilld.state.pipeline.phase import FAILED
@@ -199,6 +200,12 @@ def _becomes_stale(service: DaemonService, result: EnqueueResult, *, force: bool
     return {"becomes_stale": debt} if debt else {}
 
 
+def _warnings(result: EnqueueResult) -> dict[str, Any]:
+    """What contradicts the outcomes, as a field; no field where nothing does."""
+    outside = [detail.date for detail in result.details if detail.is_outside]
+    return {"warnings": [counts_outside_seasons(outside)]} if outside else {}
+
+
 def _enqueue_result(
     service: DaemonService, result: EnqueueResult, *, force: bool
 ) -> enqueue_result.EnqueueResult:
@@ -210,6 +217,7 @@ def _enqueue_result(
         select=None if result.selection is None else list(result.selection),
         outcomes=result.outcomes,
         **_becomes_stale(service, result, force=force),
+        **_warnings(result),
         details=[_detail(detail) for detail in result.details],
     )
 

@@ -33,4 +33,5 @@ class EnqueueResult(ResponseModel):
         default={},
         description="by processor: on how many dates, at most, its output becomes stale; also later ones",
     )
+    warnings: list[str] = Field(default=[], description="contradictions between calendar and seasons")
     details: list[DateResult]

@@ -211,7 +211,12 @@ class Enqueuer:
                 return DateResult(
                     date=date, outcome=EnqueueOutcome.ENQUEUED, reason=f"failed before; now {day.reason}"
                 )
-            return DateResult(date=date, outcome=EnqueueOutcome.NOT_EXPECTED, reason=day.reason)
+            return DateResult(
+                date=date,
+                outcome=EnqueueOutcome.NOT_EXPECTED,
+                reason=day.reason,
+                is_outside=day.has_counts_outside_seasons,
+            )
         if row is not None and row.state == DONE and not request.force:
             return self._outcome_of_done(request, date, stored_checks, warning)
         future = "lies in the future" if date > today else ""

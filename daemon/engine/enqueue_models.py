@@ -41,7 +41,8 @@ class EnqueueRequest:
 class DateResult:
     """The outcome of one requested date. `verdicts` prove an `already_done`: how many of each.
 
-    `missing` are the outputs of an ended date that the request runs, as far as they are known.
+    `missing` are the outputs of an ended date that the request runs, as far as they are known. `is_outside`:
+    the calendar counts something on the date, and it lies in no season.
     """
 
     date: dt.date
@@ -49,6 +50,7 @@ class DateResult:
     reason: str = ""
     verdicts: Mapping[str, int] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    is_outside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

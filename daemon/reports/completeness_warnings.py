@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from backfilld.daemon.reports.current_verdicts import Snapshot
 from backfilld.daemon.reports.remedies import retry_command
@@ -18,10 +18,7 @@ from backfilld.state.rules.season_calendar import Day
 def warnings(pipeline: Pipeline, snapshot: Snapshot) -> Iterator[str]:
     """One sentence for counts outside of all seasons, for unexpected rows and for failed reruns."""
     if outside := snapshot.counts_outside_seasons():
-        yield (
-            f"{pluralize(len(outside), 'date has', 'dates have')} counts in the calendar outside of all"
-            f" seasons: {format_date_ranges(outside)}; correct calendar.season"
-        )
+        yield counts_outside_seasons(outside)
     for (name, why), rows in _unexpected_rows(pipeline, snapshot).items():
         counted = pluralize(sum(rows.values()), "row")
         yield f"unexpected rows: {name} has {counted} on {format_date_ranges(rows)}, {why}"
@@ -32,6 +29,14 @@ def warnings(pipeline: Pipeline, snapshot: Snapshot) -> Iterator[str]:
             f"failed reruns: {name} on {format_date_ranges(reasons)}: {several}{' '.join(reason.split())};"
             f" {retry_command(list(reasons))} runs it again"
         )
+
+
+def counts_outside_seasons(dates: Collection[dt.date]) -> str:
+    """The warning about dates on which the calendar counts something, and which lie in no season."""
+    return (
+        f"{pluralize(len(dates), 'date has', 'dates have')} counts in the calendar outside of all"
+        f" seasons: {format_date_ranges(dates)}; correct calendar.season"
+    )
 
 
 def _unexpected_rows(pipeline: Pipeline, snapshot: Snapshot) -> dict[tuple[str, str], dict[dt.date, int]]:

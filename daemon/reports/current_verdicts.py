@@ -83,8 +83,7 @@ class Snapshot:
 
     def counts_outside_seasons(self) -> dict[dt.date, Mapping[str, int]]:
         """What the calendar counts on dates of the range that lie in no season."""
-        outside = (day for day in self.in_range() if not day.expected and day.season is None)
-        return {day.date: day.counts for day in outside if any(day.counts.values())}
+        return {day.date: day.counts for day in self.in_range() if day.has_counts_outside_seasons}
 
     def missing_before(self, processors: Iterable[Processor], since: dt.date) -> list[MissingUpstream]:
         """The outputs of these processors that are not satisfied from `since` to before the range."""

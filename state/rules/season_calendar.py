@@ -62,6 +62,11 @@ class Day:
         """Whether the date should have data at all."""
         return not self.reason
 
+    @property
+    def has_counts_outside_seasons(self) -> bool:
+        """Whether the calendar counts something on it although it lies in no season."""
+        return not self.expected and self.season is None and any(self.counts.values())
+
     def in_bootstrap(self, days: int) -> bool:
         """Whether the date is among the first `days` of its season; the opener is day 0."""
         return self.season_day is not None and 0 <= self.season_day < days

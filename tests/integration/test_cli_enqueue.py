@@ -1,5 +1,7 @@
 """What `enqueue` prints: a line for each outcome and reason, with the ranges of its dates."""
 
+import datetime as dt
+
 
 def test_one_date_is_no_dates(command):
     assert command("enqueue", "2021-10-28", "--dry-run").out.startswith(
@@ -49,3 +51,18 @@ def test_a_done_date_that_cannot_be_checked_now_names_the_time_of_its_evidence(c
             f"  2021-10-28  already_done  complete by the evidence of {checked};"
             " the warehouse could not be queried: connection refused"
         )
+
+
+def test_dates_with_games_in_no_season_are_warned_of_in_the_answer_and_its_dry_run(command, api):
+    # Given a schedule with games before the season of the file opens
+    early = [dt.date(2021, 10, 14), dt.date(2021, 10, 15)]
+    api.world.warehouse.calendar = {**api.world.warehouse.calendar, **dict.fromkeys(early, 2)}
+    request = ("enqueue", "2021-10-12", "2021-10-20")
+    warning = (
+        "  warning: 2 dates have counts in the calendar outside of all seasons: 2021-10-14..2021-10-15;"
+        " correct calendar.season"
+    )
+    for options in (["--dry-run"], []):
+        assert command(*request, *options).out.splitlines()[1] == warning
+    # And none is of dates without games
+    assert "warning" not in command("enqueue", "2021-10-16", "2021-10-20", "--dry-run").out

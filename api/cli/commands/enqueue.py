@@ -101,6 +101,8 @@ def _print_result(result: Json) -> None:
     click.echo(f"{name}: {span}: {counts(result['outcomes'])}")
     if result["select"] is not None:
         click.echo(f"  selected: {', '.join(result['select'])}")
+    for warning in result.get("warnings", ()):
+        click.echo(f"  warning: {sanitize_line(warning)}")
     if stale := result.get("becomes_stale"):
         debt = ", ".join(f"{name} on {pluralize(n, 'date')}" for name, n in stale.items())
         click.echo(f"  becomes stale at most: {debt}; recompute it with: backfilld retry --stale")
