@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping
 
+from backfilld.daemon.engine import late_waived_outputs
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.owning_backfills import selected_when_done
 from backfilld.daemon.event_types import Incident
@@ -31,6 +32,7 @@ def update(tx: Transaction, context: EngineContext, judged_dates: Collection[dt.
     if not before:
         return []
     checks_by_date, counts = checks.for_dates(tx, before), calendar_days.for_dates(tx, before)
+    late_waived_outputs.update(tx, before, checks_by_date)
     selected = selected_when_done(tx, list(before.values()))
     missing_now = {
         date: _now_expected(context.pipeline.seasons.day(date, counts[date]))

@@ -31,6 +31,12 @@ _SWEPT = update(dates).where(_THESE).values(swept_at=bindparam("_now"))
 _DONE = select(dates).where(dates.c.state == DONE, _THESE)
 _SET_REGRESSED = update(dates).where(dates.c.date == bindparam("_date")).values(regressed=bindparam("_text"))
 
+_SET_REASON = (
+    update(dates)
+    .where(dates.c.date == bindparam("_date"), dates.c.state == DONE)
+    .values(reason=bindparam("_reason"))
+)
+
 
 def next_unchecked(tx: Connection) -> float | None:
     """When the least recently checked done date was checked; None without any."""
@@ -56,3 +62,9 @@ def set_regressed(tx: Connection, texts: Mapping[dt.date, str]) -> None:
     """Set why dates are no longer complete; an empty text clears it."""
     if texts:
         tx.execute(_SET_REGRESSED, [{"_date": date, "_text": text} for date, text in texts.items()])
+
+
+def set_reasons(tx: Connection, reasons: Mapping[dt.date, str]) -> None:
+    """Set the reasons of how done dates are done."""
+    if reasons:
+        tx.execute(_SET_REASON, [{"_date": date, "_reason": text} for date, text in reasons.items()])

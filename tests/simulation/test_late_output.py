@@ -156,3 +156,39 @@ def test_a_cancelled_date_does_not_recover(worlds):
     world.engine.recheck_failed()
     world.run()
     assert ended(world) == ("failed", "cancelled")
+
+
+def test_a_waived_date_says_what_has_appeared_since_and_no_longer_why_it_was_missing(worlds):
+    # Given a date that passed without two of its outputs
+    important = [processor(name, priority="important") for name in ("extra", "odds")]
+    world = worlds(shape(phase("raw", processor("box"), *important)))
+    world.script = lambda job: (
+        world.well(job) if job.env["BACKFILLD_PROCESSOR"] == "box" else writes_nothing(job)
+    )
+    world.enqueue(FIRST, FIRST)
+    world.run()
+    waived = world.dates()[FIRST].reason
+    assert ended(world) == ("done", "waived")
+    assert "extra: no data" in waived
+    # When one of them appears
+    world.fill("extra", FIRST)
+    swept(world)
+    late = "extra appeared after the date was waived"
+    _, reason_of_odds = waived.split("; odds: ")
+    assert world.dates()[FIRST].reason == f"odds: {reason_of_odds}; {late}"
+    # And while the warehouse gives no answer, nothing changes
+    world.warehouse.broken["extra"] = "table is locked"
+    swept(world)
+    assert world.dates()[FIRST].reason.endswith(late)
+    del world.warehouse.broken["extra"]
+    # When it vanishes again, then the date is as it was
+    world.fill("extra", FIRST, rows=0)
+    swept(world)
+    assert (ended(world), world.dates()[FIRST].reason) == (("done", "waived"), waived)
+
+
+def swept(world: World) -> None:
+    """A week passes, and all done dates are queried again."""
+    world.time += 8 * 86400.0
+    world.engine.sweeper.run()
+    world.run()
