@@ -30,8 +30,12 @@ def time_type(kind: str) -> TimeType | None:
 
 
 def restrict(connection: duckdb.DuckDBPyConnection) -> None:
-    """Set the time zone to UTC, deny files outside of `allowed_directories`, and lock the settings."""
-    # The time zone is not among the settings: older versions know no zones yet there.
+    """Set the time zone to UTC, deny files outside of `allowed_directories`, and lock the settings.
+
+    All of that holds for every cursor of the connection.
+    """
+    # The time zone is not among the settings: older versions know no zones yet there. It is GLOBAL because a
+    # cursor is a session of its own, which else has the zone of the process.
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
