@@ -61,6 +61,13 @@ def test_sql_of_the_file_cannot_write(house: PostgresqlHouse) -> None:
     assert house.run("SELECT count(*) FROM nba.box") == [(2,)]
 
 
+def test_a_calendar_with_two_counts_of_one_name_is_refused(house: PostgresqlHouse) -> None:
+    query = "SELECT DATE '2024-03-01' AS date, 1 AS games, 2 AS games"
+    warehouse = house.open(phase("raw", processor("box")), calendar={"query": query})
+    with pytest.raises(WarehouseError, match="it gives the column games twice; name each column once"):
+        warehouse.counts(DAY, DAY)
+
+
 def test_a_sum_of_the_calendar_is_a_count(house: PostgresqlHouse) -> None:
     query = (
         "SELECT game_date AS date, SUM(2::bigint) AS games FROM nba.box WHERE game_date = @start GROUP BY 1"

@@ -71,6 +71,13 @@ def test_a_calendar_that_makes_no_sense_is_no_answer(house: House, query: str) -
         house.open(BOX, calendar={"query": query}).counts(DAY, DAY)
 
 
+def test_two_counts_of_one_name_are_refused(lake_house: LakeHouse) -> None:
+    query = "SELECT DATE '2021-10-26' AS date, 1 AS games, 2 AS games"
+    refused = r"calendar\.query was refused: it gives the column games twice; name each column once"
+    with pytest.raises(WarehouseError, match=refused):
+        lake_house.open(BOX, calendar={"query": query}).counts(DAY, DAY)
+
+
 def named_days(house: House, query: str) -> DescribedWarehouse:
     days = [{"name": "played", "query": query}]
     report = processor("report", days="played")

@@ -17,7 +17,7 @@ from backfilld.daemon.warehouses.postgresql.connections import Connection, Conne
 from backfilld.daemon.warehouses.postgresql.errors import translate_error
 from backfilld.daemon.warehouses.postgresql.settings import PostgresqlSettings
 from backfilld.daemon.warehouses.postgresql.sql_compiler import text_of
-from backfilld.daemon.warehouses.sql.backend_interface import Row, require_dates
+from backfilld.daemon.warehouses.sql.backend_interface import Row, require_dates, require_distinct_names
 from backfilld.daemon.warehouses.sql.date_predicates import as_list
 from backfilld.daemon.warehouses.sql.evidence_queries import Query
 
@@ -103,6 +103,7 @@ def _rows(connection: Connection, text: str, params: Mapping[str, Any]) -> list[
     with connection.cursor(row_factory=dict_row) as cursor:
         # The text is the product's own or the pipeline file's; values are parameters.
         cursor.execute(text.encode(), params)
+        require_distinct_names([column.name for column in cursor.description or ()])
         for column in cursor.description or ():
             if column.name == "date" and (kind := adapters.types.get(column.type_code)):
                 require_dates(kind.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError
@@ -41,6 +41,16 @@ class SqlBackend(Protocol):
 
     def close(self) -> None:
         """Close all connections. Idempotent."""
+
+
+def require_distinct_names(names: Sequence[str]) -> None:
+    """Check the columns of an answer, of which a mapping would keep one of each name.
+
+    Raises:
+        QueryError: two have the same name.
+    """
+    if doubled := [name for name in names if names.count(name) > 1]:
+        raise QueryError(f"it gives the column {doubled[0]} twice; name each column once", permanent=True)
 
 
 def require_dates(kind: str) -> None:

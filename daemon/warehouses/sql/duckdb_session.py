@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from backfilld.daemon.warehouses.adapter import TimeType
-from backfilld.daemon.warehouses.sql.backend_interface import Row, require_dates
+from backfilld.daemon.warehouses.sql.backend_interface import Row, require_dates, require_distinct_names
 
 SETTINGS: Mapping[str, str | bool | int] = {
     "threads": 2,
@@ -48,7 +48,7 @@ def fetch(
 
     Raises:
         duckdb.Error: DuckDB refuses the query, or was interrupted.
-        QueryError: the column `date` has times.
+        QueryError: the column `date` has times, or two columns have the same name.
     """
     guard = threading.Timer(timeout, cursor.interrupt)
     guard.start()
@@ -59,6 +59,7 @@ def fetch(
             if name == "date":
                 require_dates(str(kind))
         names = [column[0] for column in description]
+        require_distinct_names(names)
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     finally:
         guard.cancel()
