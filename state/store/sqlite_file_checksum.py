@@ -19,13 +19,17 @@ def record(path: Path) -> None:
     """
     if not _log(path).exists():
         with contextlib.suppress(OSError):
-            _beside(path).write_text(_line(path), encoding="utf-8")
+            _beside(path).unlink(missing_ok=True)  # a FIFO in its place would wait for a reader
+            with _beside(path).open("x", encoding="utf-8") as file:
+                file.write(_line(path))
 
 
 def matches(path: Path) -> bool:
-    """Whether a file has no log and the checksum that was recorded."""
+    """Whether a file has no log and the checksum that was recorded, in a regular file."""
     try:
-        return not _log(path).exists() and _beside(path).read_bytes() == _line(path).encode()
+        if _log(path).exists() or not _beside(path).is_file():
+            return False
+        return _beside(path).read_bytes() == _line(path).encode()
     except OSError:
         return False
 

@@ -300,3 +300,16 @@ def test_an_unusable_database_is_refused_with_its_remedy(
     shutil.copytree(template, folder)
     damage(random.Random(0), folder / "state.db")
     assert refusal in served(folder)
+
+
+@pytest.mark.parametrize("replace", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_in_the_place_of_the_checksum_keeps_no_daemon_from_starting_or_stopping(
+    closed: Path, tmp_path: Path, replace: Callable[[str], None]
+) -> None:
+    folder = tmp_path / "state"
+    shutil.copytree(closed, folder)
+    checksum = folder / "state.db.sha256"
+    checksum.unlink()
+    replace(str(checksum))
+    assert served(folder) == ""
+    Database(f"sqlite:///{folder / 'state.db'}").record_checksum()
