@@ -50,6 +50,8 @@ TIMER_SECONDS = 1.0
 """How often the time limits of running jobs are checked."""
 LATE_TIMERS_SECONDS = 60.0
 """Periodic jobs that have not run for this long count as dead."""
+STOP_SECONDS = 20.0
+"""How long a stop waits for the threads: Docker and Kubernetes kill a container not much later."""
 BACKUP_CHECK_SECONDS = 60.0
 """How often the age of the latest backup is checked."""
 
@@ -177,7 +179,7 @@ class Service:
         self.db.lost_file()
         self.ready = True
 
-    def stop(self, timeout: float = 30.0) -> bool:
+    def stop(self, timeout: float = STOP_SECONDS) -> bool:
         """Stop all threads and close everything. Jobs go on, to be adopted; check commands are killed.
 
         Returns whether every thread ended within `timeout` seconds.
@@ -187,7 +189,7 @@ class Service:
         self.close()
         return ended
 
-    def stop_workers(self, timeout: float = 30.0) -> bool:
+    def stop_workers(self, timeout: float = STOP_SECONDS) -> bool:
         """Stop all threads. The API can still read, and commands are recorded for the next start.
 
         Returns whether every thread ended within `timeout` seconds. A thread that did not may still write, so
@@ -199,8 +201,10 @@ class Service:
         shutdown.start()  # ends with the periodic job that is running
         for worker in (self._engine_worker, self._warehouse_worker):
             worker.stop()
-        ended = [worker.join(timeout) for worker in (self._engine_worker, self._warehouse_worker)]
-        shutdown.join(timeout)
+        until = time.monotonic() + timeout
+        for thread in (self._engine_worker, self._warehouse_worker, shutdown):
+            thread.join(max(0.0, until - time.monotonic()))
+        ended = [worker.join(0) for worker in (self._engine_worker, self._warehouse_worker)]
         self._ended = all(ended) and not shutdown.is_alive()
         return self._ended
 

@@ -3,7 +3,9 @@
 import os
 import shutil
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +13,12 @@ from typing import Any, cast
 import pytest
 
 from backfilld.daemon.preflight.findings import FindingStatus
+from backfilld.daemon.warehouses.adapter import WarehouseError
+from backfilld.daemon.warehouses.lake import backend
+from backfilld.daemon.warehouses.lake.hung_queries import MAX_HUNG, HungQueries
+from backfilld.daemon.warehouses.lake.hung_queries import REMEDY as MOUNT_REMEDY
 from backfilld.daemon.warehouses.lake.regular_files import REMEDY
+from backfilld.daemon.warehouses.sql import duckdb_session
 from backfilld.state.rules.evidence import UNTIL_CORRECTED
 from tests.factories import phase, processor
 from tests.integration.warehouses import DAY, LakeHouse
@@ -127,3 +134,49 @@ def test_preflight_names_a_file_in_the_place_of_a_table_and_checks_the_other_tab
     first = ("nba.other", f"{path} is a file, not a directory", "remove it")
     assert (found[0].line, found[0].hint) == (f"{first[0]}: {first[1]}", first[2])
     assert [finding.line.split(":")[0] for finding in found] == ["nba.other", "nba.box"]
+
+
+def test_a_query_that_cannot_be_interrupted_is_abandoned_and_other_tables_are_answered(
+    house: LakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a file whose opening does not return, as on a network mount that does not answer
+    monkeypatch.setattr(duckdb_session, "INTERRUPT_SECONDS", 0.1)
+    monkeypatch.setattr(backend, "require_regular_files", lambda files: None)
+    fifo = house.root / "nba" / "stuck" / f"game_date={DAY}" / "x.parquet"
+    fifo.parent.mkdir(parents=True)
+    os.mkfifo(fifo)
+    stuck = processor("stuck", table="nba.stuck", date_column="game_date")
+    box = processor("box", date_column="game_date")
+    source = {"query_timeout": "0.5s"}
+    warehouse = house.open(phase("raw", stuck, box), history=None, warehouse=source)
+
+    def errors() -> tuple[str, str]:
+        answers = warehouse.evidence({"stuck": [DAY], "box": [DAY]}, purpose="gate")
+        return answers["stuck", DAY].error, answers["box", DAY].error
+
+    # Then its own table says so, and is not queried again while it hangs
+    hangs = "nba.stuck: no answer within 0.5 s, and the query cannot be interrupted"
+    assert errors() == (hangs, "")
+    assert errors() == (f"nba.stuck: an earlier query of the same files hangs; {MOUNT_REMEDY}", "")
+
+    # When the mount answers again, so does the table, and the lake can be closed meanwhile
+    warehouse.close()
+    fifo.rename(fifo.with_name("_removed"))
+    for _ in range(4):  # readers of the FIFO
+        with suppress(OSError):
+            os.close(os.open(fifo.with_name("_removed"), os.O_WRONLY | os.O_NONBLOCK))
+    assert errors() == ("", "")
+
+
+def test_no_further_query_is_sent_where_too_many_hang() -> None:
+    ends = threading.Event()
+    hung = HungQueries()
+    for number in range(MAX_HUNG):
+        thread = threading.Thread(target=ends.wait, daemon=True)
+        thread.start()
+        hung.add(thread, [f"{number}.parquet"], None)
+    with pytest.raises(WarehouseError, match=f"{MAX_HUNG} queries of the lake hang; {MOUNT_REMEDY}"):
+        hung.require_none(["other.parquet"])
+    ends.set()
+    thread.join()
+    hung.require_none(["other.parquet"])

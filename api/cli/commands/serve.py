@@ -141,7 +141,9 @@ def run(chosen: Settings, inherited: socket.socket | None = None) -> None:
     if not start_anew:
         manager.stopping(f"stopping; {outlook}")
         service.ready = False
-    service.stop_workers()  # the API answers until they have ended
+    all_ended = service.stop_workers()  # the API answers until they have ended
+    if not all_ended:
+        log.warning("a query or a periodic job did not end, and is abandoned")
     server.close(keep_listening=start_anew)
     if notifier:
         notifier.stop()
@@ -154,6 +156,9 @@ def run(chosen: Settings, inherited: socket.socket | None = None) -> None:
         raise DaemonFailed(
             "the HTTP server has ended by itself; running jobs continue, start the daemon again"
         )
+    if not all_ended:
+        logging.shutdown()
+        os._exit(0)  # the interpreter would wait for its threads
 
 
 def _wait(signals: Signals, server: Server, reload: PipelineReload, manager: Manager, address: str) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ import duckdb
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.lake.absent_columns import absent_columns
 from backfilld.daemon.warehouses.lake.bigquery_transpiler.quoting_and_refusal import quoted, quoted_text
+from backfilld.daemon.warehouses.lake.hung_queries import HungQueries
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.layout import locate, read_layout
 from backfilld.daemon.warehouses.lake.query_errors import named_files, query_error
@@ -29,7 +31,7 @@ from backfilld.daemon.warehouses.lake.table_scan import source_of, whole_table
 from backfilld.daemon.warehouses.lake.table_scan_model import TableFiles
 from backfilld.daemon.warehouses.sql.backend_interface import Row
 from backfilld.daemon.warehouses.sql.date_predicates import as_list
-from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, fetch, restrict
+from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, HungError, fetch, restrict
 from backfilld.daemon.warehouses.sql.evidence_queries import PartitionFilter, Query, Select
 from backfilld.state.formatting import first_line
 
@@ -94,6 +96,7 @@ class Lake:
         self._timeout = timeout
         self._hooks = hooks
         self._lock = threading.Lock()
+        self._hung = HungQueries()
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def query(self, query: Query, *, purpose: Purpose) -> list[Row]:
@@ -139,7 +142,8 @@ class Lake:
         """Close DuckDB. Idempotent."""
         with self._lock:
             if self._connection is not None:
-                self._connection.close()
+                with suppress(duckdb.Error):  # a query is on its way, or hangs
+                    self._connection.close()
             self._connection = None
 
     def _answer(self, query: Query, purpose: Purpose) -> list[Row]:
@@ -147,7 +151,9 @@ class Lake:
 
     def _explain(self, query: Query) -> None:
         self._send(
-            query, self._some_files, lambda cursor, plan: cursor.execute(f"EXPLAIN {plan.sql}", plan.params)
+            query,
+            self._some_files,
+            lambda cursor, plan: fetch(cursor, f"EXPLAIN {plan.sql}", plan.params, self._timeout),
         )
 
     def _send(
@@ -166,8 +172,7 @@ class Lake:
             return None
         with named_files(plan.files if len(plan.selects) == 1 else ()):
             try:
-                with self._connection_of(plan) as cursor:
-                    return ask(cursor, plan)
+                return self._in_session(plan, ask)
             except duckdb.BinderException as error:
                 text = first_line(str(error))
                 if "column" not in text:
@@ -184,8 +189,26 @@ class Lake:
                 )
                 if widened.selects == plan.selects:
                     raise
-                with self._connection_of(widened) as cursor:
-                    return ask(cursor, widened)
+                return self._in_session(widened, ask)
+
+    def _in_session(self, plan: _Plan, ask: Callable[[duckdb.DuckDBPyConnection, _Plan], _Answer]) -> _Answer:
+        """An answer of DuckDB. A query that hangs keeps its session, and the next one opens another database.
+
+        Raises:
+            QueryError: the query hangs, or an earlier one of its files.
+            WarehouseError: too many queries hang.
+        """
+        files = [*chain(*(values for name, values in plan.params.items() if name.startswith("files")))]
+        self._hung.require_none(files)
+        with ExitStack() as session:
+            cursor = session.enter_context(self._connection_of(plan))
+            try:
+                return ask(cursor, plan)
+            except HungError as error:
+                with self._lock:
+                    self._hung.add(error.thread, files, (session.pop_all(), self._connection))
+                    self._connection = None
+                raise
 
     def _plan(self, query: Query, files_of: Callable[[str, Select], TableFiles]) -> _Plan:
         """The SQL for DuckDB: no SELECT of a table that has no files.

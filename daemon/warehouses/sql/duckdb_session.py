@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 import duckdb
 
-from backfilld.daemon.warehouses.adapter import TimeType
+from backfilld.daemon.warehouses.adapter import QueryError, TimeType
 from backfilld.daemon.warehouses.sql.backend_interface import Row, require_dates, require_distinct_names
 
 SETTINGS: Mapping[str, str | bool | int] = {
@@ -17,6 +19,8 @@ SETTINGS: Mapping[str, str | bool | int] = {
     "autoinstall_known_extensions": False,
     "preserve_insertion_order": False,
 }
+INTERRUPT_SECONDS = 5.0
+"""How long a query may take to end after its interrupt."""
 QUERY_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 """Errors that no row and no file causes: a column or a function that does not exist."""
 
@@ -41,6 +45,14 @@ def restrict(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET lock_configuration = true")
 
 
+class HungError(QueryError):
+    """A query neither ended in time nor after its interrupt; `thread` still runs it on its cursor."""
+
+    def __init__(self, message: str, thread: threading.Thread) -> None:
+        self.thread = thread
+        super().__init__(message, inaccessible=True)
+
+
 def fetch(
     cursor: duckdb.DuckDBPyConnection, text: str, params: Mapping[str, Any], timeout: float
 ) -> list[Row]:
@@ -48,18 +60,38 @@ def fetch(
 
     Raises:
         duckdb.Error: DuckDB refuses the query, or was interrupted.
+        HungError: it did not end after that. The cursor must not be closed.
         QueryError: the column `date` has times, or two columns have the same name.
     """
-    guard = threading.Timer(timeout, cursor.interrupt)
-    guard.start()
+    answer: Future[list[Row]] = Future()
+    # Not a thread of a pool, which would keep the process from ending.
+    thread = threading.Thread(target=_answer, args=(answer, cursor, text, params), name="query", daemon=True)
+    thread.start()
     try:
-        cursor.execute(text, params)
-        description = cursor.description or ()
-        for name, kind, *_ in description:
-            if name == "date":
-                require_dates(str(kind))
-        names = [column[0] for column in description]
-        require_distinct_names(names)
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    finally:
-        guard.cancel()
+        return answer.result(timeout)
+    except FutureTimeoutError:
+        cursor.interrupt()
+    thread.join(INTERRUPT_SECONDS)
+    if not answer.done():
+        raise HungError(f"no answer within {timeout:g} s, and the query cannot be interrupted", thread)
+    return answer.result()
+
+
+def _answer(
+    answer: Future[list[Row]], cursor: duckdb.DuckDBPyConnection, text: str, params: Mapping[str, Any]
+) -> None:
+    try:
+        answer.set_result(_rows(cursor, text, params))
+    except BaseException as error:  # noqa: BLE001  it is raised in the thread that waits
+        answer.set_exception(error)
+
+
+def _rows(cursor: duckdb.DuckDBPyConnection, text: str, params: Mapping[str, Any]) -> list[Row]:
+    cursor.execute(text, params)
+    description = cursor.description or ()
+    for name, kind, *_ in description:
+        if name == "date":
+            require_dates(str(kind))
+    names = [column[0] for column in description]
+    require_distinct_names(names)
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
