@@ -15,6 +15,7 @@ from backfilld.daemon.preflight.checklist import preflight
 from backfilld.daemon.preflight.findings import Preflight
 from backfilld.daemon.warehouses.adapter import WarehouseError
 from backfilld.daemon.warehouses.postgresql import connections
+from backfilld.daemon.warehouses.postgresql.row_security import REMEDY
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.evidence import UNTIL_CORRECTED, Evidence
 from tests.conformance.builders import NEXT, box, rows, stamps
@@ -255,3 +256,31 @@ def test_preflight_names_a_table_that_may_not_be_read(house: PostgresqlHouse, tm
     # Then a grant of its column is enough
     house.run("GRANT USAGE ON SCHEMA nba TO reader; GRANT SELECT (game_date) ON nba.box TO reader")
     assert lines_of(checked(house, tmp_path, reader), "tables") == ["1 of 1 tables are there"]
+
+
+def test_rows_that_policies_hide_are_named_in_preflight_and_on_each_date(
+    house: PostgresqlHouse, tmp_path: Path
+) -> None:
+    house.run("DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA nba TO reader")
+    house.run("GRANT SELECT ON nba.box TO reader; ALTER TABLE nba.box ENABLE ROW LEVEL SECURITY")
+    reader = house.url.replace("postgres@", "reader@")
+    warehouse = house.open(box(), history=None, warehouse={"url": reader})
+
+    def seen() -> tuple[int, str]:
+        found = warehouse.evidence({"box": [DAY]}, purpose="gate")["box", DAY]
+        return found.rows, found.unread
+
+    # Then without a policy all rows are hidden, which fails
+    hidden = "row-level security hides all rows of nba.box from the role reader, for which it has no policy"
+    assert seen() == (0, f"{hidden}; {REMEDY}")
+    assert lines_of(checked(house, tmp_path, reader), "row_security") == [hidden]
+    # And with one some may be, which is a warning
+    house.run("CREATE POLICY few ON nba.box FOR SELECT TO reader USING (false)")
+    some = "row-level security of nba.box may hide rows from the role reader"
+    assert seen() == (0, f"{some}; {REMEDY}")
+    assert lines_of(checked(house, tmp_path, reader), "row_security") == [some]
+    # And the owner sees all, as the role does with a policy for it
+    house.run("CREATE POLICY whole ON nba.box FOR SELECT USING (true)")
+    assert seen() == (2, "")
+    everything = ["no table hides rows from the daemon's role"]
+    assert lines_of(checked(house, tmp_path, house.url), "row_security") == everything

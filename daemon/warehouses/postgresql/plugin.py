@@ -20,12 +20,14 @@ def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
     except ImportError as error:
         remedy = "pip install 'backfilld[postgres]'"
         raise WarehouseError(f"PostgreSQL needs its driver ({error}): {remedy}") from error
+    from backfilld.daemon.warehouses.postgresql.row_security import hidden_rows  # noqa: PLC0415
     from backfilld.daemon.warehouses.postgresql.table_metadata import PostgresqlCatalog  # noqa: PLC0415
     from backfilld.daemon.warehouses.postgresql.write_stamps import PostgresqlStamps  # noqa: PLC0415
     from backfilld.daemon.warehouses.sql.warehouse import WarehouseClient  # noqa: PLC0415
 
     backend = Postgresql(cast(PostgresqlSettings, pipeline.warehouse), hooks)
-    return WarehouseClient(pipeline, backend, PostgresqlCatalog(backend), PostgresqlStamps(backend))
+    catalog, stamps = PostgresqlCatalog(backend), PostgresqlStamps(backend)
+    return WarehouseClient(pipeline, backend, catalog, stamps, hidden_rows(backend))
 
 
 ADAPTER = WarehouseAdapter(

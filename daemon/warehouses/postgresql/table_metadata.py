@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache, partial
 
 from backfilld.daemon.warehouses.adapter import PreflightCheck, TableInfo, TimeType
-from backfilld.daemon.warehouses.postgresql import preflight
+from backfilld.daemon.warehouses.postgresql import preflight, row_security
 from backfilld.daemon.warehouses.postgresql.backend import Postgresql
 from backfilld.daemon.warehouses.postgresql.pg_catalog_queries import read_relation
 
@@ -53,5 +53,9 @@ class PostgresqlCatalog:
         )
 
     def preflight_checks(self) -> tuple[PreflightCheck, ...]:
-        """The spelling of columns, and indexes on dates."""
-        return preflight.checks(cache(partial(read_relation, self._backend)))
+        """The spelling of columns, indexes on dates, and row-level security."""
+        title = "row-level security"
+        security = PreflightCheck(
+            name="row_security", title=title, run=partial(row_security.check, backend=self._backend)
+        )
+        return (*preflight.checks(cache(partial(read_relation, self._backend))), security)
