@@ -203,6 +203,19 @@ def test_a_file_beside_the_directories_of_dates_is_named_on_dates_that_have_none
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [("'2024-03-01'", "VARCHAR"), ("20240301", "INTEGER"), ("20240301.0::DOUBLE", "DOUBLE")],
+)
+def test_dates_that_are_texts_or_numbers_are_refused_with_the_remedy(
+    lake_house: LakeHouse, write: Callable[..., Path], value: str, kind: str
+) -> None:
+    write("all.parquet", f"{value} AS date, n AS id")
+    (found,) = evidence(lake_house, with_rule("unique"), DAY)
+    refused = f"its dates must be of the type DATE, not {kind}; write date as a DATE, or correct date_column"
+    assert found.error == f"nba.box: {refused}; {UNTIL_CORRECTED}"
+
+
 def test_files_that_are_no_output_explain_nothing(lake_house: LakeHouse) -> None:
     for name in ("_SUCCESS", ".part-0.crc", "_temporary/0/part-0.csv"):
         file = lake_house.root / "nba/box/date=2024-03-01" / name

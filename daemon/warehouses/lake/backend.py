@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 import duckdb
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
-from backfilld.daemon.warehouses.lake.absent_columns import absent_columns
 from backfilld.daemon.warehouses.lake.bigquery_transpiler.quoting_and_refusal import quoted, quoted_text
+from backfilld.daemon.warehouses.lake.file_columns import absent_columns, require_dates_in
 from backfilld.daemon.warehouses.lake.hung_queries import HungQueries
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.layout import locate, read_layout
@@ -58,8 +58,8 @@ class _Plan:
     """The tables that SQL of the pipeline file reads, as (schema, name)."""
     files: list[Sequence[str]] = field(default_factory=list)
     """The files of each table."""
-    flat_columns: set[str] = field(default_factory=set)
-    """The date columns of tables whose directories name no dates."""
+    flat_columns: dict[str, str] = field(default_factory=dict)
+    """The date columns of tables whose directories name no dates, each with a file of its table."""
 
     def source(self, located: TableFiles, column: str) -> str:
         """The rows of a table's files, with the date column; their paths become a parameter.
@@ -72,7 +72,7 @@ class _Plan:
         if not located.schema:  # whose files may have other columns than each other
             self.files.append(located.files)
         if located.kind == "column" and column:
-            self.flat_columns.add(column)
+            self.flat_columns[column] = located.files[0]
 
         def bind(name: str, values: Sequence[Any]) -> str:
             self.params[f"{name}{number}"] = list(values)
@@ -175,6 +175,8 @@ class Lake:
                 return self._in_session(plan, ask)
             except duckdb.BinderException as error:
                 text = first_line(str(error))
+                for date_column, path in plan.flat_columns.items():
+                    require_dates_in(path, date_column)
                 if "column" not in text:
                     raise
                 if column := next(

@@ -1,4 +1,4 @@
-"""The columns that the files of some dates do not have, and other files of their table have."""
+"""The columns of files: those that other files of their table have, and that of their dates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake.regular_files import special_kind
 from backfilld.daemon.warehouses.lake.table_scan import all_files
 from backfilld.daemon.warehouses.lake.table_scan_model import TableFiles
@@ -45,3 +46,17 @@ def _columns(connection: duckdb.DuckDBPyConnection, files: Iterable[str]) -> dic
             for name, kind in zip(relation.columns, relation.types, strict=True):
                 columns.setdefault(name.lower(), (name, str(kind)))
     return columns
+
+
+def require_dates_in(path: str, column: str) -> None:
+    """Raise a QueryError where the date column of a file has texts or numbers."""
+    with duckdb.connect() as connection:
+        _, kind = _columns(connection, [path]).get(column.lower(), ("", "DATE"))
+    if not kind.startswith(("DATE", "TIMESTAMP")):
+        remedy = f"write {column} as a DATE, or correct date_column"
+        raise QueryError(
+            f"its dates must be of the type DATE, not {kind}; {remedy}",
+            date_scoped=True,
+            file_scoped=True,
+            permanent=True,
+        )
