@@ -12,6 +12,7 @@ from backfilld.state.pipeline.base_warehouse_settings import SqlKind
 from backfilld.state.pipeline.closed_hours_validation import window_problems
 from backfilld.state.pipeline.comparison_validation import comparison_problems
 from backfilld.state.pipeline.duplicate_and_unknown_names import nearest, processor_key, repeated_names
+from backfilld.state.pipeline.duration_validation import duration_warnings
 from backfilld.state.pipeline.field_types import IDENTIFIER
 from backfilld.state.pipeline.job_settings import JobDefaults, JobSettings
 from backfilld.state.pipeline.needs_validation import need_problems, need_warnings
@@ -58,6 +59,7 @@ def warnings(pipeline: Pipeline) -> Iterator[str]:
                 )
     yield from need_warnings(pipeline)
     yield from shared_table_warnings(pipeline)
+    yield from duration_warnings(pipeline)
 
 
 def _silent_zeros(expect: Expectation) -> Iterator[tuple[str, str]]:

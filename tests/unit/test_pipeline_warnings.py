@@ -1,4 +1,4 @@
-"""`pipeline check` warns of rules that accept a silent zero."""
+"""`pipeline check` warns of rules that accept a silent zero, and of durations that defeat their key."""
 
 import datetime as dt
 import json
@@ -114,3 +114,18 @@ def test_preflight_warns_of_it_under_configuration_with_the_remedy(tmp_path):
     finding = configuration.findings[0]
     assert finding.line.startswith("phase[raw].processor[box].expect.ramp: a minimum of 0 rows")
     assert finding.hint.startswith("write 1 or more")
+
+
+@pytest.mark.parametrize(
+    ("keys", "warning"),
+    [
+        ({"history": {"table": "nba.runs", "stale_after": "0s"}}, "history.stale_after: at 0 no open run"),
+        ({"engine": {"batch_window": "1d"}}, "engine.batch_window: a query waits up to "),
+        ({"engine": {"log_retention": "1s"}}, "engine.log_retention: logs are removed after "),
+        ({"engine": {"log_retention": "0s"}, "history": {"table": "nba.runs"}}, ""),
+    ],
+)
+def test_a_duration_that_defeats_its_key_is_warned_of(keys, warning):
+    found = list(warnings(pipeline(phase("raw", processor("box")), **keys)))
+    assert len(found) == bool(warning)
+    assert all(line.startswith(warning) for line in found)
