@@ -169,8 +169,8 @@ def _detail(context: EngineContext, end: AttemptEnd, processor: str) -> str:
     It says too what the job left running and was ended. `service` of the context is the systemd service, if
     any, whose sandbox may have refused what the job wanted to write.
     """
-    code = f"exit {end.exit_code}" if end.exit_code is not None else end.detail
     status = str(end.status) if end.status is not AttemptStatus.EXITED else ""
+    code = f"exit {end.exit_code}" if end.exit_code is not None else end.detail.removeprefix(f"{status}: ")
     pattern = context.pipeline.job_settings(processor).error_pattern
     line = shown_line(end.tail, pattern, failed=not end.ended_well)
     detail = ": ".join(word for word in (status, code, line) if word)

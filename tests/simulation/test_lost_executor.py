@@ -2,7 +2,7 @@
 
 import pytest
 
-from backfilld.state.store import attempts
+from backfilld.state.store import attempts, checks
 from tests.factories import phase, processor
 from tests.simulation.fakes import SimExecutor, Work
 from tests.simulation.one_table import (
@@ -83,7 +83,10 @@ def test_a_cancel_reaches_an_attempt_without_its_executor_at_once(without_its_ex
     world.settle()
     assert ran(world) == ["box lost"]
     assert ended(world) == ("failed", "cancelled")
-    assert detail(world) == "lost: [executor.dask] left the pipeline file; its job may still run"
+    left = "lost: [executor.dask] left the pipeline file; its job may still run"
+    assert detail(world) == left
+    with world.db.read() as tx:
+        assert checks.for_dates(tx, [FIRST])[FIRST]["box"].last_attempt_detail == left
 
 
 def test_an_attempt_whose_executor_is_restored_in_time_is_adopted(without_its_executor):
