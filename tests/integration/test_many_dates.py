@@ -150,6 +150,12 @@ def test_a_named_processor_is_accepted_where_it_was_tried_and_refused_with_what_
         assert "2021-10-20..1 is no range" in command("retry", "--dates", "2021-10-20..1").err
 
 
+def test_the_command_accepts_several_processors_that_commas_separate(api, monkeypatch, capsys):
+    with beside(api, monkeypatch, capsys) as command:
+        words = ("accept", "--dates", "2021-10-22", "box,zones", "--reason", "lost")
+        assert command(*words).out == "1 date accepted\n  2021-10-22  changed  box, zones\n"
+
+
 @pytest.mark.parametrize("date", ["2021-10-20", "2021-11-01"], ids=["before its turn", "never enqueued"])
 @pytest.mark.parametrize("processors", [["zones"], ["box", "zones"]], ids=["one", "two"])
 @pytest.mark.parametrize("key", ["dates", "start", "end"])

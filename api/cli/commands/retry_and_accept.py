@@ -152,8 +152,8 @@ def accept(
     days = [word for word in what if begins_like_date(word)]
     names = [word for word in what if word not in days]
     if len(days) > 2 or len(names) > 1 or what != (*days, *names):
-        raise click.UsageError("give START, END and PROCESSOR in this order; name more by --processor")
-    processors = [*names, *processor]
+        raise click.UsageError("give START, END and PROCESSOR in this order; separate several by commas")
+    processors = [*(name for word in names for name in word.split(",") if name), *processor]
     start, end = [*days, None, None][:2]
     client, query = Client(url), _query(start, end, filters)
     if not query:
