@@ -139,6 +139,18 @@ def test_a_script_that_refuses_an_option_of_its_command_is_not_planned(folder: P
     assert {step.processor for option in options for step in option.steps} == {"teams"}
 
 
+def test_each_job_that_cannot_start_is_named_with_its_reason(folder: Path) -> None:
+    lost = [processor(name, command=["python3", f"jobs/{name}.py", "{date}"]) for name in "abcdefg"]
+    made = pipeline(phase("raw", *lost, processor("teams")), at=folder / "pipeline.toml")
+    day = dt.date(2021, 10, 19)
+    report = validation(made, FakeWarehouse(made, calendar={day: 8}), day, day, now=NOW)
+    (stop,) = plan(report, made).cannot_run
+    first, *_, more = stop.reason.split("; ")
+    assert first.startswith("a: ")
+    assert more.startswith("e: ")
+    assert more.endswith(" and 2 more")
+
+
 def test_options_that_the_source_or_the_help_shows_are_not_refused(folder: Path) -> None:
     (folder / "jobs" / "box.py").write_text(
         "import argparse\nparser = argparse.ArgumentParser()\n"

@@ -22,6 +22,7 @@ from backfilld.daemon.reports.current_verdicts import (
 )
 from backfilld.daemon.reports.plan.incomplete_periods import incomplete_periods
 from backfilld.daemon.reports.plan.selection_and_force_options import RequestOptions
+from backfilld.state.formatting import join_truncated
 from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
@@ -32,6 +33,8 @@ from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.state_machine import Machine
 from backfilld.state.rules.verdict import Verdict
 
+_NAMED = 5
+"""How many jobs that cannot start a reason names before it counts the rest."""
 _WORDS = {Verdict.NEVER_RAN: "never ran", Verdict.NO_DATA: "ran, but there is no data"}
 
 
@@ -205,6 +208,9 @@ class _Simulator:
         phase = self._following(stage, day)[0].phase if at_entry else stage.phase
         missing = tuple(p.name for p in phase.processor if not checks[p.name].satisfied)
         reason = blocked_reason(decision)
+        unusable = [self._unusable[name] for name in missing if name in self._unusable]
+        if reason in unusable:
+            reason = join_truncated(unusable, _NAMED, "; ")
         if isinstance(decision, Wait) and decision.waiting is WaitReason.UNSELECTED:
             names = [name for name in missing if name in self._context.needed]
             reason = f"not selected and not satisfied: {', '.join(names)}; --with-upstream adds it"
