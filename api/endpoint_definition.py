@@ -214,13 +214,18 @@ def _body() -> object:
     """The parsed JSON body; an empty body is an empty object.
 
     Raises:
-        HTTPException: the body is too large, is not JSON, or has another media type.
+        HTTPException: the body is too large, is not JSON, or has another media type or a coding.
     """
     raw = request.get_data(cache=False)
     if not raw.strip():
         return {}
     if request.mimetype != MEDIA_TYPE:
         raise UnsupportedMediaType(f"the body should be {MEDIA_TYPE}, not {request.mimetype or 'unnamed'}")
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaType(
+            f"the body should be plain, not {coding}: send it without Content-Encoding"
+        )
     try:
         body: object = from_json(raw, allow_inf_nan=False)
     except ValueError as error:

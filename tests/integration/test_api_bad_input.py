@@ -106,6 +106,12 @@ def test_another_content_type_is_refused(api: Api, content_type: str) -> None:
     assert "application/json" in message
 
 
+@pytest.mark.parametrize("coding", ["gzip", "br", "GZIP, br"])
+def test_a_body_in_a_coding_is_refused_whatever_it_is(api: Api, coding: str) -> None:
+    response = api.client.post("/v1/backfills", json=GOOD, headers={"Content-Encoding": coding})
+    assert "send it without Content-Encoding" in refused(response, 415)[1]
+
+
 def test_a_huge_body_is_refused(api: Api) -> None:
     response = api.client.post("/v1/backfills", json={**GOOD, "note": "x" * (1 << 20)})
     refused(response, 413)
