@@ -216,6 +216,19 @@ def test_dates_that_are_texts_or_numbers_are_refused_with_the_remedy(
     assert found.error == f"nba.box: {refused}; {UNTIL_CORRECTED}"
 
 
+def test_a_path_that_names_two_dates_is_refused_and_named_in_preflight(
+    lake_house: LakeHouse, write: Callable[..., Path]
+) -> None:
+    path = write(f"date={DAY}/date={NEXT}/a.parquet")
+    write(f"date={LAST}/a.parquet")
+    first, last = evidence(lake_house, PLAIN, DAY, LAST)
+    sentence = f"two directories in the path of {path} name dates"
+    assert first.error == f"nba.box: {sentence}; keep one of them; {UNTIL_CORRECTED}"
+    assert (last.error, last.rows) == ("", 2)
+    (finding,) = _layout_findings("nba.box", "date", lake_house.root / "nba" / "box")
+    assert (finding.line, finding.hint) == (f"nba.box: {sentence}", "keep one of them")
+
+
 def test_files_that_are_no_output_explain_nothing(lake_house: LakeHouse) -> None:
     for name in ("_SUCCESS", ".part-0.crc", "_temporary/0/part-0.csv"):
         file = lake_house.root / "nba/box/date=2024-03-01" / name

@@ -132,6 +132,13 @@ def is_doubled(directories: Sequence[str]) -> bool:
     return len({os.path.dirname(path) for path in directories}) < len(directories)
 
 
+def two_dates(directory: str, files: Collection[str], column: str) -> str:
+    """The first file below the directory of a date in whose path a directory names another, as a sentence."""
+    key = f"{os.sep}{column}=".lower()
+    path = next((path for path in files if key in path[len(directory) :].lower()), "")
+    return f"two directories in the path of {path} name dates; keep one of them" if path else ""
+
+
 def _of_directories(layout: Layout, column: str, dates: Collection[dt.date]) -> TableFiles:
     files: dict[str, dt.date] = {}
     is_hive = True
@@ -143,7 +150,10 @@ def _of_directories(layout: Layout, column: str, dates: Collection[dt.date]) -> 
             raise QueryError(message, file_scoped=True, permanent=True)
         for directory in directories:
             is_hive = is_hive and os.path.basename(directory) == f"{column}={date}"
-            files |= dict.fromkeys(finished_files(directory), date)
+            found = finished_files(directory)
+            if twice := two_dates(directory, found, column):
+                raise QueryError(twice, file_scoped=True, permanent=True)
+            files |= dict.fromkeys(found, date)
     return TableFiles(kind="hive" if is_hive else "mapped", files=[*files], dates=[*files.values()])
 
 

@@ -24,7 +24,7 @@ from backfilld.daemon.warehouses.lake import outside_links
 from backfilld.daemon.warehouses.lake.backend import missing_lake
 from backfilld.daemon.warehouses.lake.delta import is_delta
 from backfilld.daemon.warehouses.lake.delta import read as read_delta
-from backfilld.daemon.warehouses.lake.finished_files import uncounted_file, unread_file
+from backfilld.daemon.warehouses.lake.finished_files import finished_files, uncounted_file, unread_file
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.iceberg.table_cache import read as read_iceberg
 from backfilld.daemon.warehouses.lake.layout import (
@@ -34,6 +34,7 @@ from backfilld.daemon.warehouses.lake.layout import (
     is_doubled,
     locate,
     read_layout,
+    two_dates,
 )
 from backfilld.daemon.warehouses.lake.query_errors import READABLE, query_error
 from backfilld.daemon.warehouses.lake.regular_files import REMEDY as REGULAR_FILES_REMEDY
@@ -213,6 +214,7 @@ def _layout_findings(table: str, column: str, directory: Path) -> Iterator[Findi
             yield failed(f"{table}: {date} lies in {' and '.join(sorted(directories))}", "keep one of them")
     if special := [f"{path} is {kind}" for path in all_files(directory) if (kind := special_kind(path))]:
         yield failed(f"{table}: {join_truncated(special, NAMED)}, not a file", REGULAR_FILES_REMEDY)
+    yield from _two_date_findings(table, column, layout)
     yield from _ending_findings(table, layout, directory)
     if layout.undated_files and layout.dates:
         files = pluralize(len(layout.undated_files), "file")
@@ -221,6 +223,15 @@ def _layout_findings(table: str, column: str, directory: Path) -> Iterator[Findi
         files = pluralize(len(layout.undated_files), "file")
         line = f"{table}: no directory names a date of {column}; each query reads all of {files}"
         yield warned(line, f"write the files of each date to {column}=2024-03-01")
+
+
+def _two_date_findings(table: str, column: str, layout: Layout) -> Iterator[Finding]:
+    """Files whose path names two dates."""
+    places = [place for directories in layout.dates.values() for place in directories]
+    found = (two_dates(place, finished_files(place), column) for place in places)
+    if twice := next(filter(None, found), ""):
+        line, _, remedy = twice.partition("; ")
+        yield failed(f"{table}: {line}", remedy)
 
 
 def _ending_findings(table: str, layout: Layout, directory: Path) -> Iterator[Finding]:
