@@ -129,7 +129,7 @@ class Advancer:
 
     def _cancel(self, batch: AdvanceBatch, row: DateRow) -> None:
         """Fail a date that no backfill wants any more, once none of its attempts is running."""
-        if self._waits_for_attempt(batch, row, "then the date is cancelled"):
+        if self._waits_for_attempt(batch, row):
             return
         batch.withdraw_rewrites(row.date)
         walk = DateWalk(row, row.state, row.entered_at)
@@ -138,21 +138,18 @@ class Advancer:
 
     def _restart(self, batch: AdvanceBatch, row: DateRow, owners: Ownership) -> None:
         """Put a live date back to `pending` for a backfill that joined, once no attempt is running."""
-        if self._waits_for_attempt(batch, row, "then the date starts again"):
+        if self._waits_for_attempt(batch, row):
             return
         names = ", ".join(f"backfill {owner.id}" for owner in owners.restarting)
         self._readmit(batch, row, f"it starts again for {names}")
 
-    def _waits_for_attempt(self, batch: AdvanceBatch, row: DateRow, then: str) -> bool:
-        """Whether an attempt of the date is running. No other starts, and the date waits for its end.
-
-        `then` says what follows that without a verdict.
-        """
+    def _waits_for_attempt(self, batch: AdvanceBatch, row: DateRow) -> bool:
+        """Whether an attempt of the date is running. No other starts, and the date waits for its end."""
         date_checks = batch.checks.decisive(row.date).values()
         batch.not_startable += [(row.date, check.processor) for check in date_checks if check.runnable]
         running = any(check.attempt_id is not None for check in date_checks)
         if running:
-            batch.waits.append(WaitStatus(row=row, waiting=WaitReason.ATTEMPT, text=then))
+            batch.waits.append(WaitStatus(row=row, waiting=WaitReason.ATTEMPT))
         return running
 
     def _readmit(self, batch: AdvanceBatch, row: DateRow, reason: str) -> None:
@@ -167,7 +164,7 @@ class Advancer:
             batch.waits.append(WaitStatus(row=row, waiting=WaitReason.PAUSED, text=paused))
         elif day is None or (day.expected and row.date in batch.without_calendar):
             batch.waits.append(WaitStatus(row=row, waiting=WaitReason.CALENDAR))
-        elif not day.expected and self._waits_for_attempt(batch, row, f"then {day.reason}"):
+        elif not day.expected and self._waits_for_attempt(batch, row):
             return  # a changed file put the date back in the middle of its work
         elif not day.expected:
             walk = DateWalk(row, row.state, row.entered_at)

@@ -29,7 +29,7 @@ from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.backfill_dates import wanted_dates
-from backfilld.state.store.dates import IMMEDIATELY, await_verdicts, make_dates_due
+from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.index_conditions import AWAITS_PERIOD, IS_RUNNABLE
 from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.sql_helpers import execute, fetch, select_by_dates, upsert
@@ -324,7 +324,7 @@ def release(
 ) -> None:
     """Record that attempts ended, and request a check of each pair, and of those in `also` at their times.
 
-    The dates wait for the verdicts, except those of `still_running`, for which other attempts run.
+    Makes the dates due, except those of `still_running`, for which other attempts run.
     """
     alike: dict[tuple[str, ...], list[dict[str, object]]] = defaultdict(list)
     for result in results:
@@ -335,7 +335,7 @@ def release(
         execute(tx, _release(names), values)
     _request(tx, also, evaluated=True)
     ended = {date for date, _ in [*also, *(r.pair for r in results)]}
-    await_verdicts(tx, sorted(ended.difference(still_running)))
+    make_dates_due(tx, sorted(ended.difference(still_running)), IMMEDIATELY)
 
 
 @cache

@@ -6,12 +6,11 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
 
 from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
 from backfilld.state.rules.date_outcomes import Outcome
-from backfilld.state.rules.wait_reason import WaitReason
 from backfilld.state.store import row_mappers
 from backfilld.state.store.backfill_dates import wanted_dates
 from backfilld.state.store.backfill_or_season_scope import ALL_DATES, DateScope
@@ -54,15 +53,6 @@ _WAKE_BY = (
     update(dates)
     .where(_LIVE, _THIS, or_(dates.c.due_at.is_(None), dates.c.due_at > bindparam("_at")))
     .values(due_at=bindparam("_at"))
-)
-_WAITS_FOR_ATTEMPTS_ALONE = and_(dates.c.waiting == WaitReason.ATTEMPT.value, dates.c.waiting_text == "")
-_AWAIT_VERDICTS = (
-    update(dates)
-    .where(_LIVE, _THIS)
-    .values(
-        waiting=case((_WAITS_FOR_ATTEMPTS_ALONE, WaitReason.VERDICT.value), else_=dates.c.waiting),
-        due_at=case((_WAITS_FOR_ATTEMPTS_ALONE, dates.c.due_at), else_=IMMEDIATELY),
-    )
 )
 _WAKE_WAITING = update(dates).where(_LIVE, _WAITS).values(due_at=bindparam("_now"))
 _CHECKS = select(func.count()).select_from(checks).where(checks.c.date == dates.c.date).correlate(dates)
@@ -247,14 +237,6 @@ def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None
     """Have some dates looked at, now or IMMEDIATELY, where they are live."""
     values = [{"_date": date, "_at": at} for date in wanted]
     execute(tx, _WAKE, values)
-
-
-def await_verdicts(tx: Connection, wanted: Iterable[dt.date]) -> None:
-    """Have some dates wait for the verdicts on their attempts, which have ended: these make them due.
-
-    A date whose wait says what follows the attempts, such as its cancellation, is due at once.
-    """
-    execute(tx, _AWAIT_VERDICTS, [{"_date": date} for date in wanted])
 
 
 def make_dates_due_by(tx: Connection, wanted: Iterable[dt.date], at: float) -> None:

@@ -270,36 +270,3 @@ def test_the_request_that_forced_still_fails_where_its_own_rerun_fails(make):
     world.run()
     assert (outcome(world), launched(world)) == ("exhausted", 3)
     assert "the rerun failed" in world.dates()[FIRST].reason
-
-
-def test_a_cancelled_date_ends_with_its_attempt_whatever_the_warehouse_answers(make):
-    # Given a date that waits for its only attempt
-    world = make()
-    world.script = lambda job: slow_to_stop()
-    receipt = world.enqueue(FIRST, FIRST)
-    world.settle()
-    assert world.executor.alive
-    # When its backfill is cancelled, and the warehouse is away from then on
-    world.commands.cancel(receipt.id, by=ME)
-    world.settle()
-    waits = world.dates()[FIRST].waiting, world.dates()[FIRST].waiting_text
-    world.warehouse.down = "connection refused"
-    world.step()
-    world.tick()
-    # Then it has waited for the end of that, and for nothing else
-    assert waits == ("attempt", "then the date is cancelled")
-    assert (world.dates()[FIRST].state, outcome(world)) == ("failed", "cancelled")
-
-
-def test_a_date_whose_attempt_has_ended_waits_for_the_verdict_on_it(make):
-    world = make()
-    world.enqueue(FIRST, FIRST)
-    world.settle()
-    assert world.executor.alive
-    world.warehouse.down = "connection refused"
-    world.step()
-    world.tick()
-    assert (world.dates()[FIRST].waiting, world.dates()[FIRST].due_at) == ("verdict", None)
-    world.warehouse.down = ""
-    world.run()
-    assert outcome(world) == "complete"
