@@ -9,13 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 from backfilld.daemon.engine import missing_upstream, periods
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.needs_graph import NeedsGraph, Pair, Span
 from backfilld.state.store import attempts, checks, runnable_jobs
 from backfilld.state.store.database import Transaction
@@ -143,23 +142,29 @@ def _inputs_on_earlier_dates(
     graph = missing_upstream.needs_graph(tx, pipeline)
     windows = {check: [*_windows(graph, check)] for check in candidates}
     spans = [span for of_one in windows.values() for _, span in of_one]
-    days = {day for span in spans for day in dates_between(span.first, span.last)}
-    names = {name for of_one in windows.values() for name, _ in of_one}
+    if not spans:
+        return {}
+    names = {name for of_one in windows.values() for of, _ in of_one for name in of}
+    first, last = min(span.first for span in spans), max(span.last for span in spans)
     old: dict[str, list[dt.date]] = defaultdict(list)
-    for date, name in runnable_jobs.complete_before(tx, days, before, names):
+    for date, name in runnable_jobs.complete_between(tx, names, first, last, before):
         old[name].append(date)
-    return {
-        check: [(day, name) for name, span in of_one for day in old[name] if span.first <= day <= span.last]
-        for check, of_one in windows.items()
-    }
+    return {check: [*_within(old, of_one)] for check, of_one in windows.items()} if old else {}
 
 
-def _windows(graph: NeedsGraph, check: RunnableCheck) -> Iterator[tuple[str, Span]]:
+def _windows(graph: NeedsGraph, check: RunnableCheck) -> Iterator[tuple[Sequence[str], Span]]:
     last = check.date - dt.timedelta(days=1)
     for need in graph.earlier([check.processor]):
         span = Span(max(graph.start(need, check.date), last - dt.timedelta(days=QUERIED_BACK - 1)), last)
         if span.first <= last:
-            yield from ((name, span) for name in need.of)
+            yield need.of, span
+
+
+def _within(
+    old: Mapping[str, Sequence[dt.date]], windows: Iterable[tuple[Sequence[str], Span]]
+) -> Iterator[Pair]:
+    for of, span in windows:
+        yield from ((day, name) for name in of for day in old.get(name, ()) if span.first <= day <= span.last)
 
 
 def _starts_within(tx: Transaction, processor: str, limit: int, seconds: float) -> int:

@@ -14,7 +14,7 @@ from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
 from backfilld.state.store.index_conditions import IS_RUNNABLE
-from backfilld.state.store.schema import checks
+from backfilld.state.store.schema import calendar_days, checks
 from backfilld.state.store.sql_helpers import chunked, fetch, select_by_dates
 
 
@@ -79,30 +79,34 @@ def _first(branches: int) -> CompoundSelect[Any]:
 
 
 _COMPLETE_BEFORE = select(checks.c.date, checks.c.processor).where(
-    checks.c.date.in_(bindparam("_dates", expanding=True)),
     checks.c.satisfied == 1,
     checks.c.verdict == Verdict.COMPLETE.value,
     checks.c.waived_by == "",
     checks.c.accepted_reason == "",
     checks.c.asked_at < bindparam("_before"),
 )
-_OF_PROCESSORS_BEFORE = _COMPLETE_BEFORE.where(
-    checks.c.processor.in_(bindparam("_processors", expanding=True))
+_ON_DATES = _COMPLETE_BEFORE.where(checks.c.date.in_(bindparam("_dates", expanding=True)))
+# By the known dates, so that each check is found by its key.
+_DATES_BETWEEN = select(calendar_days.c.date).where(
+    calendar_days.c.date.between(bindparam("_first"), bindparam("_last"))
+)
+_BETWEEN = _COMPLETE_BEFORE.where(
+    checks.c.date.in_(_DATES_BETWEEN), checks.c.processor.in_(bindparam("_processors", expanding=True))
 )
 
 
-def complete_before(
-    tx: Connection, wanted: Collection[dt.date], before: float, processors: Collection[str] | None = None
-) -> list[Pair]:
-    """The outputs of some dates that satisfy their needs by rows that were last queried before a time.
+def complete_before(tx: Connection, wanted: Collection[dt.date], before: float) -> list[Pair]:
+    """The outputs of some dates that satisfy their needs by rows that were last queried before a time."""
+    values = {"_dates": sorted(wanted), "_before": before}
+    return [(row.date, row.processor) for row in fetch(tx, _ON_DATES, values)] if wanted else []
 
-    Of all processors, or of those that are named.
-    """
-    values: dict[str, object] = {"_dates": sorted(wanted), "_before": before}
-    statement = _COMPLETE_BEFORE
-    if processors is not None:
-        statement, values["_processors"] = _OF_PROCESSORS_BEFORE, sorted(processors)
-    return [(row.date, row.processor) for row in fetch(tx, statement, values)] if wanted else []
+
+def complete_between(
+    tx: Connection, processors: Collection[str], first: dt.date, last: dt.date, before: float
+) -> list[Pair]:
+    """The same of some processors on the dates from `first` to `last`, both included."""
+    values = {"_processors": sorted(processors), "_first": first, "_last": last, "_before": before}
+    return [(row.date, row.processor) for row in fetch(tx, _BETWEEN, values)]
 
 
 def under_way(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, dict[str, CheckRow]]:
