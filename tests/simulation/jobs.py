@@ -57,6 +57,8 @@ class Platform:
         """What comes to pass at a time of its own."""
         self.foreign: set[Pair] = set()
         """What somebody else wrote last."""
+        self.written_late: defaultdict[Pair, set[float]] = defaultdict(set)
+        """When the jobs ended whose rows of a table and a date have shown late."""
         warehouse.unprovable.update(filter(self._hides_writes, processors))
         warehouse.bills_stamps = random.Random(f"{self._seed} billed stamps").random() < 0.3
         for one in scenario.initial_rows:
@@ -142,6 +144,11 @@ class Platform:
         least, _ = self.right(pair)
         rows = max(int(least * share), 1 if share > 0 else 0)
         self._warehouse.rows[table or self._warehouse.table(pair[0]), pair[1]] = rows
+
+    def _show_late(self, pair: Pair, table: str, ended: float) -> None:
+        """The rows of a job appear that has ended before."""
+        self._fill(pair, 1.0, table)
+        self.written_late[table, pair[1]].add(ended)
 
     def work(self, job: Job) -> Work:
         """What a job does."""
@@ -232,6 +239,6 @@ class Platform:
         if share is None:
             return
         if kind == "writes late":
-            self.later.append((at + LATE_SECONDS, lambda: self._fill(pair, 1.0, table)))
+            self.later.append((at + LATE_SECONDS, lambda: self._show_late(pair, table, at)))
         else:
             self._fill(pair, share, table)

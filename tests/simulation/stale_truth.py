@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tests.simulation.fakes import Launch
+from tests.simulation.inputs import Inputs
 from tests.simulation.quiescence_invariants import Row, Violation, day_of
 
 if TYPE_CHECKING:
@@ -32,8 +34,8 @@ class StaleTruth:
         """The inputs of each output that were stale when its latest attempt began."""
         self.compared = 0
         """How many inputs were compared with what others wrote."""
-        self._claimed_with: dict[Pair, set[Pair]] = {}
-        """The inputs of each output, by the pipeline file that its latest attempt began with."""
+        self._files: dict[int, Inputs] = {}
+        """The inputs by each pipeline file so far."""
         self.carried = 0
         """How many outputs were seen that had to carry a mark on."""
 
@@ -47,7 +49,6 @@ class StaleTruth:
                 inputs = [(str(day), of) for day, of in self._sim.inputs.of(day_of(date), processor)]
                 pairs = {pair for pair in inputs if self._is_stale(pair) and not self._ran_since(pair)}
                 self._over_stale[date, name] = pairs
-                self._claimed_with[date, name] = self._inputs(date, name)
 
     def look(self, done: Iterator[str]) -> None:
         """Every output of a done date that was computed from a stale one is marked, and no other one is.
@@ -135,8 +136,15 @@ class StaleTruth:
         return bool(check["rows"]) and check["verdict"] != "not_expected" and not ran_since
 
     def _ran_since(self, pair: Pair) -> bool:
-        """Whether some job has computed a marked output since: later ones may have failed."""
-        return self._began(*pair) >= self._invariants.checks[pair]["stale_at"]
+        """Whether some job has computed a marked output since: later ones may have failed.
+
+        Its rows may show late. Where the warehouse cannot tell of writes, its exit code is all there is.
+        """
+        (date, name), marked_at = pair, self._invariants.checks[pair]["stale_at"]
+        jobs = [job for job in self._jobs(date, name) if job.code == 0 and job.started >= marked_at]
+        late = self._sim.platform.written_late[self._sim.warehouse.table(name), day_of(date)]
+        proven = any(job.ended in late for job in jobs) or self._began(date, name) >= marked_at
+        return proven or (bool(jobs) and name in self._sim.warehouse.unprovable)
 
     def _is_justified(self, date: str, name: str) -> bool:
         """Whether an input was written after the job began that computed it further on."""
@@ -155,12 +163,20 @@ class StaleTruth:
     def _inputs(self, date: str, name: str) -> set[Pair]:
         """What an output is computed from, as far as the daemon knows of it, and what it runs after.
 
-        An edit of the file may have removed an input since the output was computed.
+        By each pipeline file since the job began that computed it: an edit may have removed an input of it.
         """
-        processor = self._sim.pipeline.processors.get(name)
-        inputs = self._sim.inputs.of(day_of(date), processor, siblings=True) if processor else ()
-        pairs = {(str(day), of) for day, of in inputs}.intersection(self._invariants.checks)
-        return pairs | self._claimed_with.get((date, name), set())
+        latest = self._latest_writer(date, name)
+        found: set[Pair] = set()
+        for version in range(latest.version if latest else 0, self._sim.version + 1):
+            processor = self._sim.scenario.pipeline(version).processors.get(name)
+            inputs = self._by_file(version).of(day_of(date), processor, siblings=True) if processor else ()
+            found |= {(str(day), of) for day, of in inputs}
+        return found.intersection(self._invariants.checks)
+
+    def _by_file(self, version: int) -> Inputs:
+        if version not in self._files:
+            self._files[version] = Inputs(self._sim.scenario.pipeline(version))
+        return self._files[version]
 
     def _restores(self) -> bool:
         """Whether the daemon forgets what it has run."""
@@ -168,10 +184,20 @@ class StaleTruth:
 
     def _began(self, date: str, name: str) -> float:
         """When the latest job of an output began that ended well and wrote; before all times without one."""
-        table, day = self._sim.warehouse.table(name), day_of(date)
-        writes = {at for at, _ in self._sim.warehouse.rows.changes[table, day]}
-        jobs = [job for job in self._sim.launches if job.processor == name and day in job.dates]
-        return max((job.started for job in jobs if job.code == 0 and job.ended in writes), default=-1.0)
+        latest = self._latest_writer(date, name)
+        return latest.started if latest else -1.0
+
+    def _latest_writer(self, date: str, name: str) -> Launch | None:
+        """The latest job of an output that ended well and wrote by then."""
+        writes = {
+            at for at, _ in self._sim.warehouse.rows.changes[self._sim.warehouse.table(name), day_of(date)]
+        }
+        wrote = [job for job in self._jobs(date, name) if job.code == 0 and job.ended in writes]
+        return max(wrote, key=lambda job: job.started, default=None)
+
+    def _jobs(self, date: str, name: str) -> list[Launch]:
+        day = day_of(date)
+        return [job for job in self._sim.launches if job.processor == name and day in job.dates]
 
     def _written(self, pair: Pair) -> float:
         """When the rows of an output were last written, or its job ended.

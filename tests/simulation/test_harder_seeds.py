@@ -45,6 +45,7 @@ BROKEN_ONCE = {
     400000581: "others write an output, and then the file names another table for it",
     410000295: "a job starts less than a microsecond before a window closes",
     410001285: "a daily budget pays for one query while the dates of a week wait to start together",
+    8301111: "a stale output is computed, with rows that show late, before an attempt that fails",
     500002588: "rows are lost beside an external run that never ends",
     500002832: "jobs end while the daemon is down, and are cancelled just before that is noted",
     500005377: "others write a month's input of a date that was never enqueued, which is queried only later",

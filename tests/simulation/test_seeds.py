@@ -42,6 +42,7 @@ BROKEN_ONCE = {
     38060: "a paused processor is released in the middle of a series of equal errors",
     93367: "the clock is set back, and the daemon killed before it has noted that",
     96450: "the clock is set forward during a long query while a job hangs",
+    118013747: "the file removes a processor that was computed after what runs behind it",
     125521037: "a table goes on at the end of its quota day in the commit that starts its job",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     244409880: "a job that wrote nothing ends well, and a later count of its old rows is enough",
