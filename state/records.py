@@ -221,6 +221,11 @@ class CheckRow(NamedTuple):
         return self.mode in (RunMode.FORCE, RunMode.REFRESH)
 
     @property
+    def is_to_be_tried(self) -> bool:
+        """Whether no attempt has begun since a retry, or since the file has named the table."""
+        return self.mode == RunMode.RETRY and self.last_attempt_started_at is None
+
+    @property
     def must_change(self) -> bool:
         """Whether an attempt that leaves the partition as it was counts as not having written."""
         return self.mode != RunMode.REFRESH

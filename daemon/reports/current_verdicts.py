@@ -304,7 +304,7 @@ def _check(
         retry_at=None,
         runnable=False,
         priority=0,
-        mode=RunMode.NORMAL,
+        mode=RunMode.RETRY if stored and stored.is_to_be_tried else RunMode.NORMAL,
         attempt_id=stored.attempt_id if stored else None,
         last_attempt_started_at=None,
         last_attempt_ended_at=None,

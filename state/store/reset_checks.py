@@ -44,6 +44,15 @@ _FORGET_STAMP = (
     .values(write_stamp=None)
 )
 
+_OF_OTHER_TABLE: dict[str, Any] = {
+    **_UNKNOWN,
+    "mode": case((checks.c.mode == RunMode.NORMAL.value, RunMode.RETRY.value), else_=checks.c.mode),
+}
+"""Nothing is known of another table. What runs of the history wrote was not this one: it is to be tried."""
+
+_IS_TO_BE_TRIED = and_(checks.c.mode == RunMode.RETRY.value, checks.c.last_attempt_started_at.is_(None))
+"""Condition: no attempt has written the table since a retry, or since the file has named it."""
+
 _ONCE = (RunMode.FORCE, RunMode.REFRESH)
 """The modes that stay until an attempt was made, the stronger one first."""
 
@@ -113,6 +122,7 @@ def _reset(dialect: str, again: bool) -> Insert:
         "priority": fresh.priority,
         "mode": case(
             *((either == mode.value, mode.value) for mode in _ONCE for either in (checks.c.mode, fresh.mode)),
+            (_IS_TO_BE_TRIED, RunMode.RETRY.value),
             else_=fresh.mode,
         ),
         "waived_by": "",
@@ -136,13 +146,14 @@ def forget_request(tx: Connection, wanted: Collection[dt.date]) -> None:
 def reset_other_tables(tx: Connection, tables: Mapping[str, str], now: float) -> None:
     """Forget what is known of other tables than those that processors have now, and request a check.
 
-    An attempt that is running stays; what was accepted stays accepted.
+    An attempt that is running stays; what was accepted stays accepted. `no_data = "trust"` holds only after
+    an attempt: runs of the history have written the table that the file named before.
     """
     known = tx.execute(select(checks.c.processor, checks.c.output).where(checks.c.output != "").distinct())
     for name, output in known.all():
         if tables.get(name, output) != output:
             here = (checks.c.processor == name, checks.c.output == output)
-            tx.execute(update(checks).where(*here).values(**_UNKNOWN, **REQUESTED, query_due_at=now))
+            tx.execute(update(checks).where(*here).values(**_OF_OTHER_TABLE, **REQUESTED, query_due_at=now))
 
 
 def forget_stamps(tx: Connection, pairs: Sequence[Pair]) -> None:

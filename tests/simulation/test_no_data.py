@@ -1,7 +1,11 @@
 """A date is without data only after attempts of its own request, for the table that it has now."""
 
+import datetime as dt
+
 import pytest
 
+from backfilld.daemon.reports.data_completeness import validation
+from backfilld.daemon.reports.plan.plan import plan
 from backfilld.state.store import checks
 from tests.factories import phase, processor
 from tests.simulation.fakes import Work
@@ -141,6 +145,82 @@ def test_a_success_in_the_history_is_enough_where_the_file_trusts_it(worlds):
     world.commands.retry_date(FIRST, by=ME)
     world.run()
     assert ran(world) == ["box exited 0"]
+
+
+def trusted(table):
+    """A source whose history is trusted, with its output in some table."""
+    return shape(phase("raw", processor("box", table=table, no_data="trust")))
+
+
+def planned(world):
+    """What the plan of the first date runs."""
+    with world.db.read() as tx:
+        known = checks.for_dates(tx, [FIRST])
+    report = validation(world.pipeline, world.warehouse, FIRST, FIRST, now=world.time, known=known)
+    return [step.processor for step in plan(report, world.pipeline).steps]
+
+
+def moved(world, table):
+    """The daemon starts again with a file that names another table."""
+    world.pipeline = trusted(table)
+    world.warehouse.tables = {"box": table}
+    world.start()
+
+
+def writes_and_records(world):
+    """A job that writes the table that the file names now, and its run into the history."""
+
+    def script(job):
+        date, table = dt.date.fromisoformat(job.env["BACKFILLD_DATES"]), world.warehouse.table("box")
+
+        def effect():
+            world.warehouse.rows[table, date] = 1
+            world.warehouse.closed["box", date] = success(world.time)
+
+        return Work(effect=effect)
+
+    return script
+
+
+@pytest.mark.parametrize("again", ["enqueue", "retry"])
+def test_runs_that_wrote_another_table_are_not_trusted_about_the_one_that_the_file_names_now(worlds, again):
+    # Given a done date whose run is in the history, when the file names another table, which is empty
+    world = worlds(trusted("nba.box"))
+    world.warehouse.tables = {"box": "nba.box"}
+    world.script = writes_and_records(world)
+    world.enqueue(FIRST, FIRST)
+    world.run()
+    moved(world, "nba.box_2")
+    world.run()
+    assert "box is no_data" in world.dates()[FIRST].regressed
+    # Then a request runs the job, as the plan says, and the date does not fail for want of data
+    assert planned(world) == ["box"]
+    if again == "enqueue":
+        world.enqueue(FIRST, FIRST)
+    else:
+        world.commands.retry_date(FIRST, by=ME)
+    world.run()
+    assert ran(world) == ["box exited 0"] * 2
+    assert ended(world) == ("done", "complete")
+
+
+def test_a_live_date_tries_the_table_that_the_file_names_now_and_confirms_what_that_left(worlds):
+    # Given a live date whose job left nothing, and whose table is changed and changed back
+    world = worlds(trusted("nba.box"))
+    world.warehouse.tables = {"box": "nba.box"}
+    world.script = lambda job: Work(
+        effect=lambda: world.warehouse.closed.update({("box", FIRST): success(world.time)})
+    )
+    world.enqueue(FIRST, FIRST)
+    world.step()
+    world.settle()
+    moved(world, "nba.box_2")
+    world.settle()
+    moved(world, "nba.box")
+    world.run()
+    # Then it has failed only by a query after an attempt for that table
+    assert ran(world) == ["box exited 0"] * 3
+    assert ended(world) == ("failed", "blocked")
 
 
 def test_a_complete_fallback_replaces_a_source_only_after_its_attempts(worlds):
