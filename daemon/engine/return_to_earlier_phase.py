@@ -38,7 +38,8 @@ def wait(pipeline: Pipeline, stage: Stage, date_checks: DateChecks) -> Wait | No
         return None
     missing = missing_again(pipeline, stage, date_checks)
     if not here.issuperset(running) or (running and (missing or queried)):
-        return Wait(waiting=WaitReason.ATTEMPT)
+        then = f"goes back for {missing.processor}" if missing else f"goes on in {stage.name}"
+        return Wait(waiting=WaitReason.ATTEMPT, text=f"then the date {then}")
     return Wait(waiting=WaitReason.VERDICT) if queried and missing is None else None
 
 

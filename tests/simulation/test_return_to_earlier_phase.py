@@ -13,10 +13,10 @@ from tests.simulation.world import World
 DAY = dt.date(2021, 10, 20)
 
 
-def shape(expect=None, opens=dt.date(2021, 10, 19), priority="critical"):
+def shape(expect=None, opens=dt.date(2021, 10, 19), priority="critical", table="nba.box"):
     season = {"name": "2021-22", "opens": opens, "closes": dt.date(2022, 6, 16)}
     return pipeline(
-        phase("raw", processor("box", expect=expect or {"rows": [1, 9]}, priority=priority)),
+        phase("raw", processor("box", expect=expect or {"rows": [1, 9]}, priority=priority, table=table)),
         phase("mid", processor("team"), processor("player", after=["team"])),
         calendar={"file": "calendar.csv", "season": [season]},
         jobs={"max_attempts": 1, "confirm_after": "0s", "timeout": "24h", "idle_timeout": "24h"},
@@ -148,3 +148,20 @@ def test_a_failed_date_is_looked_at_with_the_calendar_as_it_is_now(tmp_path, gam
     # Then the date is judged by what it says now
     assert world.dates()[DAY].outcome == outcome
     assert ran(world) == jobs
+
+
+def test_an_output_of_an_earlier_state_starts_when_the_attempt_has_ended_before_the_verdict_on_it(tmp_path):
+    # Given a date whose job of mid runs, when the file names another table for raw just before its end
+    world = in_mid(tmp_path)
+    world.time = world.executor.next_end() - 5
+    world.pipeline = shape(table="nba.box_2")
+    world.warehouse.tables = {"box": "nba.box_2"}
+    world.start()
+    world.settle()
+    row = world.dates()[DAY]
+    assert (row.waiting, row.waiting_text) == ("attempt", "then the date goes on in raw")
+    # And that job ends while no query is answered
+    world.time += 10
+    world.tick()
+    # Then box starts, by evidence that is recent
+    assert ran(world) == ["box", "team", "box"]
