@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 
@@ -55,3 +56,11 @@ URGENCY = (
     WaitReason.OTHER_PROCESSOR,
 )
 """The waits of a date's processors; the first is the one that people should hear of first."""
+
+
+def hiding(reason: WaitReason) -> Sequence[WaitReason]:
+    """The waits that a date may show while a processor of it waits for `reason`, that one among them."""
+    if reason not in URGENCY:
+        return (reason,)
+    more_urgent = URGENCY[: URGENCY.index(reason)]
+    return (reason, *more_urgent, WaitReason.ATTEMPT, WaitReason.SLOT, WaitReason.PERIOD)

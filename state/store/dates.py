@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, se
 from backfilld.state.pipeline.phase import DONE, PENDING
 from backfilld.state.records import DateRow, Mark
 from backfilld.state.rules.date_outcomes import Outcome
+from backfilld.state.rules.wait_reason import WaitReason, hiding
 from backfilld.state.store import row_mappers
 from backfilld.state.store.backfill_dates import wanted_dates
 from backfilld.state.store.backfill_or_season_scope import ALL_DATES, DateScope
@@ -54,7 +55,6 @@ _WAKE_BY = (
     .where(_LIVE, _THIS, or_(dates.c.due_at.is_(None), dates.c.due_at > bindparam("_at")))
     .values(due_at=bindparam("_at"))
 )
-_WAKE_WAITING = update(dates).where(_LIVE, _WAITS).values(due_at=bindparam("_now"))
 _CHECKS = select(func.count()).select_from(checks).where(checks.c.date == dates.c.date).correlate(dates)
 _KNOWN = _CHECKS.where(checks.c.processor.in_(bindparam("_processors", expanding=True)))
 _SATISFIED = _CHECKS.where(
@@ -249,9 +249,9 @@ def make_backfill_due(tx: Connection, backfill_id: int, now: float) -> int:
     return make_due(tx, now, dates.c.date.in_(wanted_dates(backfill_id)))
 
 
-def make_waiting_due(tx: Connection, waiting: str, now: float) -> None:
-    """Make the dates due that wait for one thing."""
-    execute(tx, _WAKE_WAITING, [{"_waiting": waiting, "_now": now}])
+def make_waiting_due(tx: Connection, waiting: WaitReason, now: float) -> None:
+    """Make the dates due that wait for one thing, or of which a processor may wait for it."""
+    make_due(tx, now, dates.c.waiting.in_([reason.value for reason in hiding(waiting)]))
 
 
 def make_admitted_due(tx: Connection, now: float, *, after: dt.date, until: dt.date) -> None:
