@@ -44,7 +44,8 @@ def wait(
         return None
     checks.forget_attempts(batch.tx, [(row.date, name) for name in missing])
     batch.unchecked.append(row)
-    return Wait(waiting=WaitReason.EARLIER_DATE, text=min(missing.values()))
+    # Due at once: the gate decides again without these attempts, so that others keep their retries.
+    return Wait(waiting=WaitReason.EARLIER_DATE, text=min(missing.values()), until=context.now())
 
 
 def forget_attempts(batch: AdvanceBatch, date: dt.date, stage: Stage, date_checks: DateChecks) -> None:

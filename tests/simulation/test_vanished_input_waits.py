@@ -179,3 +179,29 @@ def test_an_input_that_a_retry_queries_again_gives_no_attempt_back_unless_it_is_
     tried = [name for name, _ in world.attempts(DAYS[1]) if name == "players"]
     assert len(tried) == runs
     assert world.dates()[DAYS[1]].state == "done"
+
+
+def test_a_processor_beside_one_whose_input_has_vanished_has_its_retry(tmp_path):
+    # Given a date of which one job fails without its input, while another one waits for its retry
+    players = processor("players", needs=[{"of": "box", "days_back": 1}], max_attempts=1)
+    raw, marts = phase("raw", processor("box")), phase("marts", players, processor("teams", backoff="1h"))
+    world = World(pipeline(raw, marts, jobs={"confirm_after": "0s"}), dict.fromkeys(DAYS, 5), tmp_path)
+    world.enqueue(FIRST, FIRST)
+    world.run()
+    failing = {"players": 1, "teams": 1}
+
+    def script(job):
+        name = job.env["BACKFILLD_PROCESSOR"]
+        if not failing.pop(name, 0):
+            return world.well(job)
+        if name == "players":
+            world.fill("box", FIRST, rows=0)
+        return Work(code=1, seconds=60.0 if name == "players" else 10.0)
+
+    world.script = script
+    world.enqueue(DAYS[1], DAYS[1])
+    world.run()
+    # Then that one is retried while the date waits for the input
+    assert sentence(world, DAYS[1]).startswith(f"blocked by {FIRST}")
+    ran = [one for one in world.attempts(DAYS[1]) if one[0] == "teams"]
+    assert ran == [("teams", "exited 1"), ("teams", "exited 0")]
