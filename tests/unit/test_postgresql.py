@@ -109,9 +109,10 @@ def test_a_leader_that_does_not_run_loses_the_lead_and_cannot_write(url, monkeyp
     # Given a leader that is stopped, such as by SIGSTOP: it sends no heartbeat
     monkeypatch.setattr(leader_election, "IDLE_SECONDS", 0.2)
     with contextlib.closing(Daemon(url, "night")) as one, contextlib.closing(Daemon(url, "day")) as other:
-        assert one.lock.acquire() == ""
-        # When it has not run for too long, the standby takes over
         end = time.monotonic() + PATIENCE
+        while one.lock.acquire():  # a slow machine may lose it again while it is taken
+            assert time.monotonic() < end
+        # When it has not run for too long, the standby takes over
         while other.lock.acquire():
             assert time.monotonic() < end
         # Then the stopped one, once it goes on, writes nothing and knows that it leads no longer
