@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from backfilld.daemon.executors.local.descendant_processes import ATTEMPT, RUN, Marks, ProcessFinder
+from tests.integration.real_jobs import lives, until
 from tests.integration.served_api import Answer, Json, served
 
 PARENT = "projects/p/locations/us-west2/jobs"
@@ -105,9 +106,11 @@ class Execution:
         env = {entry["name"]: entry["value"] for entry in container["env"]}
         if self.process is not None and RUN in env:
             marks = Marks(0, f"{RUN}={env[RUN]}\0{ATTEMPT}={env[ATTEMPT]}".encode())
-            for pid in ProcessFinder().find(marks, excluding=self.process.pid):
+            found = [*ProcessFinder().find(marks, excluding=self.process.pid)]
+            for pid in found:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            until(lambda: not any(map(lives, found)), "the container's processes to end")
 
     def kill(self, number: signal.Signals) -> None:
         """Signal the process group."""
