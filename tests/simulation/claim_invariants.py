@@ -220,11 +220,17 @@ class ClaimInvariants:
                 )
 
     def _has_newer_input(self, date: str, processor: Processor, check: Row) -> bool:
-        """Whether a job of an input has ended since the latest one of the output began, which lacked that."""
-        inputs = self._sim.inputs.of(day_of(date), processor)
-        sources = (self._invariants.checks.get((str(day), name)) for day, name in inputs)
-        began = check["last_attempt_started_at"] or 0.0
-        return any(source and (source["last_attempt_ended_at"] or 0.0) > began for source in sources)
+        """Whether an input was written since the latest job of the output began, or a job of one has ended.
+
+        Whoever wrote it: while it was not right, the attempts so far may have lacked it.
+        """
+        began, warehouse = check["last_attempt_started_at"] or 0.0, self._sim.warehouse
+        for day, name in self._sim.inputs.of(day_of(date), processor):
+            source = self._invariants.checks.get((str(day), name))
+            ended = source is not None and (source["last_attempt_ended_at"] or 0.0) > began
+            if ended or any(at > began for at, _ in warehouse.rows.changes[warehouse.table(name), day]):
+                return True
+        return False
 
 
 def _may_vanish(source: Row) -> bool:

@@ -46,6 +46,7 @@ BROKEN_ONCE = {
     125521037: "a table goes on at the end of its quota day in the commit that starts its job",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     244409880: "a job that wrote nothing ends well, and a later count of its old rows is enough",
+    777200492: "others write half of an input before the attempts that used it are confirmed",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there.
 
