@@ -133,7 +133,7 @@ def take_snapshot(
         answers=answers,
         unexpected_rows=_rows_on(off, answers),
     )
-    checks, unchecked = _judge_all(pipeline, unjudged, known or {})
+    checks, unchecked = _judge_all(pipeline, unjudged, known or {}, failed)
     reruns = _failed_reruns(checks, known or {}, failed)
     return replace(unjudged, checks=checks, unchecked=unchecked, failed_reruns=reruns)
 
@@ -248,7 +248,9 @@ def _failed_reruns(checks: Known, known: Known, failed: Iterable[dt.date]) -> di
     return dict(reasons)
 
 
-def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> tuple[Known, Wanted]:
+def _judge_all(
+    pipeline: Pipeline, snapshot: Snapshot, known: Known, failed: Collection[dt.date]
+) -> tuple[Known, Wanted]:
     """The verdicts; and the dates by processor whose check command has no result about the output."""
     queried = {(name, date) for name, dates in snapshot.wanted.items() for date in dates}
     checks: dict[dt.date, dict[str, CheckRow]] = {}
@@ -277,7 +279,9 @@ def _judge_all(pipeline: Pipeline, snapshot: Snapshot, known: Known) -> tuple[Kn
             if judgement.awaits_check and judgement.verdict is Verdict.COMPLETE and date >= snapshot.start:
                 unchecked[name].append(date)
             complete.record(processor, date, judgement, day.counts)
-            judged[name] = _check(name, date, judgement, snapshot.asked_at, stored)
+            check = _check(name, date, judgement, snapshot.asked_at, stored)
+            # A request for a failed date is an order to try.
+            judged[name] = check._replace(mode=RunMode.RETRY) if date in failed else check
         checks[date] = {name: judged[name] for name in pipeline.processors if name in judged}
     return checks, unchecked
 

@@ -141,7 +141,8 @@ def test_a_success_in_the_history_is_enough_where_the_file_trusts_it(worlds):
     world.run()
     assert ran(world) == []
     assert ended(world) == ("failed", "blocked")
-    # But a retry is an order to try
+    # But a retry is an order to try, and so is another request: the plan says so
+    assert planned(world) == ["box"]
     world.commands.retry_date(FIRST, by=ME)
     world.run()
     assert ran(world) == ["box exited 0"]
@@ -156,7 +157,10 @@ def planned(world):
     """What the plan of the first date runs."""
     with world.db.read() as tx:
         known = checks.for_dates(tx, [FIRST])
-    report = validation(world.pipeline, world.warehouse, FIRST, FIRST, now=world.time, known=known)
+    failed = [date for date, row in world.dates().items() if row.state == "failed"]
+    report = validation(
+        world.pipeline, world.warehouse, FIRST, FIRST, now=world.time, known=known, failed=failed
+    )
     return [step.processor for step in plan(report, world.pipeline).steps]
 
 
