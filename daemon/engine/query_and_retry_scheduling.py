@@ -140,7 +140,9 @@ def _result(
         values["attempt_count"] = max(check.attempt_count - 1, 0)
     if counts and end.ended_well:
         values["clean_attempts"] = check.clean_attempts + 1
-    if attempt.began and not replaced:
+    if not attempt.began:
+        values["write_stamp"] = check.stamp_before  # it has written nothing: who writes meanwhile is another
+    elif not replaced:
         values |= {
             "last_attempt_started_at": row.started_at,
             "last_attempt_ended_at": end.ended_at,

@@ -6,6 +6,7 @@ import pytest
 
 from backfilld.daemon.event_types import ForeignWrites
 from backfilld.state.rules.evidence import HistoryRun
+from backfilld.state.store import checks
 from tests.simulation.done_season import LAST, OPENER, READERS, SEASON, WEEK, does, filled, shape
 from tests.simulation.world import ME, Work, World
 
@@ -83,6 +84,30 @@ def test_a_write_while_a_later_job_runs_is_noticed_too(tmp_path):
     sweep_one(world)
     assert [event.processor for event in foreign_writes(world)] == ["reader_0"]
     assert world.dates()[OPENER].stale_at is not None
+
+
+def test_a_write_after_the_claim_of_an_attempt_whose_job_never_began_is_noticed(world):
+    # Given a done date of which an output is to be computed again by a daemon that dies before the launch
+    def die(point):
+        if point == "before launch":
+            raise KeyboardInterrupt
+
+    world.executor.point = die
+    world.commands.retry_processor(OPENER, "reader_0", by=ME)
+    with pytest.raises(KeyboardInterrupt):
+        world.settle()
+    world.executor.point = lambda name: None
+    # When others write it meanwhile, and the daemon that starts then is kept from another attempt
+    world.time += 60
+    world.fill("reader_0", OPENER)
+    world.commands.hold("processor", "reader_0", reason="maintenance", by=ME)
+    world.start()
+    world.settle()
+    assert world.attempts(OPENER)[-1] == ("reader_0", "lost")
+    # Then what was computed from it is stale
+    with world.db.read() as tx:
+        check = checks.for_dates(tx, [OPENER])[OPENER]["zones"]
+    assert check.stale_at == world.time
 
 
 def fill_all(world: World) -> None:

@@ -51,6 +51,7 @@ BROKEN_ONCE = {
     520000053: "the file names another table and then the first one again, and has no data trusted",
     520000560: "the warehouse is held when an attempt ends behind which a date goes on in an earlier state",
     520001269: "a job whose writes cannot be seen ends well over a stale output, and the next one fails",
+    530001362: "others write an output after an attempt of it was claimed whose job never began",
     500005377: "others write a month's input of a date that was never enqueued, which is queried only later",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     760000165: "a cascade withdraws the waiver of an output that it runs",
