@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from backfilld.daemon.engine import missing_upstream
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow
-from backfilld.state.rules.needs_graph import NeedsGraph
+from backfilld.state.rules.needs_graph import NeedsGraph, Span
 from backfilld.state.rules.stale_reach import stale_reach
 from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.database import Transaction
@@ -43,34 +44,45 @@ def cascade_reach(
     """
     _, last = dates.span(tx) or (None, dt.date.min)
     graph = missing_upstream.needs_graph(tx, pipeline)
-    further, failed, blocking = set[dt.date](), _failed_inputs(tx, chosen), set[dt.date]()
-    for names, of_names in _by_what_runs(pipeline, checks.for_dates(tx, chosen), force=force).items():
-        blocking |= _blocking(tx, graph, names, of_names)
+    runs = _by_what_runs(pipeline, checks.for_dates(tx, chosen), force=force)
+    further, failed, blocking = set[dt.date](), _failed_inputs(tx, chosen), _blocking(tx, graph, runs)
+    for names, of_names in runs.items():
         reach = stale_reach(graph, names, of_names, last)
         spans = {name: of_one.other_dates for name, of_one in reach.items()}
         further |= dates_with_outputs(tx, spans, DONE)
         failed |= dates_with_outputs(tx, spans, FAILED)
-    blocking.difference_update(chosen)
     left_out = failed.difference(chosen, blocking)
     return CascadeReach(len(further.difference(chosen)), sorted(left_out), sorted(blocking))
 
 
 def _blocking(
-    tx: Transaction, graph: NeedsGraph, names: Collection[str], retried: Sequence[dt.date]
+    tx: Transaction, graph: NeedsGraph, runs: Mapping[frozenset[str], Collection[dt.date]]
 ) -> set[dt.date]:
-    """The failed dates with a missing output that one of `names` needs on one of the retried dates."""
-    if not retried or not graph.earlier(names):
+    """The other failed dates with a missing output that something needs which runs on a retried date."""
+    retried: dict[str, list[dt.date]] = defaultdict(list)
+    for names, of_names in runs.items():
+        for name in names:
+            retried[name] += of_names
+    if not graph.earlier(retried):
         return set()
-    first, last = dates.span(tx) or (min(retried), max(retried))
-    rows = dates.page(tx, start=first, end=max(retried), states=[FAILED], limit=(last - first).days + 1)
-    stored = checks.for_dates(tx, [row.date for row in rows])
+    chosen = {date for of_names in runs.values() for date in of_names}
+    first, last = dates.span(tx) or (min(chosen), max(chosen))
+    rows = dates.page(tx, start=first, end=max(chosen), states=[FAILED], limit=(last - first).days + 1)
+    stored = checks.for_dates(tx, [row.date for row in rows if row.date not in chosen])
     missing = [c for by_name in stored.values() for c in by_name.values() if not c.satisfied]
+    ordered = {name: sorted(of_one) for name, of_one in retried.items()}
     return {
         check.date
         for check in missing
         for name, span in graph.needed_by(check.processor, check.date)
-        if name in names and any(span.first <= date <= span.last and date != check.date for date in retried)
+        if name in ordered and _has_any(ordered[name], span)
     }
+
+
+def _has_any(ordered: Sequence[dt.date], span: Span) -> bool:
+    """Whether one of some dates, oldest first, lies in a span."""
+    at = bisect_left(ordered, span.first)
+    return at < len(ordered) and ordered[at] <= span.last
 
 
 def _failed_inputs(tx: Transaction, chosen: Collection[dt.date]) -> set[dt.date]:
