@@ -168,6 +168,28 @@ def test_a_query_that_cannot_be_interrupted_is_abandoned_and_other_tables_are_an
     assert errors() == ("", "")
 
 
+def test_a_calendar_of_files_that_do_not_answer_is_refused_and_hangs_once(
+    house: LakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given SQL of the pipeline file, whose tables DuckDB opens before it has the query
+    monkeypatch.setattr(duckdb_session, "INTERRUPT_SECONDS", 0.1)
+    monkeypatch.setattr(backend, "require_regular_files", lambda files: None)
+    fifo = house.root / "nba" / "schedule" / "x.parquet"
+    fifo.parent.mkdir(parents=True)
+    os.mkfifo(fifo)
+    query = "SELECT game_date AS date, 1 AS games FROM nba.schedule WHERE game_date BETWEEN @start AND @end"
+    source = {"query_timeout": "0.5s"}
+    warehouse = house.open(BOX, history=None, calendar={"query": query}, warehouse=source)
+
+    for error in ("no answer within 0.5 s, and the query", "an earlier query of the same files hangs"):
+        with pytest.raises(WarehouseError, match=error):
+            warehouse.counts(DAY, DAY)
+
+    for _ in range(4):  # readers of the FIFO
+        with suppress(OSError):
+            os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+
+
 def test_no_further_query_is_sent_where_too_many_hang() -> None:
     ends = threading.Event()
     hung = HungQueries()

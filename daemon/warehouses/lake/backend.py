@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -200,11 +200,14 @@ class Lake:
             QueryError: the query hangs, or an earlier one of its files.
             WarehouseError: too many queries hang.
         """
+        views = self._located_views(plan)
         files = [*chain(*(values for name, values in plan.params.items() if name.startswith("files")))]
+        files += chain(*(located.files for located in views.values()))
         self._hung.require_none(files)
         with ExitStack() as session:
-            cursor = session.enter_context(self._connection_of(plan))
+            cursor = session.enter_context(_connected(self.root) if views else self._cursor())
             try:
+                self._create_views(cursor, views)
                 return ask(cursor, plan)
             except HungError as error:
                 with self._lock:
@@ -245,27 +248,34 @@ class Lake:
                 self._connection = _connected(self.root)
             return self._connection.cursor()
 
-    def _connection_of(self, plan: _Plan) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        return self._views(sorted(plan.views)) if plan.views else self._cursor()
-
-    @contextmanager
-    def _views(self, tables: Sequence[tuple[str, str]]) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A database of its own in which the tables of the pipeline file's SQL are views of their files.
+    def _located_views(self, plan: _Plan) -> dict[tuple[str, str], TableFiles]:
+        """The files of the tables that SQL of the pipeline file reads.
 
         Raises:
             QueryError: a table has no files, or one that is no regular file.
         """
-        with _connected(self.root) as connection:
-            for schema, table in tables:
-                located = whole_table(self.root / schema / table)
-                if not located.files:
-                    raise QueryError(f"{schema}.{table} has no files in the lake", inaccessible=True)
-                require_regular_files((*located.files, *located.deletes))
-                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
-                name = f"{quoted(schema)}.{quoted(table)}"
-                view = f"CREATE VIEW {name} AS SELECT * FROM {source_of(located, _literal)}"  # noqa: S608  quoted
-                connection.execute(view)
-            yield connection
+        views = {
+            (schema, table): whole_table(self.root / schema / table) for schema, table in sorted(plan.views)
+        }
+        for (schema, table), located in views.items():
+            if not located.files:
+                raise QueryError(f"{schema}.{table} has no files in the lake", inaccessible=True)
+            require_regular_files((*located.files, *located.deletes))
+        return views
+
+    def _create_views(
+        self, connection: duckdb.DuckDBPyConnection, views: Mapping[tuple[str, str], TableFiles]
+    ) -> None:
+        """Name the rows of the files as the SQL of the pipeline file does. DuckDB opens the files here too.
+
+        Raises:
+            HungError: one of them does not answer.
+        """
+        for (schema, table), located in views.items():
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+            name = f"{quoted(schema)}.{quoted(table)}"
+            view = f"CREATE VIEW {name} AS SELECT * FROM {source_of(located, _literal)}"  # noqa: S608  quoted
+            fetch(connection, view, {}, self._timeout)
 
     def _files(self, table: str, select: Select) -> TableFiles:
         """The files of the dates of a SELECT."""
