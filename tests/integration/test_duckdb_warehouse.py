@@ -16,6 +16,7 @@ import pytest
 from backfilld.daemon.warehouses.adapter import Purpose, WarehouseError
 from backfilld.daemon.warehouses.duckdb import snapshot
 from backfilld.daemon.warehouses.duckdb.snapshot import Snapshots
+from backfilld.daemon.warehouses.sql import duckdb_session
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.rules.evidence import Evidence
 from tests.conformance.builders import box, rows
@@ -216,6 +217,19 @@ def test_sql_of_the_file_cannot_write(house: DuckDBHouse, tmp_path: Path) -> Non
             cursor.execute(query)
     assert house.run("SELECT count(*) FROM nba.box") == [(2,)]
     assert not [*tmp_path.glob("stolen*"), *tmp_path.glob("other*")]
+
+
+def test_a_query_that_is_not_interrupted_in_time_is_said_to_be(
+    house: DuckDBHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duckdb_session, "INTERRUPT_SECONDS", 0.0)
+    slow = (
+        "SELECT game_date AS date, COUNT(*) AS games FROM nba.box,"
+        " range(3000000) AS a (x), range(3000000) AS b (y) WHERE x * y % 7 = 3 GROUP BY 1"
+    )
+    warehouse = house.open(box(), warehouse={"query_timeout": "0.2s"}, calendar={"query": slow})
+    with pytest.raises(WarehouseError, match=r"no answer within 0\.2 s, and the query cannot be interrupted"):
+        warehouse.counts(DAY, DAY)
 
 
 def test_views_that_name_their_database_are_read(house: DuckDBHouse) -> None:

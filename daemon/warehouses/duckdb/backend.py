@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +12,7 @@ from backfilld.daemon.warehouses.adapter import CORRECT, Purpose, QueryError, Qu
 from backfilld.daemon.warehouses.duckdb.snapshot import Snapshots
 from backfilld.daemon.warehouses.sql.backend_interface import Row
 from backfilld.daemon.warehouses.sql.date_predicates import as_list
-from backfilld.daemon.warehouses.sql.duckdb_session import QUERY_ERRORS, fetch
+from backfilld.daemon.warehouses.sql.duckdb_session import QUERY_ERRORS, HungError, fetch
 from backfilld.daemon.warehouses.sql.evidence_queries import CACHED, Query, Statement
 from backfilld.daemon.warehouses.sql.fragment_embedding import with_parameters, with_user_sql
 from backfilld.state.formatting import first_line
@@ -58,10 +59,15 @@ class DuckDB:
             name: as_list(value) for name, value in query.params.items() if f"${name}" in text
         }
         try:
-            with self._snapshots.cursor() as cursor:
+            with ExitStack() as session:
+                cursor = session.enter_context(self._snapshots.cursor())
                 if purpose:
                     self._hooks.on_query(purpose, 0)
-                return fetch(cursor, text, params, self._timeout)
+                try:
+                    return fetch(cursor, text, params, self._timeout)
+                except HungError:
+                    session.pop_all()  # the cursor is not closed: its thread lets it go
+                    raise
         except (duckdb.Error, QueryError, WarehouseError) as error:
             self._hooks.on_error()
             raise self._translate_error(error) from error
