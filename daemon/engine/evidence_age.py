@@ -15,7 +15,9 @@ from functools import cache
 from backfilld.daemon.engine import missing_upstream, periods
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
+from backfilld.state.rules.interval_sets import merged
 from backfilld.state.rules.needs_graph import NeedsGraph, Pair, Span
+from backfilld.state.rules.stale_reach import as_interval, as_span
 from backfilld.state.store import attempts, checks, runnable_jobs
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.runnable_jobs import RunnableCheck
@@ -145,10 +147,11 @@ def _inputs_on_earlier_dates(
     if not spans:
         return {}
     names = {name for of_one in windows.values() for of, _ in of_one for name in of}
-    first, last = min(span.first for span in spans), max(span.last for span in spans)
     old: dict[str, list[dt.date]] = defaultdict(list)
-    for date, name in runnable_jobs.complete_between(tx, names, first, last, before):
-        old[name].append(date)
+    # Candidates may be years apart: what lies between them is not read.
+    for span in map(as_span, merged(map(as_interval, spans), gap=QUERIED_BACK)):
+        for date, name in runnable_jobs.complete_between(tx, names, span.first, span.last, before):
+            old[name].append(date)
     return {check: [*_within(old, of_one)] for check, of_one in windows.items()} if old else {}
 
 

@@ -11,7 +11,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.rules.dates_between import dates_between
 from backfilld.state.rules.interval_sets import Interval, merged, without
 from backfilld.state.rules.needs_graph import Span
-from backfilld.state.rules.stale_reach import as_span, stale_reach
+from backfilld.state.rules.stale_reach import as_interval, as_span, stale_reach
 from backfilld.state.store import dates
 from backfilld.state.store.database import Transaction
 from backfilld.state.store.dates_with_output import count_outputs
@@ -56,7 +56,7 @@ def becomes_stale_by_missing(
     reached: dict[str, list[Interval]] = defaultdict(list)
     for name, of_one in dates_of.items():
         for other, reach in stale_reach(graph, [name], of_one, last).items():
-            reached[other] += map(_interval, (*reach.rewritten_dates, *reach.other_dates))
+            reached[other] += map(as_interval, (*reach.rewritten_dates, *reach.other_dates))
     spans = {
         name: [
             as_span(interval)
@@ -68,12 +68,8 @@ def becomes_stale_by_missing(
     return {name: counts[name] for name in pipeline.processors if counts.get(name)}
 
 
-def _interval(span: Span) -> Interval:
-    return span.first.toordinal(), span.last.toordinal() + 1
-
-
 def _of_date(date: dt.date) -> Interval:
-    return date.toordinal(), date.toordinal() + 1
+    return as_interval(Span(date, date))
 
 
 def _dates_with_output(pipeline: Pipeline, name: str, spans: Sequence[Span]) -> int:

@@ -63,6 +63,11 @@ def _reached(graph: NeedsGraph, sources: Mapping[str, Sequence[Interval]], last:
     return {name: merged(of_one) for name, of_one in found.items()}
 
 
+def as_interval(span: Span) -> Interval:
+    """The dates of a span as ordinals, without the end."""
+    return span.first.toordinal(), span.last.toordinal() + 1
+
+
 def as_span(interval: Interval) -> Span:
     """The dates of an interval of ordinals."""
     start, end = interval

@@ -8,6 +8,7 @@ from backfilld.daemon.engine.daily_budgets import BytesLedger
 from backfilld.daemon.warehouses.billing_budget import DailyBudget
 from backfilld.state.pipeline.loading import PipelineError
 from backfilld.state.records import Mark
+from backfilld.state.store import runnable_jobs
 from tests.factories import phase, pipeline, processor
 from tests.simulation.external_events import retry_marked
 from tests.simulation.fakes import Work
@@ -271,3 +272,32 @@ def test_inputs_of_a_long_window_are_queried_again_as_far_back_as_a_month(worlds
     # Then it waits for the one of the month before; revalidation looks for the other one
     assert waits(world, days[-1]).startswith(f"blocked by {days[-2]}, which is done, but box is no_data")
     assert not world.dates()[days[0]].regressed
+
+
+def test_what_lies_between_jobs_that_are_years_apart_is_not_read_before_they_start(worlds, monkeypatch):
+    # Given jobs with inputs of earlier dates, which start in two seasons at the same time
+    phases = (
+        phase("raw", processor("box", since=FIRST)),
+        phase("derived", processor("mean", writers=2), lookback=1),
+    )
+    world = worlds(pipeline(*phases, calendar={}))
+    far = [date.replace(year=date.year + 9) for date in DATES]
+    for first, last in ((DATES[0], DATES[-1]), (far[0], far[-1])):
+        world.enqueue(first, last, selection=("box",))
+        world.run()
+    spans = []
+    complete_between = runnable_jobs.complete_between
+
+    def recorded(tx, processors, first, last, before):
+        spans.append((first, last))
+        return complete_between(tx, processors, first, last, before)
+
+    monkeypatch.setattr(runnable_jobs, "complete_between", recorded)
+    # When they start
+    world.time += 3600
+    world.enqueue(DATES[1], DATES[1], selection=("mean",))
+    world.enqueue(far[1], far[1], selection=("mean",))
+    world.run()
+    # Then only the dates around each were read
+    assert {first.year for first, _ in spans} == {DATES[0].year, far[0].year}
+    assert max(last - first for first, last in spans) < dt.timedelta(days=31)
