@@ -51,7 +51,7 @@ TIMER_SECONDS = 1.0
 LATE_TIMERS_SECONDS = 60.0
 """Periodic jobs that have not run for this long count as dead."""
 STOP_SECONDS = 20.0
-"""How long a stop waits for the threads: Docker and Kubernetes kill a container not much later."""
+"""How long a stop waits for the threads: Kubernetes kills a container 30 s after its signal, by default."""
 BACKUP_CHECK_SECONDS = 60.0
 """How often the age of the latest backup is checked."""
 

@@ -17,8 +17,8 @@ from backfilld.state.rules.season_calendar import Day
 
 def warnings(pipeline: Pipeline, snapshot: Snapshot) -> Iterator[str]:
     """One sentence for counts outside of all seasons, for unexpected rows and for failed reruns."""
-    if outside := snapshot.counts_outside_seasons():
-        yield counts_outside_seasons(outside)
+    if dates := snapshot.counts_outside_seasons():
+        yield counts_outside_seasons(dates)
     for (name, why), rows in _unexpected_rows(pipeline, snapshot).items():
         counted = pluralize(sum(rows.values()), "row")
         yield f"unexpected rows: {name} has {counted} on {format_date_ranges(rows)}, {why}"

@@ -237,9 +237,9 @@ def test_an_error_of_the_session_names_the_server_or_the_pooler(error, words):
 
 def test_a_search_path_without_a_schema_is_one_sentence_with_the_remedy(server):
     made = Database(f"{server.empty()}&options=-csearch_path%3Dnowhere")
-    with contextlib.closing(made), pytest.raises(DatabaseUnavailable, match="names no schema that") as told:
+    with contextlib.closing(made), pytest.raises(DatabaseUnavailable, match="names no schema that") as error:
         made.open()
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_options_of_the_url_win_over_our_own(url):
