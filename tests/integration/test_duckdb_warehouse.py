@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,6 +91,31 @@ def test_a_job_can_write_the_file_while_a_query_of_it_is_under_way(house: DuckDB
         assert cursor.execute("SELECT count(*) FROM nba.box").fetchall() == [(2,)]
     with snapshots.cursor() as cursor:
         assert cursor.execute("SELECT count(*) FROM nba.box").fetchall() == [(0,)]
+    snapshots.close()
+
+
+def test_a_file_that_a_job_has_changed_is_read_anew_while_a_query_of_its_state_before_is_under_way(
+    house: DuckDBHouse,
+) -> None:
+    snapshots = Snapshots(house.file)
+    many = "range(3000000) AS a (x), range(3000000) AS b (y)"
+    with snapshots.cursor() as before:
+
+        def count() -> None:
+            with contextlib.suppress(duckdb.InterruptException):
+                before.execute(f"SELECT count(*) FROM nba.box, {many} WHERE x * y % 7 = 3")
+
+        query = threading.Thread(target=count)
+        query.start()
+        with writer(house.file) as job:
+            job.execute("DELETE FROM nba.box")
+        try:
+            with snapshots.cursor() as now:
+                assert now.execute("SELECT count(*) FROM nba.box").fetchall() == [(0,)]
+            assert query.is_alive()
+        finally:
+            before.interrupt()
+            query.join()
     snapshots.close()
 
 

@@ -65,9 +65,7 @@ class Snapshots:
     def close(self) -> None:
         """Discard the copy; cursors that are open keep it for themselves. Idempotent."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            self._connection = None  # `close` would wait for their queries, or fail
 
     def _copied(self) -> tuple[_FileFacts, duckdb.DuckDBPyConnection]:
         """A copy, with the facts of the file that it was made of.
