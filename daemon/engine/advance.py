@@ -28,7 +28,7 @@ from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow, HoldRow
 from backfilld.state.rules import compared_processors
 from backfilld.state.rules.date_outcomes import Outcome
-from backfilld.state.rules.gates import Advance, Decision, Fail, Start, Wait, WaitReason
+from backfilld.state.rules.gates import Advance, Decision, Fail, Start, Wait, WaitReason, Waiver
 from backfilld.state.rules.overlapping_backfills import Ownership
 from backfilld.state.rules.state_machine import FINAL, Trigger
 from backfilld.state.store import backfill_dates, calendar_days, checks, dates, reset_checks, transitions
@@ -217,19 +217,7 @@ class Advancer:
         date_checks: Mapping[str, CheckRow],
         decision: Advance,
     ) -> None:
-        names = [p.name for p in stage.processors]
-        obsolete = [n for n in names if date_checks[n].waived_by and n not in decision.waivers]
-        checks.clear_waivers(batch.tx, [(walk.row.date, name) for name in obsolete])
-        not_owed = [
-            (walk.row.date, n)
-            for n in names
-            if date_checks[n].verdict.satisfied and not (date_checks[n].satisfied or n in decision.waivers)
-        ]
-        checks.set_satisfied(batch.tx, not_owed)
-        batch.not_owed += not_owed
-        for processor, waiver in decision.waivers.items():
-            checks.waive(batch.tx, walk.row.date, processor, by=waiver.by, reason=waiver.reason)
-            batch.waived.append((walk.row.date, processor))
+        self._record_waivers(batch, walk.row.date, stage, date_checks, decision.waivers)
         bypasses = self._context.machine.after(stage, batch.days[walk.row.date]) != stage.index + 1
         trigger = Trigger.BYPASS if bypasses else Trigger.ADVANCE
         query_times = [date_checks[p.name].asked_at for p in stage.processors]
@@ -241,10 +229,39 @@ class Advancer:
             advance_reason(stage, decision, date_checks),
         )
 
+    def _record_waivers(
+        self,
+        batch: AdvanceBatch,
+        date: dt.date,
+        stage: Stage,
+        date_checks: Mapping[str, CheckRow],
+        waivers: Mapping[str, Waiver],
+    ) -> None:
+        """Record what a date goes without whose gate is satisfied: no later date waits for that."""
+        names = [p.name for p in stage.processors]
+        obsolete = [n for n in names if date_checks[n].waived_by and n not in waivers]
+        checks.clear_waivers(batch.tx, [(date, name) for name in obsolete])
+        not_owed = [
+            (date, n)
+            for n in names
+            if date_checks[n].verdict.satisfied and not (date_checks[n].satisfied or n in waivers)
+        ]
+        checks.set_satisfied(batch.tx, not_owed)
+        batch.not_owed += not_owed
+        for processor, waiver in waivers.items():
+            if date_checks[processor].waiver_reason != waiver.reason:
+                checks.waive(batch.tx, date, processor, by=waiver.by, reason=waiver.reason)
+                batch.waived.append((date, processor))
+
     def _wait(self, batch: AdvanceBatch, walk: DateWalk, decision: Start | Wait) -> None:
         date = walk.row.date
         wait = batch.let_start(self._pipeline, date, decision) if isinstance(decision, Start) else decision
-        self._waive_references(batch, walk, wait)
+        if wait.is_satisfied:
+            stage = self._pipeline.stage[walk.state]
+            date_checks = batch.checks.at(date, stage.name)
+            self._record_waivers(batch, date, stage, date_checks, wait.waivers)
+        else:
+            self._waive_references(batch, walk, wait)
         batch.to_query += [(date, name) for name in wait.ask]
         status = DateStatus(
             waiting=wait.waiting, waiting_text=wait.text, due_at=wait.until, entered_at=walk.entered_at

@@ -77,6 +77,8 @@ class Wait:
     ask: tuple[str, ...] = ()
     waivers: Mapping[str, Waiver] = field(default_factory=dict)
     """The outputs of this state that the date will go without, while it waits for other ones."""
+    is_satisfied: bool = False
+    """Whether the gate is satisfied, and the date waits for what the state that follows needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,7 +311,8 @@ def _fail(step: _Step, steps: Mapping[str, _Step]) -> Decision:
 
 def _advance(steps: Mapping[str, _Step], context: GateContext) -> Decision:
     if context.blocks_entry:
-        return Wait(waiting=WaitReason.EARLIER_DATE, text=context.blocks_entry)
+        blocked = Wait(waiting=WaitReason.EARLIER_DATE, text=context.blocks_entry)
+        return replace(blocked, waivers=_waivers(steps), is_satisfied=True)
     return Advance(waivers=_waivers(steps))
 
 

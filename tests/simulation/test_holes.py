@@ -296,3 +296,18 @@ def test_a_gap_accepted_while_its_attempt_fails_lets_later_dates_pass_after_its_
     world.run()
     assert [world.dates()[date].outcome for date in (OPENER, LATER)] == ["waived", "complete"]
     assert world.attempts(OPENER) == [("team", "exited 1"), ("zones", "exited 0")]
+
+
+@pytest.mark.parametrize("keys", [{"fallbacks": ["spare"]}, {"priority": "important"}])
+def test_what_a_date_goes_without_bars_no_later_one_while_it_waits_itself(tmp_path, keys):
+    # Given a source that never has rows, and a window of two dates, the first of which nobody requested
+    sources = [processor("box"), processor("plays", **keys), processor("spare", priority="fallback")]
+    derived = phase("derived", processor("team"), lookback=2)
+    world = World(pipeline(phase("raw", *sources), derived, calendar={}), {}, tmp_path)
+    world.script = lambda job: Work() if job.env["BACKFILLD_PROCESSOR"] == "plays" else world.well(job)
+    days = [OPENER + dt.timedelta(days=n) for n in range(5)]
+    world.enqueue(days[0], days[-1])
+    world.run(limit=100)
+    # Then the first two wait for what nobody requested, and the others have all that they need
+    states = {date: row.state for date, row in world.dates().items()}
+    assert [states[date] for date in days] == ["raw", "raw", "done", "done", "done"]

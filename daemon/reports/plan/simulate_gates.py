@@ -165,9 +165,9 @@ class _Simulator:
             if isinstance(decision, Start):
                 self._complete(stage, checks, decision)
                 continue
-            if isinstance(decision, Advance):
+            if isinstance(decision, Advance) or (isinstance(decision, Wait) and decision.is_satisfied):
                 self._record_waivers(day, checks, decision)
-            else:
+            if not isinstance(decision, Advance):
                 self._record_blocker(stage, day, checks, decision)
             return decision
 
@@ -195,7 +195,7 @@ class _Simulator:
             )
             checks[name] = assume_complete(check)._replace(mode=RunMode.NORMAL)
 
-    def _record_waivers(self, day: Day, checks: dict[str, CheckRow], decision: Advance) -> None:
+    def _record_waivers(self, day: Day, checks: dict[str, CheckRow], decision: Advance | Wait) -> None:
         for name, waiver in decision.waivers.items():
             self.result.waivers.append((day.date, name, waiver))
             checks[name] = checks[name]._replace(satisfied=True, waiver_reason=waiver.reason)
