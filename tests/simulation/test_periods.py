@@ -186,22 +186,16 @@ def test_a_date_whose_backfill_leaves_the_source_out_keeps_the_month_back_until_
     assert taken(world) == [days(1, 11)]
 
 
-def test_where_that_date_waits_for_the_others_the_backfill_is_stuck_and_names_the_command(make):
-    # Given a date that cannot pass before the others, whose month waits for it
+def test_where_that_date_waits_for_the_others_the_month_is_taken_without_it(make):
+    # Given a date that goes without the source, and waits for the others before it enters the next state
     world = make(of=sources(phase("derived", processor("zones"), order="sequential", lookback=1)))
     world.enqueue(LAST, LAST, sources=Sources.CRITICAL)
     receipt = world.enqueue(FIRST, LAST - DAY)
+    # When it has nothing more to do for that source, then one attempt takes the others, and all end
     world.run()
-    remedy = "statement is not run: sources critical; backfilld enqueue 2021-11-12 --sources all"
-    assert status(world, receipt) == (
-        "stuck",
-        f"the other dates of November 2021 for statement: 2021-11-12 in raw: {remedy}",
-    )
-    # When the command is run, then one attempt takes all
-    world.enqueue(LAST, LAST)
-    world.run()
-    assert taken(world) == [days(1, 12)]
+    assert taken(world) == [days(1, 11)]
     assert world.status(receipt) == "finished"
+    assert not world.live()
 
 
 def test_dates_whose_attempt_was_cancelled_keep_the_month_back(make):
