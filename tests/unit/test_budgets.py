@@ -15,7 +15,7 @@ PRODUCT = ("state", "daemon", "api", "demo")
 MODULE_LINES = 350
 FUNCTION_LINES = 60
 MEDIAN_FUNCTION_LINES = 10
-BROAD_EXCEPTS = 4
+BROAD_EXCEPTS = 3
 
 
 def modules(*folders: str) -> list[Path]:

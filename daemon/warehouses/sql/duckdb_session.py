@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 import duckdb
@@ -45,6 +44,12 @@ def restrict(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET lock_configuration = true")
 
 
+_FAILURES = (duckdb.Error, ArithmeticError, ValueError, MemoryError, RuntimeError)
+"""What a query raises; all but the first where a value cannot be one of Python, or for want of memory."""
+_Answer = Future[tuple[Sequence[Any], Sequence[tuple[Any, ...]]]]
+"""The description of the columns, and the rows."""
+
+
 class HungError(QueryError):
     """A query neither ended in time nor after its interrupt; `thread` still runs it on its cursor."""
 
@@ -63,35 +68,28 @@ def fetch(
         HungError: it did not end after that. The cursor must not be closed.
         QueryError: the column `date` has times, or two columns have the same name.
     """
-    answer: Future[list[Row]] = Future()
+    answer: _Answer = Future()
     # Not a thread of a pool, which would keep the process from ending.
     thread = threading.Thread(target=_answer, args=(answer, cursor, text, params), name="query", daemon=True)
     thread.start()
-    try:
-        return answer.result(timeout)
-    except FutureTimeoutError:
+    thread.join(timeout)
+    if thread.is_alive():
         cursor.interrupt()
-    thread.join(INTERRUPT_SECONDS)
-    if not answer.done():
+        thread.join(INTERRUPT_SECONDS)
+    if thread.is_alive():
         raise HungError(f"no answer within {timeout:g} s, and the query cannot be interrupted", thread)
-    return answer.result()
-
-
-def _answer(
-    answer: Future[list[Row]], cursor: duckdb.DuckDBPyConnection, text: str, params: Mapping[str, Any]
-) -> None:
-    try:
-        answer.set_result(_rows(cursor, text, params))
-    except BaseException as error:  # noqa: BLE001  it is raised in the thread that waits
-        answer.set_exception(error)
-
-
-def _rows(cursor: duckdb.DuckDBPyConnection, text: str, params: Mapping[str, Any]) -> list[Row]:
-    cursor.execute(text, params)
-    description = cursor.description or ()
+    description, rows = answer.result(0)
     for name, kind, *_ in description:
         if name == "date":
             require_dates(str(kind))
     names = [column[0] for column in description]
     require_distinct_names(names)
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _answer(answer: _Answer, cursor: duckdb.DuckDBPyConnection, text: str, params: Mapping[str, Any]) -> None:
+    try:
+        cursor.execute(text, params)
+        answer.set_result((cursor.description or (), cursor.fetchall()))
+    except _FAILURES as error:  # raised in the thread that waits
+        answer.set_exception(error)
