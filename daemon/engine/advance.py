@@ -26,7 +26,7 @@ from backfilld.daemon.engine.transition_reasons import admission_reason, advance
 from backfilld.daemon.event_types import Event, GateEvaluated, GateResult
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING, Stage
 from backfilld.state.records import CheckRow, DateRow, HoldRow
-from backfilld.state.rules import compared_processors
+from backfilld.state.rules.compared_processors import compared_with, waiting_pairs
 from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.gates import Advance, Decision, Fail, Start, Wait, WaitReason, Waiver
 from backfilld.state.rules.overlapping_backfills import Ownership
@@ -114,7 +114,7 @@ class Advancer:
         checks.set_runnable(tx, [pair for pair in batch.startable if not batch.is_runnable(pair)])
         periods.create_checks(tx, self._context, (row.date for row in batch.admitted))
         missing_upstream.wake_unblocked(tx, self._context, [*batch.waived, *batch.not_owed])
-        checks.request_check(tx, compared_processors.waiting_pairs(self._pipeline, batch.waived), now)
+        checks.request_check(tx, waiting_pairs(self._pipeline, batch.waived), now)
 
     def _process(self, batch: AdvanceBatch, row: DateRow) -> None:
         owners = batch.owners[row.date]
@@ -248,10 +248,7 @@ class Advancer:
         ]
         checks.set_satisfied(batch.tx, not_owed)
         batch.not_owed += not_owed
-        for processor, waiver in waivers.items():
-            if date_checks[processor].waiver_reason != waiver.reason:
-                checks.waive(batch.tx, date, processor, by=waiver.by, reason=waiver.reason)
-                batch.waived.append((date, processor))
+        self._waive(batch, date, date_checks, waivers)
 
     def _wait(self, batch: AdvanceBatch, walk: DateWalk, decision: Start | Wait) -> None:
         date = walk.row.date
@@ -261,7 +258,7 @@ class Advancer:
             date_checks = batch.checks.at(date, stage.name)
             self._record_waivers(batch, date, stage, date_checks, wait.waivers)
         else:
-            self._waive_references(batch, walk, wait)
+            self._waive_awaited(batch, walk, wait)
         batch.to_query += [(date, name) for name in wait.ask]
         status = DateStatus(
             waiting=wait.waiting, waiting_text=wait.text, due_at=wait.until, entered_at=walk.entered_at
@@ -272,15 +269,32 @@ class Advancer:
             waiting = WaitStatus(row=walk.row, waiting=wait.waiting, text=wait.text, due_at=wait.until)
             batch.waits.append(waiting)
 
-    def _waive_references(self, batch: AdvanceBatch, walk: DateWalk, wait: Wait) -> None:
-        """Record the waivers of references before the gate opens: what is compared with them waits for it."""
-        names = {p.name for p in self._pipeline.stage[walk.state].processors}
-        date_checks = batch.checks.decisive(walk.row.date)
-        for name, waiver in wait.waivers.items():
-            new = date_checks[name].waiver_reason != waiver.reason
-            if new and names.intersection(compared_processors.compared_with(self._pipeline, name)):
-                checks.waive(batch.tx, walk.row.date, name, by=waiver.by, reason=waiver.reason)
-                batch.waived.append((walk.row.date, name))
+    def _waive_awaited(self, batch: AdvanceBatch, walk: DateWalk, wait: Wait) -> None:
+        """Record waivers before the gate opens, where other outputs wait for them.
+
+        Those are what is compared with a reference, and the other dates of a period: the gate may open only
+        after these, so that both would wait for each other.
+        """
+        pipeline, stage = self._pipeline, self._pipeline.stage[walk.state]
+        waivers = {
+            name: waiver
+            for name, waiver in wait.waivers.items()
+            if pipeline.processors[name].attempt_period
+            or any(pipeline.stage_of[other] is stage for other in compared_with(pipeline, name))
+        }
+        self._waive(batch, walk.row.date, batch.checks.decisive(walk.row.date), waivers)
+
+    def _waive(
+        self,
+        batch: AdvanceBatch,
+        date: dt.date,
+        date_checks: Mapping[str, CheckRow],
+        waivers: Mapping[str, Waiver],
+    ) -> None:
+        for name, waiver in waivers.items():
+            if date_checks[name].waiver_reason != waiver.reason:
+                checks.waive(batch.tx, date, name, by=waiver.by, reason=waiver.reason)
+                batch.waived.append((date, name))
 
     def _end(self, batch: AdvanceBatch, walk: DateWalk, outcome: Outcome, reason: str) -> None:
         now = self._context.now()

@@ -13,6 +13,7 @@ from backfilld.state.store import backfills
 from tests.factories import phase, pipeline, processor
 from tests.simulation import directed, harder
 from tests.simulation.fakes import Work
+from tests.simulation.one_table import success
 from tests.simulation.quiescence_invariants import Violation
 from tests.simulation.run import Simulator
 from tests.simulation.season import fails
@@ -195,6 +196,19 @@ def test_where_that_date_waits_for_the_others_the_month_is_taken_without_it(make
     world.run()
     assert taken(world) == [days(1, 11)]
     assert world.status(receipt) == "finished"
+    assert not world.live()
+
+
+@pytest.mark.parametrize("keys", [{"priority": "fallback"}, {"no_data": "trust", "fallbacks": ["box"]}])
+def test_a_month_is_taken_without_a_date_that_goes_without_it_and_waits_for_a_later_month(make, keys):
+    statement = processor("statement", command=RANGE, period="month", **keys)
+    totals = processor("totals", command=RANGE, period="month", after=["statement"])
+    world = make(of=pipeline(phase("raw", processor("box"), statement, totals)))
+    world.warehouse.closed["statement", LAST] = success(world.time)
+    world.enqueue(LAST, LAST, sources=Sources.CRITICAL)
+    world.enqueue(FIRST, LAST - DAY)
+    world.run()
+    assert (taken(world), taken(world, "totals")) == ([days(1, 11)], [days(1, 12)])
     assert not world.live()
 
 
