@@ -183,15 +183,21 @@ class ClaimInvariants:
         )
         if self._invariants.is_complete(check, evidence) and not rewrites:
             raise Violation("satisfied work is never run again", told)
-        limit = 1 if check["verdict"] == "excess" else processor.max_attempts
-        # What a kill kept from beginning is given back, and an attempt that an input was written after.
-        used_up = attempt_count >= limit + self._sim.kills.total()
-        if used_up and not self._has_newer_input(date, processor, check):
-            raise Violation("attempts are bounded", f"{told} for the {attempt_count + 1}. time of {limit}")
+        self._is_bounded(date, processor, check, told)
         now = self._sim.time - min(self._sim.unnoticed, 0.0)  # by the clock as the engine has seen it
         if check["retry_at"] is not None and attempt_count and now < check["retry_at"]:
             raise Violation("backoff", f"{told} before {check['retry_at']}")
         self._invariants.attempt_count[key] += 1
+
+    def _is_bounded(self, date: str, processor: Processor, check: Row, told: str) -> None:
+        """Attempts are left: what a kill kept from beginning is given back, and all before a newer input."""
+        key = date, processor.name, processor.table
+        count = self._invariants.attempt_count[key]
+        limit = 1 if check["verdict"] == "excess" else processor.max_attempts
+        if count >= limit + self._sim.kills.total():
+            if not self._has_newer_input(date, processor, check):
+                raise Violation("attempts are bounded", f"{told} for the {count + 1}. time of {limit}")
+            self._invariants.attempt_count[key] = 0
 
     def _may_start(self, processor: Processor, attempt: Row) -> bool:
         """Whether no window concerns a processor, and its pool had a free slot before an attempt began."""
@@ -222,13 +228,19 @@ class ClaimInvariants:
     def _has_newer_input(self, date: str, processor: Processor, check: Row) -> bool:
         """Whether an input was written since the latest job of the output began, or a job of one has ended.
 
-        Whoever wrote it: while it was not right, the attempts so far may have lacked it.
+        Whoever wrote it: while it was not right, the attempts so far may have lacked it. Nor did they have it
+        where its date was retried since, which withdraws its waiver: the output waits until that is decided.
         """
         began, warehouse = check["last_attempt_started_at"] or 0.0, self._sim.warehouse
         for day, name in self._sim.inputs.of(day_of(date), processor):
             source = self._invariants.checks.get((str(day), name))
             ended = source is not None and (source["last_attempt_ended_at"] or 0.0) > began
-            if ended or any(at > began for at, _ in warehouse.rows.changes[warehouse.table(name), day]):
+            retried = source is not None and source["mode"] == "retry" and (source["asked_at"] or 0.0) > began
+            if (
+                ended
+                or retried
+                or any(at > began for at, _ in warehouse.rows.changes[warehouse.table(name), day])
+            ):
                 return True
         return False
 
