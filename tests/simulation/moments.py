@@ -40,19 +40,21 @@ def _overdue(sim: Simulation, attempt: int, process: Process) -> float:
     noted = sim.invariants.running.get(attempt, {}).get("started_at") or 0.0
     began = max(process.started, noted)
     spoke = max(began, process.started + process.work.talks)
-    unnoticed = (
-        2 * sim.scenario.query_seconds if sim.clock_offset else 0.0
-    )  # what it took to see that the clock was set
-    return min(began + limits.timeout, spoke + limits.idle_timeout) + unnoticed + 1.0
+    return min(began + limits.timeout, spoke + limits.idle_timeout) + _notices_clock(sim) + 1.0
 
 
 def _abandoned(sim: Simulation) -> Iterator[float]:
-    """When the daemon gives up the attempts whose executor left the pipeline file."""
+    """When the daemon gives up attempts whose executor left the file. A set clock starts that anew."""
     for row in sim.invariants.running.values():
         if row["executor"] not in sim.pipeline.executor:
             limits = sim.pipeline.job_settings(row["processor"])
-            began = row["started_at"] or row["claimed_at"]
-            yield began + limits.timeout + limits.grace_period + 1.0
+            began = max(row["started_at"] or row["claimed_at"], sim.clock_set_at)
+            yield began + limits.timeout + limits.grace_period + _notices_clock(sim) + 1.0
+
+
+def _notices_clock(sim: Simulation) -> float:
+    """How long the daemon takes to see that the clock was set."""
+    return 2 * sim.scenario.query_seconds if sim.clock_offset else 0.0
 
 
 def record_launch(sim: Simulation, job: Job) -> Launch:

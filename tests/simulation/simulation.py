@@ -81,7 +81,7 @@ class Simulation:
         self.pending_events: list[PendingEvent] = [[one.skip, one] for one in scenario.external_events]
         self.up = self.engine_awake = self.validator_awake = self.turning = False
         self.alarm: float | None = None
-        self.clock_offset = self.unnoticed = 0.0
+        self.clock_offset = self.clock_set_at = self.unnoticed = 0.0
         """By how many seconds the clock was set forward, all in all, and since the engine's last turn."""
         self.requests = 0
         """Requests that are being served at once."""
@@ -235,6 +235,7 @@ class Simulation:
         """Somebody sets the clock, which what goes on outside does not notice."""
         self.time += seconds
         self.clock_offset += seconds
+        self.clock_set_at = self.time
         self.unnoticed += seconds
         self.events_start += seconds
         self.rechecked += seconds
@@ -278,8 +279,7 @@ class Simulation:
                 self.engine_awake = True
             self.engine.recheck_missing_upstream()
             self.engine.recheck_failed()
-        runs = self.engine.has_running_attempts() or bool(self.platform.checks.running)
-        self.engine_awake = self.engine_awake or runs
+        self.engine_awake |= self.engine.has_running_attempts() or bool(self.platform.checks.running)
         self.validator_awake = self.validator_awake or self.engine.has_due_query()
         return True
 

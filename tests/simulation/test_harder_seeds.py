@@ -55,6 +55,7 @@ BROKEN_ONCE = {
     500005377: "others write a month's input of a date that was never enqueued, which is queried only later",
     600001559: "a date of a week is trusted to have no data, and its next output waits for that week",
     610003527: "a date that goes without a source is retried while a later one, which needs it, fails",
+    610005002: "the clock is set ahead while a job runs whose executor left the file",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
