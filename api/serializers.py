@@ -31,9 +31,6 @@ from backfilld.state.store.database import Transaction
 from backfilld.state.store.pace_and_calendar_queries import Cell
 from backfilld.state.store.stale_marks import StaleCause
 
-NAMED = 3
-"""How many processors a sentence names before it counts the rest."""
-
 
 def backfill(tx: Transaction, context: EngineContext, row: BackfillRow, **more: Any) -> responses.Backfill:
     """A backfill with its counts."""

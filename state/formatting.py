@@ -45,7 +45,7 @@ def _singular(name: str) -> str:
     return name.removesuffix("s") if not name.endswith("ss") else name
 
 
-def join_truncated(words: Sequence[str], most: int, between: str = ", ") -> str:
+def join_truncated(words: Sequence[str], most: int = 3, between: str = ", ") -> str:
     """The first `most` words, and how many more there are: `a, b and 3 more`."""
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return between.join(words[:most]) + more

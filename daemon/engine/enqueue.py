@@ -33,8 +33,6 @@ from backfilld.state.store import (
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
-_NAMED = 3
-"""How many processors a reason names before it counts the rest."""
 CALENDAR_FRESH_FOR = 60.0
 """Seconds for which a later request reuses the calendar that an earlier one has read."""
 
@@ -269,7 +267,7 @@ def _dropped_reruns(row: DateRow | None, stored_checks: Mapping[str, CheckRow]) 
     names = [check.processor for check in dropped]
     if not names:
         return ""
-    failed = f"failed before: the rerun of {join_truncated(names, _NAMED)}"
+    failed = f"failed before: the rerun of {join_truncated(names)}"
     return f"{failed}; judged by the rows that are there, --force runs it again"
 
 

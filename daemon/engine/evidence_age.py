@@ -139,7 +139,7 @@ def _inputs_on_earlier_dates(
     tx: Transaction, pipeline: Pipeline, candidates: Collection[RunnableCheck], before: float
 ) -> dict[RunnableCheck, list[Pair]]:
     """Those that the candidate needs, of the `QUERIED_BACK` days before its date at most."""
-    if not any(pipeline.needs.earlier([check.processor]) for check in candidates):
+    if not any(pipeline.needs.earlier_of(check.processor) for check in candidates):
         return {}
     graph = missing_upstream.needs_graph(tx, pipeline)
     windows = {check: [*_windows(graph, check)] for check in candidates}
@@ -157,7 +157,7 @@ def _inputs_on_earlier_dates(
 
 def _windows(graph: NeedsGraph, check: RunnableCheck) -> Iterator[tuple[Sequence[str], Span]]:
     last = check.date - dt.timedelta(days=1)
-    for need in graph.earlier([check.processor]):
+    for need in graph.earlier_of(check.processor):
         span = Span(max(graph.start(need, check.date), last - dt.timedelta(days=QUERIED_BACK - 1)), last)
         if span.first <= last:
             yield need.of, span

@@ -16,9 +16,6 @@ from backfilld.state.rules.verdict import UNCERTAIN, Verdict
 from backfilld.state.store import done_date_rechecks
 from backfilld.state.store.database import Transaction
 
-_NAMED = 3
-"""How many processors a reason names before it counts the rest."""
-
 
 def update(
     tx: Transaction, done: Mapping[dt.date, DateRow], checks_by_date: Mapping[dt.date, Mapping[str, CheckRow]]
@@ -42,5 +39,5 @@ def _reason(waived: Iterable[CheckRow]) -> str:
     arrived = [check.processor for check in waived if check.verdict is Verdict.COMPLETE]
     reasons = [f"{check.processor}: {check.waiver_reason}" for check in missing]
     if arrived:
-        reasons.append(f"{join_truncated(arrived, _NAMED)} appeared after the date was waived")
+        reasons.append(f"{join_truncated(arrived)} appeared after the date was waived")
     return "; ".join(reasons)

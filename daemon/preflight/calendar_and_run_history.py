@@ -19,8 +19,6 @@ LATE_DAYS = 3
 """How many days before a season's end the calendar's last date may lie."""
 BREAK_DAYS = 7
 """Days in a row without an expected date that a season may have. An All-Star break has six."""
-NAMED = 3
-"""How many open runs a line names."""
 
 
 def calendar(context: PreflightContext) -> Iterator[Finding]:
@@ -72,7 +70,7 @@ def foreign_runs(context: PreflightContext) -> Iterator[Finding]:
     if not open_runs:
         yield passed("no run of these dates is open")
         return
-    named = join_truncated([_open(context, *run) for run in open_runs], NAMED)
+    named = join_truncated([_open(context, *run) for run in open_runs])
     hint = "stop the other scheduler, or let its runs end: the daemon waits for open runs"
     yield warned(f"runs of these dates are open: {named}", hint)
 

@@ -29,7 +29,7 @@ def programs(context: PreflightContext) -> Iterator[Finding]:
         where = str(program.script) if program.script else ""
         exists = program.script is not None and os.path.isfile(program.script)
         hint = "restore the script" if exists else "correct command or cwd in the pipeline file"
-        yield failed(f"{join_truncated(names, 3)}: {program.problem}", hint, where=where)
+        yield failed(f"{join_truncated(names)}: {program.problem}", hint, where=where)
     elsewhere = [name for name in context.pipeline.processors if name not in scripts]
     if elsewhere:
         yield passed(

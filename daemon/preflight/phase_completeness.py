@@ -11,8 +11,6 @@ from backfilld.state.formatting import join_truncated, pluralize
 
 LEAST_FIRST_PHASE = 99.0
 """Percent of the first phase below which its jobs must run, or `--sources` must leave them out."""
-NAMED = 3
-"""How many dates a line names."""
 
 
 def data(context: PreflightContext) -> Iterator[Finding]:
@@ -25,7 +23,7 @@ def data(context: PreflightContext) -> Iterator[Finding]:
         else:
             yield passed(_share(phase))
         if phase.missing_upstream:
-            named = join_truncated([str(missing) for missing in phase.missing_upstream], NAMED, "; ")
+            named = join_truncated([str(missing) for missing in phase.missing_upstream], between="; ")
             yield warned(f"{phase.phase} depends on earlier dates: {named}", "begin earlier, or accept them")
 
 

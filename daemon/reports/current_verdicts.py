@@ -195,7 +195,7 @@ def _wanted(
         days_compared = processor.expect.days_compared
         compared_from = window(start, days_compared)[0] if days_compared else start
         windows = [(processor.name, compared_from)]
-        for need in graph.earlier([processor.name]) if expected else ():
+        for need in graph.earlier_of(processor.name) if expected else ():
             earliest = graph.start(need, min(expected))
             windows += [(name, earliest) for name in with_references(pipeline, need.of)]
         wanted[processor.name] |= expected | _of_periods(pipeline, processor, days, expected)

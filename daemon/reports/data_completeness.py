@@ -250,7 +250,7 @@ def _missing_upstream(pipeline: Pipeline, phase: Phase, snapshot: Snapshot) -> l
         needing = (d for d in expected if not snapshot.checks[d][processor.name].accepted_reason)
         if (first := next(needing, None)) is None:
             continue
-        for need in graph.earlier([processor.name]):
+        for need in graph.earlier_of(processor.name):
             upstream = [pipeline.processors[name] for name in need.of]
             missing |= dict.fromkeys(snapshot.missing_before(upstream, graph.start(need, first)))
     return sorted(missing, key=lambda one: one.date)

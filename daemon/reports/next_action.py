@@ -41,7 +41,7 @@ def next_action(snapshot: Snapshot, phases: Iterable[PhaseStatus]) -> str:
         return f"nothing to do: no date is expected ({'; '.join(reasons[:NAMED])})"
     for status in phases:
         if status.closed and status.missing_upstream:
-            named = join_truncated([str(missing) for missing in status.missing_upstream], NAMED, "; ")
+            named = join_truncated([str(missing) for missing in status.missing_upstream], between="; ")
             return f"fill what {status.phase.name} depends on first: {named}"
         if status.closed:
             return _phase_action(status, snapshot)
@@ -92,7 +92,7 @@ def _missing(phase: Phase, snapshot: Snapshot, dates: Iterable[dt.date]) -> str:
             is_unknown = check.verdict is Verdict.UNKNOWN and (of is None or of.verdict is Verdict.UNKNOWN)
             missing[processor.name] += check.verdict is not Verdict.RUNNING and not is_unknown
     counts = [f"{pluralize(n, 'date lacks', 'dates lack')} {name}" for name, n in missing.most_common() if n]
-    return join_truncated(counts, NAMED)
+    return join_truncated(counts)
 
 
 def _unjudged(phase: Phase, snapshot: Snapshot, dates: Iterable[dt.date]) -> str:
@@ -103,7 +103,7 @@ def _unjudged(phase: Phase, snapshot: Snapshot, dates: Iterable[dt.date]) -> str
             waits = _awaited(processor, checks) is not None
             unknown[processor.name] += check.verdict is Verdict.UNKNOWN and not waits
     counts = [f"{name} cannot be judged on {pluralize(n, 'date')}" for name, n in unknown.most_common() if n]
-    return join_truncated(counts, NAMED)
+    return join_truncated(counts)
 
 
 def _unsatisfied(phase: Phase, checks: Mapping[str, CheckRow]) -> Iterator[tuple[Processor, CheckRow]]:

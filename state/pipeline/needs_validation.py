@@ -31,7 +31,7 @@ def need_problems(pipeline: Pipeline) -> Iterator[str]:
 def need_warnings(pipeline: Pipeline) -> Iterator[str]:
     """One line for each processor whose past has no stated begin."""
     for processor in pipeline.processors.values():
-        if any(need.lookback == "past" for need in pipeline.needs.earlier([processor.name])):
+        if any(need.lookback == "past" for need in pipeline.needs.earlier_of(processor.name)):
             where = processor_key(pipeline.stage_of[processor.name].phase, processor)
             yield (
                 f"{where}: without since or a season, its past begins on the first date that was ever"

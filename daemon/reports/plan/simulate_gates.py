@@ -231,7 +231,7 @@ class _Simulator:
         """The processors of a state that need an earlier output which is missing, with the text about it."""
         found: dict[str, str] = {}
         for processor in self._waited_for(stage):
-            needs = self._graph.earlier([processor.name]) if self._pipeline.expects(processor, day) else ()
+            needs = self._graph.earlier_of(processor.name) if self._pipeline.expects(processor, day) else ()
             missing = [m for need in needs if (m := self._first_missing(need, day.date))]
             if missing:
                 found[processor.name] = str(min(missing, key=lambda m: m.date))

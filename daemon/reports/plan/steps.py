@@ -183,7 +183,7 @@ def _earlier_dates(pipeline: Pipeline, snapshot: Snapshot, group: _Group, date: 
     graph, stage = pipeline.needs.starting(snapshot.start), group.stage
     before = () if stage.enters_phase else pipeline.stages[stage.index - 1].processors
     waited_for = graph.earlier(p.name for p in before)
-    for need in graph.earlier([group.processor.name]):
+    for need in graph.earlier_of(group.processor.name):
         if need in waited_for:
             continue
         since = graph.start(need, date)

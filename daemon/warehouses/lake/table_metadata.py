@@ -48,9 +48,6 @@ from backfilld.state.pipeline.processor import Processor
 if TYPE_CHECKING:
     from backfilld.daemon.warehouses.lake.iceberg.table import IcebergTable
 
-NAMED = 3
-"""How many directories or links a line names before it counts the rest."""
-
 
 class LakeCatalog:
     """The catalog of a lake directory. A table without a file does not exist yet: its job creates it."""
@@ -157,7 +154,7 @@ def _unread_files(scope: PreflightScope, *, root: Path) -> Iterator[Finding]:
 def _table_findings(processor: Processor, root: Path) -> Iterator[Finding]:
     directory = root.joinpath(*processor.table.split("."))
     if links := outside_links.outside_links(root, directory):
-        yield failed(f"{processor.table}: {join_truncated(links, NAMED)}", outside_links.REMEDY)
+        yield failed(f"{processor.table}: {join_truncated(links)}", outside_links.REMEDY)
     if is_delta(directory):
         yield from _delta_findings(processor, root, directory)
     elif is_iceberg(directory):
@@ -178,7 +175,7 @@ def _delta_findings(processor: Processor, root: Path, directory: Path) -> Iterat
 
 def _outside_findings(table: str, root: Path, files: Sequence[str]) -> Iterator[Finding]:
     if outside := outside_links.outside_files(root, files):
-        yield failed(f"{table}: {join_truncated(outside, NAMED)}", outside_links.NAME_FILES_WITHIN)
+        yield failed(f"{table}: {join_truncated(outside)}", outside_links.NAME_FILES_WITHIN)
 
 
 def _iceberg_findings(processor: Processor, root: Path, directory: Path) -> Iterator[Finding]:
@@ -206,14 +203,14 @@ def _layout_findings(table: str, column: str, directory: Path) -> Iterator[Findi
     layout = read_layout(directory, column)
     hint = f"move it to {column}=2024-03-01, or correct date_column"
     if layout.undated_directories:
-        names = join_truncated(sorted(layout.undated_directories), NAMED)
+        names = join_truncated(sorted(layout.undated_directories))
         verb = "name" if len(layout.undated_directories) > 1 else "names"
         yield failed(f"{table}: {names} {verb} no date", hint)
     for date, directories in layout.dates.items():
         if is_doubled(directories):
             yield failed(f"{table}: {date} lies in {' and '.join(sorted(directories))}", "keep one of them")
     if special := [f"{path} is {kind}" for path in all_files(directory) if (kind := special_kind(path))]:
-        yield failed(f"{table}: {join_truncated(special, NAMED)}, not a file", REGULAR_FILES_REMEDY)
+        yield failed(f"{table}: {join_truncated(special)}, not a file", REGULAR_FILES_REMEDY)
     yield from _two_date_findings(table, column, layout)
     yield from _ending_findings(table, layout, directory)
     if layout.undated_files and layout.dates:
