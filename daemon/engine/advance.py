@@ -258,7 +258,7 @@ class Advancer:
             date_checks = batch.checks.at(date, stage.name)
             self._record_waivers(batch, date, stage, date_checks, wait.waivers)
         else:
-            self._waive_awaited(batch, walk, wait)
+            self._update_waivers(batch, walk, wait)
         batch.to_query += [(date, name) for name in wait.ask]
         status = DateStatus(
             waiting=wait.waiting, waiting_text=wait.text, due_at=wait.until, entered_at=walk.entered_at
@@ -269,11 +269,11 @@ class Advancer:
             waiting = WaitStatus(row=walk.row, waiting=wait.waiting, text=wait.text, due_at=wait.until)
             batch.waits.append(waiting)
 
-    def _waive_awaited(self, batch: AdvanceBatch, walk: DateWalk, wait: Wait) -> None:
-        """Record waivers before the gate opens, where other outputs wait for them.
+    def _update_waivers(self, batch: AdvanceBatch, walk: DateWalk, wait: Wait) -> None:
+        """Before the gate opens, record waivers that other outputs wait for; clear those of what is owed.
 
-        Those are what is compared with a reference, and the other dates of a period: the gate may open only
-        after these, so that both would wait for each other.
+        What waits for them is compared with a reference, or is of another date of a period: the gate may open
+        only after these, so that both would wait for each other.
         """
         pipeline, stage = self._pipeline, self._pipeline.stage[walk.state]
         waivers = {
@@ -282,7 +282,9 @@ class Advancer:
             if pipeline.processors[name].attempt_period
             or any(pipeline.stage_of[other] is stage for other in compared_with(pipeline, name))
         }
-        self._waive(batch, walk.row.date, batch.checks.decisive(walk.row.date), waivers)
+        date, date_checks = walk.row.date, batch.checks.decisive(walk.row.date)
+        self._waive(batch, date, date_checks, waivers)
+        checks.clear_waivers(batch.tx, [(date, name) for name in wait.owed if date_checks[name].waived_by])
 
     def _waive(
         self,

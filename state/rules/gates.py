@@ -77,6 +77,8 @@ class Wait:
     ask: tuple[str, ...] = ()
     waivers: Mapping[str, Waiver] = field(default_factory=dict)
     """The outputs of this state that the date will go without, while it waits for other ones."""
+    owed: tuple[str, ...] = ()
+    """The outputs that have to be filled: a waiver of one, which was recorded before, holds no longer."""
     is_satisfied: bool = False
     """Whether the gate is satisfied, and the date waits for what the state that follows needs."""
 
@@ -302,10 +304,8 @@ def _in_order(processor: Processor, steps: Mapping[str, _Step]) -> _Step:
 
 def _fail(step: _Step, steps: Mapping[str, _Step]) -> Decision:
     """Fail, but not before running attempts have ended."""
-    running = [name for name, other in steps.items() if other.kind is _Kind.RUNNING]
-    if running:
-        text = f"then the date fails: {step.text}"
-        return Wait(waiting=WaitReason.ATTEMPT, text=text)
+    if any(other.kind is _Kind.RUNNING for other in steps.values()):
+        return Wait(waiting=WaitReason.ATTEMPT, text=f"then the date fails: {step.text}")
     return Fail(outcome=step.outcome, reason=step.text)
 
 
@@ -329,7 +329,8 @@ def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision
     runnable = tuple(name for name, step in steps.items() if step.kind is _Kind.RUN)
     running = any(step.kind is _Kind.RUNNING for step in steps.values())
     until = min((step.until for step in steps.values() if step.until is not None), default=None)
-    wait = partial(Wait, ask=ask, until=until, waivers=_waivers(steps))
+    owed = tuple(name for name, step in steps.items() if _is_owed(step))
+    wait = partial(Wait, ask=ask, until=until, waivers=_waivers(steps), owed=owed)
     if runnable and not context.paused:
         reason = WaitReason.ATTEMPT if running else WaitReason.SLOT
         return Start(processors=runnable, wait=wait(waiting=reason))
@@ -339,11 +340,11 @@ def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision
         return wait(waiting=WaitReason.PAUSED, text=context.paused)
     if ask:
         return wait(waiting=WaitReason.VERDICT)
-    first = _most_urgent(steps)
+    waits = (step for step in steps.values() if step.kind is _Kind.WAIT)
+    first = min(waits, key=lambda step: URGENCY.index(step.waiting))  # what people should hear of first
     return wait(waiting=first.waiting, text=first.text)
 
 
-def _most_urgent(steps: Mapping[str, _Step]) -> _Step:
-    """The wait that people should hear of first."""
-    waits = [step for step in steps.values() if step.kind is _Kind.WAIT]
-    return min(waits, key=lambda step: URGENCY.index(step.waiting))
+def _is_owed(step: _Step) -> bool:
+    asks = step.waiting in (WaitReason.VERDICT, *_WITHOUT_END)
+    return step.kind is _Kind.RUN or (step.kind is _Kind.WAIT and not asks)

@@ -10,18 +10,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    Update,
-    and_,
-    bindparam,
-    case,
-    func,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, Update, and_, bindparam, case, func, or_, select, update
 
 from backfilld.state.records import CheckRow, RunMode, Runnable
 from backfilld.state.rules.judge import Judgement
@@ -85,7 +74,12 @@ _FORGET_ATTEMPTS = (
     .values(mode=case((checks.c.mode == RunMode.NORMAL.value, RunMode.RETRY.value), else_=checks.c.mode))
 )
 _SET_MODE = update(checks).where(*_THIS).values(mode=bindparam("_mode"))
-_CLEAR_WAIVERS = update(checks).where(*_THIS).values(waived_by="", waiver_reason="")
+_STANDS = or_(*(checks.c.verdict == v.value for v in Verdict if v.satisfied), _IS_ACCEPTED)
+_CLEAR_WAIVERS = (
+    update(checks)
+    .where(*_THIS)
+    .values(waived_by="", waiver_reason="", satisfied=case((_STANDS, checks.c.satisfied), else_=0))
+)
 _SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=bindparam("_runnable"), priority=_DATE_PRIORITY)
 _IS_READY = or_(IS_RUNNABLE, AWAITS_PERIOD)
 _CLEAR_RUNNABLE = update(checks).where(*_THIS, _IS_READY).values(runnable=0)
@@ -267,7 +261,7 @@ def forget_attempts(tx: Connection, pairs: Iterable[Pair]) -> None:
 
 
 def clear_waivers(tx: Connection, pairs: Iterable[Pair]) -> None:
-    """Take back the waivers of outputs that are satisfied by themselves."""
+    """Take back waivers. Outputs that are neither satisfied by themselves nor accepted are missing again."""
     _update(tx, _CLEAR_WAIVERS, pairs)
 
 

@@ -56,6 +56,7 @@ BROKEN_ONCE = {
     600001559: "a date of a week is trusted to have no data, and its next output waits for that week",
     610003527: "a date that goes without a source is retried while a later one, which needs it, fails",
     610005002: "the clock is set ahead while a job runs whose executor left the file",
+    630001022: "a backfill is cancelled whose date goes without an output that no other one selects",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }

@@ -289,3 +289,27 @@ def test_the_retry_of_a_cancelled_backfill_runs_what_a_narrower_one_left_out_sin
     expected = {(): 6, ("player",): 3, ("box",): 1}
     assert len(launched(world)) == expected[wanted]
     assert world.status(cancelled) == "finished"
+
+
+def test_a_waiver_holds_no_longer_once_nobody_selects_its_output_and_the_date_waits_for_it(tmp_path):
+    # Given a date that goes without a source by its priority, and waits for the day before
+    sources = phase("raw", processor("box"), processor("lines", priority="important"))
+    world = World(pipeline(sources, phase("analytics", processor("team"), lookback=1)), SEASON, tmp_path)
+    world.script = lambda job: Work() if job.env["BACKFILLD_PROCESSOR"] == "lines" else world.well(job)
+    date = OPENER + DAY
+    whole = world.enqueue(date, date)
+    world.enqueue(date, date, selection=("box", "team"))
+    world.run(limit=100)
+    assert lines(world, date) == ("policy", True)
+    # When the backfill that let it go is cancelled, then its output is missing
+    world.commands.cancel(whole.id, by=ME)
+    world.run(limit=100)
+    assert world.dates()[date].waiting_text.startswith("lines: no_data: ")
+    assert lines(world, date) == ("", False)
+
+
+def lines(world, date):
+    """Who waived an output, and whether it satisfies needs."""
+    with world.db.read() as tx:
+        check = checks.for_dates(tx, [date])[date]["lines"]
+    return check.waived_by, bool(check.satisfied)
