@@ -138,13 +138,15 @@ class StaleTruth:
     def _ran_since(self, pair: Pair) -> bool:
         """Whether some job has computed a marked output since: later ones may have failed.
 
-        Its rows may show late. Where the warehouse cannot tell of writes, its exit code is all there is.
+        Its rows may show late. Where the warehouse cannot tell of writes, or is not asked, its exit code
+        counts.
         """
         (date, name), marked_at = pair, self._invariants.checks[pair]["stale_at"]
         jobs = [job for job in self._jobs(date, name) if job.code == 0 and job.started >= marked_at]
         late = self._sim.platform.written_late[self._sim.warehouse.table(name), day_of(date)]
         proven = any(job.ended in late for job in jobs) or self._began(date, name) >= marked_at
-        return proven or (bool(jobs) and name in self._sim.warehouse.unprovable)
+        warehouse = self._sim.warehouse
+        return proven or (bool(jobs) and (name in warehouse.unprovable or warehouse.bills_stamps))
 
     def _is_justified(self, date: str, name: str) -> bool:
         """Whether an input was written after the job began that computed it further on."""
