@@ -215,13 +215,15 @@ def _changed_at(check: CheckRow, result: CheckResult) -> float | None:
         return None  # no rows were counted, or none are there
     if result.foreign_write:
         return result.asked_at
+    has_stamps = None not in (check.stamp_before, result.write_stamp)
+    # After queries that failed, this is the first verdict with a stamp.
+    unseen = has_stamps and check.verdict is Verdict.UNKNOWN and check.write_stamp is None
+    is_first = check.follows_attempt or unseen
     if check.asked_at is not None and check.rows is not None and check.rows != judgement.rows:
-        return check.last_attempt_ended_at if check.follows_attempt else result.asked_at
+        return check.last_attempt_ended_at if is_first else result.asked_at
     if _left_unchanged(check, result):
         return None
-    # After queries that failed, this is the first verdict with a stamp.
-    is_first = check.follows_attempt or (check.verdict is Verdict.UNKNOWN and check.write_stamp is None)
-    if is_first and None not in (check.stamp_before, result.write_stamp):
+    if is_first and has_stamps:
         return check.last_attempt_ended_at  # it has written, however it ended
     was_satisfied = check.verdict.satisfied and not check.follows_attempt
     return check.last_attempt_ended_at if judgement.verdict.satisfied and not was_satisfied else None

@@ -107,11 +107,14 @@ class NeedsInvariants:
     def _is_known_unwritten(self, source: Row, output: Row) -> bool:
         """Whether the jobs since the output began wrote nothing, which the write stamp shows.
 
-        What was computed before such jobs is as good as what comes after. Others may write later. While a
-        rewrite is under way, the stamp from before it shows that.
+        What was computed before such jobs is as good as what comes after. Others may write later, and unseen
+        before the latest job where stamps are billed. While a rewrite is under way, the stamp from before it
+        shows that.
         """
         pair = self._sim.warehouse.table(source["processor"]), day_of(source["date"])
         began, ended = output["last_attempt_started_at"], source["last_attempt_ended_at"]
+        if self._sim.warehouse.bills_stamps:
+            began = max(began, source["last_attempt_started_at"])
         written = any(began < at <= ended for at, _ in self._sim.warehouse.rows.changes[pair])
         stamp = source["write_stamp" if source["attempt_id"] is None else "stamp_before"]
         return stamp is not None and not written

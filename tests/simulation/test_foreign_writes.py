@@ -7,6 +7,7 @@ import pytest
 from backfilld.daemon.event_types import ForeignWrites
 from backfilld.state.rules.evidence import HistoryRun
 from backfilld.state.store import checks
+from tests.factories import phase, pipeline, processor
 from tests.simulation.done_season import LAST, OPENER, READERS, SEASON, WEEK, does, filled, shape
 from tests.simulation.world import ME, Work, World
 
@@ -212,3 +213,33 @@ def test_gate_queries_read_no_billed_stamps_but_of_what_is_to_be_rewritten(tmp_p
     world.enqueue(OPENER, OPENER, force=True)
     world.run()
     assert set(read) == {"box", *READERS, "zones"}
+
+
+def test_rows_that_show_late_because_their_table_was_away_are_those_of_the_attempt(tmp_path):
+    # Given an attempt behind which its table cannot be queried, so that somebody accepts its output
+    team = processor("team", depends_on_past=True)
+    world = World(pipeline(phase("raw", processor("box")), phase("derived", team)), SEASON, tmp_path)
+    first, second = OPENER, OPENER + dt.timedelta(days=1)
+
+    def script(job):
+        if (job.env["BACKFILLD_PROCESSOR"], job.env["BACKFILLD_DATE"]) == ("team", str(first)):
+            world.warehouse.broken["team"] = "table not found"
+        return world.well(job)
+
+    world.script = script
+    world.enqueue(first, second)
+    while world.dates()[first].waiting != "warehouse":
+        assert world.step()
+        world.settle()
+    world.commands.accept(first, "team", reason="seen by eye", by=ME)
+    assert world.step()
+    world.settle()
+    # When it can be queried again, and a later date is computed before that is done
+    world.warehouse.broken.clear()
+    world.run()
+    assert world.dates()[second].outcome == "complete"
+    world.time += WEEK
+    world.engine.sweeper.run()
+    # Then no foreign write is seen, and nothing is stale
+    assert foreign_writes(world) == []
+    assert [row.stale_at for row in world.dates().values()] == [None, None]

@@ -58,6 +58,8 @@ BROKEN_ONCE = {
     610005002: "the clock is set ahead while a job runs whose executor left the file",
     630001022: "a backfill is cancelled whose date goes without an output that no other one selects",
     630003665: "a job over a stale output writes nothing where stamps are billed, and the next one fails",
+    640000327: "others write an output before a refresh that writes nothing, where stamps are billed",
+    640001555: "a table is away when an attempt on it ends, and answers after its gap was accepted",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
