@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from backfilld.daemon.engine import missing_upstream, periods
 from backfilld.daemon.engine.context import ACTOR
@@ -62,7 +62,7 @@ class AdvanceBatch:
         self.await_period += [(date, name) for name in start.processors if name in together]
         self.startable += [(date, name) for name in start.processors if name not in together]
         if together.issuperset(start.processors) and start.wait.waiting is WaitReason.SLOT:
-            return replace(start.wait, waiting=WaitReason.PERIOD)
+            return start.with_period
         return start.wait
 
     def is_runnable(self, pair: Pair) -> bool:

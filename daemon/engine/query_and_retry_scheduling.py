@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.formatting import shown_line
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow
+from backfilld.state.records import AttemptRow, AttemptStatus, CheckRow, Runnable
 from backfilld.state.rules.compared_processors import compared_with
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.store import attempts, checks, reset_checks
@@ -102,7 +102,7 @@ def _query_due_at(
     date_checks: Mapping[str, CheckRow],
     running: Collection[str],
 ) -> float:
-    """When to query the output: at once if the gate may open, else with the stage's other outputs.
+    """When to query the output: at once if the gate may open or its state waits for it, else with other ones.
 
     It also waits up to `batch_window` where a batch follows and one of `running`, the processors with other
     attempts, is of the stage: so their dates become ready together.
@@ -117,9 +117,13 @@ def _query_due_at(
     siblings = (c for p in stage.processors if p.name != processor and (c := date_checks.get(p.name)))
     # The gate stays closed while another processor of the stage is running or about to start.
     gate_stays_closed = any(
-        c.runnable or (c.attempt_id is not None and c.attempt_id not in closed_ids) for c in siblings
+        c.runnable == Runnable.NOW or (c.attempt_id is not None and c.attempt_id not in closed_ids)
+        for c in siblings
     )
-    waits = gate_stays_closed and not pipeline.followers[processor]
+    awaited = pipeline.followers[processor] or any(
+        pipeline.stage_of[name] is stage for name in pipeline.needs.needed_later_by(processor)
+    )
+    waits = gate_stays_closed and not awaited
     return due_at + pipeline.engine.batch_window if waits else due_at
 
 

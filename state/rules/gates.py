@@ -89,6 +89,8 @@ class Start:
 
     processors: tuple[str, ...]
     wait: Wait
+    with_period: Wait
+    """What the date waits for where all of them start with other dates of their period."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,8 @@ class _Step:
 # Those without words, made once: a state may have a thousand processors.
 _ASK, _RUN, _RUNNING = _Step(_Kind.ASK), _Step(_Kind.RUN), _Step(_Kind.RUNNING)
 _SATISFIED, _UNSELECTED = _Step(_Kind.SATISFIED), _Step(_Kind.UNSELECTED)
-_PASSED = (_Kind.SATISFIED, _Kind.WAIVER, _Kind.UNSELECTED)
+_WITH_PERIOD = _Step(_Kind.WAIT, waiting=WaitReason.PERIOD)
+_PASSED, _OPEN = (_Kind.SATISFIED, _Kind.WAIVER, _Kind.UNSELECTED), (_Kind.WAIT, _Kind.RUN)
 _WITHOUT_END = (WaitReason.WAREHOUSE, WaitReason.OPEN_RUN)
 """Waits that may never end. An accepted output passes through them."""
 
@@ -331,18 +334,15 @@ def _start_or_wait(steps: Mapping[str, _Step], context: GateContext) -> Decision
     until = min((step.until for step in steps.values() if step.until is not None), default=None)
     owed = tuple(name for name, step in steps.items() if _is_owed(step))
     wait = partial(Wait, ask=ask, until=until, waivers=_waivers(steps), owed=owed)
+    waits = [_WITH_PERIOD if step is _RUN else step for step in steps.values() if step.kind in _OPEN]
+    first = min([_ASK] if ask else waits, key=lambda step: URGENCY.index(step.waiting), default=_ASK)
+    rest = wait(waiting=first.waiting, text=first.text)
     if runnable and not context.paused:
-        reason = WaitReason.ATTEMPT if running else WaitReason.SLOT
-        return Start(processors=runnable, wait=wait(waiting=reason))
+        start = wait(waiting=WaitReason.ATTEMPT if running else WaitReason.SLOT)
+        return Start(processors=runnable, wait=start, with_period=rest)
     if running:
         return wait(waiting=WaitReason.ATTEMPT)
-    if runnable:
-        return wait(waiting=WaitReason.PAUSED, text=context.paused)
-    if ask:
-        return wait(waiting=WaitReason.VERDICT)
-    waits = (step for step in steps.values() if step.kind is _Kind.WAIT)
-    first = min(waits, key=lambda step: URGENCY.index(step.waiting))  # what people should hear of first
-    return wait(waiting=first.waiting, text=first.text)
+    return wait(waiting=WaitReason.PAUSED, text=context.paused) if runnable else rest
 
 
 def _is_owed(step: _Step) -> bool:

@@ -95,6 +95,10 @@ class NeedsGraph:
             for name, of_one in self._needs.items()
         }
 
+    def needed_later_by(self, processor: str) -> Iterator[str]:
+        """The processors that need this one on dates before their own."""
+        return (name for name, need in self._needed_by.get(processor, ()) if need.lookback != 0)
+
     @cached_property
     def all_earlier(self) -> tuple[Need, ...]:
         """The needs of all processors that include earlier dates, each once."""

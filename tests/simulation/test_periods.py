@@ -260,6 +260,7 @@ def test_a_month_that_is_not_over_waits_for_its_end(make):
     receipt = world.enqueue(FIRST, LAST)
     while any(row.waiting != "period" for row in world.live()):
         assert world.step()
+        world.settle()
     text = "the end of November 2021: the calendar may still expect 2021-11-30"
     assert waits(world, FIRST) == text
     assert status(world, receipt)[0] == "active"

@@ -267,3 +267,20 @@ def stuck_messages(world):
         for digest in due:
             sent_notifications.mark_sent(tx, digest.subject, digest.topics, world.time)
     return [digest.text for digest in due if "is stuck" in digest.text]
+
+
+def test_a_backfill_is_not_stuck_on_a_period_while_the_verdict_on_another_output_is_to_come(tmp_path):
+    # Given a week that waits for dates that nobody requested, beside an output that each date carries on
+    week = processor("totals", command=["true", "{dates}"], period="week")
+    derived = phase("derived", week, processor("balance", depends_on_past=True))
+    world = World(pipeline(phase("raw", processor("box")), derived), SEASON, tmp_path)
+    receipt = world.enqueue(OPENER, OPENER + dt.timedelta(days=2))
+    began = world.time
+    # While verdicts on that output are to come it is not stuck
+    while world.step():
+        world.tick()
+        assert status(world, receipt) == ("active", None)
+    assert [job.env["BACKFILLD_PROCESSOR"] for job in world.executor.launched].count("balance") == 3
+    assert status(world, receipt)[0] == "stuck"
+    # And none of them came late
+    assert world.time - began == 40
