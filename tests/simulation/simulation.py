@@ -274,7 +274,7 @@ class Simulation:
         self._apply_pending([e for e in due if e[1].point == AT_REST or (not e[1].point and e[0] == 0)])
         if self.needs_recheck and self.time >= recheck:
             self.rechecked = self.time
-            if self.scenario.changes_calendar:
+            if self.scenario.changes_calendar or not self.scenario.counted:
                 self.engine.recheck_calendar()
                 self.engine_awake = True
             self.engine.recheck_missing_upstream()

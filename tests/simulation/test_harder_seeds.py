@@ -60,6 +60,7 @@ BROKEN_ONCE = {
     630003665: "a job over a stale output writes nothing where stamps are billed, and the next one fails",
     640000327: "others write an output before a refresh that writes nothing, where stamps are billed",
     640001555: "a table is away when an attempt on it ends, and answers after its gap was accepted",
+    640003387: "a processor gets a period while queries are held, and its dates are not counted",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
