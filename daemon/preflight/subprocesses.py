@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backfilld.daemon.executors.adapter import Job
-from backfilld.daemon.executors.local.launcher import environment
+from backfilld.daemon.executors.local.launcher import allowed_variables, environment
 from backfilld.state.pipeline.processor import Processor
 
 HELP_SECONDS = 15.0
@@ -82,7 +82,8 @@ def job_environment(processor: Processor, cwd: Path, argv: Sequence[str]) -> dic
 
 def environment_of(job: Job) -> dict[str, str]:
     """The environment of a job, without bytecode files beside the scripts."""
-    return {**environment(job, "preflight"), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
+    passed = environment(job, "preflight", allowed_variables())
+    return {**passed, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
 
 
 def compiles_elsewhere(interpreter: str, script: Path, env: Mapping[str, str]) -> bool:

@@ -8,7 +8,7 @@ from rich.text import Text
 from backfilld.api.cli import output
 from backfilld.api.cli.commands import status_watch_and_list_dates
 from backfilld.daemon.executors.adapter import Job
-from backfilld.daemon.executors.local.launcher import environment
+from backfilld.daemon.executors.local.launcher import allowed_variables, environment
 from backfilld.demo import environment as demo_environment
 from backfilld.state.store.leader_election import FILE, FileLock, Holder
 from tests.integration.api_with_tokens import make_door
@@ -193,7 +193,8 @@ def test_a_wrong_variable_is_named_with_the_remedy(command, monkeypatch, variabl
 
 
 def test_a_job_may_start_a_daemon(command, monkeypatch, tmp_path):
-    for variable, text in environment(Job(attempt=1, argv=("true",), cwd=tmp_path), "mark").items():
+    job = Job(attempt=1, argv=("true",), cwd=tmp_path)
+    for variable, text in environment(job, "mark", allowed_variables()).items():
         monkeypatch.setenv(variable, text)
     assert "give --pipeline FILE or set BACKFILLD_PIPELINE" in command("serve")[2]
 

@@ -82,10 +82,12 @@ def test_the_environment_is_an_allow_list(driver: ExecutorDriver, monkeypatch: p
     ):
         monkeypatch.setenv(name, "of the daemon")
     monkeypatch.setenv("LC_TIME", "C")
+    driver.restart()
     driver.run("env", env={"HOME": "/job", "BACKFILLD_DATE": "2021-10-19"}, pass_env=("WANTED", "NOT_SET"))
     seen = dict(line.split("=", 1) for line in driver.output().splitlines())
     assert seen["HOME"] == "/job"
     assert seen["WANTED"] == "of the daemon"
+    assert seen["LC_TIME"] == "C"
     assert seen["BACKFILLD_DATE"] == "2021-10-19"
     assert seen["BACKFILLD_ATTEMPT"] == "1"
     allowed = {

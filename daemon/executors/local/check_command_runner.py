@@ -21,7 +21,7 @@ from pathlib import Path
 from backfilld.daemon.executors.attempt_files import OpenLog, create
 from backfilld.daemon.executors.check_command_runner_interface import CheckCommand, CheckEnd
 from backfilld.daemon.executors.local.descendant_processes import Marks, ProcessFinder
-from backfilld.daemon.executors.local.launcher import SHELL, passed_environment
+from backfilld.daemon.executors.local.launcher import SHELL, allowed_variables, passed_environment
 from backfilld.daemon.executors.process_identity import Identity, executor_id, signal_group
 from backfilld.daemon.open_file_limit import restore_open_files
 from backfilld.state.formatting import last_line, shown_line
@@ -204,7 +204,7 @@ def _started(command: CheckCommand, stdin: int, output: int) -> subprocess.Popen
         ValueError: its program or its `cwd` does not exist, or a word of it cannot be an argument.
         OSError: the host cannot start it now.
     """
-    env = passed_environment(command.env, command.pass_env)
+    env = passed_environment(command.env, command.pass_env, allowed_variables())
     name, *arguments = command.argv
     path = shutil.which(str(command.cwd / name) if "/" in name else name, path=env.get("PATH", os.defpath))
     if not command.cwd.is_dir():

@@ -70,6 +70,7 @@ class LocalExecutor:
         self._max_log_bytes = max_log_bytes
         self._executor_id = executor_id(self._root)
         self._directory = lock_directory(self._root)
+        self._allowed_variables = launcher.allowed_variables()
         self._left_running = take_left_running(self._root)
         self._finder = ProcessFinder()
         self._shortage = Shortage()
@@ -215,7 +216,7 @@ class LocalExecutor:
         at = self._now()
         log, exit_file = self._file(job.attempt, "log"), self._file(job.attempt, "exit")
         try:
-            env = launcher.environment(job, run_token(str(self._root)))
+            env = launcher.environment(job, run_token(str(self._root)), self._allowed_variables)
             prepared = launcher.prepare(
                 job, log=log, exit_file=exit_file, env=env, at=at, executor=self._executor_id
             )
