@@ -49,7 +49,7 @@ class EngineContext:
 
     def dates_file(self, attempt: int) -> Path:
         """The file from which a command with {dates_file} reads its dates while its attempt runs."""
-        return self.state_dir / "dates" / f"{attempt}.txt"
+        return self.state_dir.joinpath("dates", f"{attempt}.txt")
 
     def emit_all(self, events: Sequence[Event]) -> None:
         """Emit events in order. Call it after their transaction is committed."""

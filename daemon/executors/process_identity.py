@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from errno import EINVAL, ENOENT
 from pathlib import Path
 
@@ -135,7 +135,7 @@ class Identity:
 
     def text(self) -> str:
         """The identity as JSON."""
-        return json.dumps({field.name: getattr(self, field.name) for field in fields(self)})
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
 
     @property
     def visible(self) -> bool:
