@@ -56,6 +56,13 @@ _COVERED = (
     .where(attempt_dates.c.attempt_id.in_(bindparam("_ids", expanding=True)))
     .order_by(attempt_dates.c.date)
 )
+_ENDED_OF_DATES = (
+    select(attempt_dates.c.date.label("day"), attempts.c.processor, attempts.c.started_at, attempts.c.id)
+    .add_columns(attempts.c.output, attempts.c.ended_at, attempts.c.exit_code)
+    .add_columns(attempt_dates.c.verdict, attempt_dates.c.verdict_reason)
+    .join_from(attempt_dates, attempts)
+    .where(attempts.c.ended_at.is_not(None), attempt_dates.c.date.in_(bindparam("_dates", expanding=True)))
+)
 _DATE_COUNT = select(func.count()).where(attempt_dates.c.attempt_id == attempts.c.id).correlate(attempts)
 SECONDS_PER_DATE = (attempts.c.ended_at - attempts.c.started_at) / _DATE_COUNT.scalar_subquery()
 _LATEST_LENGTHS = (
@@ -211,13 +218,8 @@ def with_attempt_history(tx: Connection, known: Sequence[CheckRow]) -> list[Chec
     tried = {(c.date, c.processor): c.output for c in known if c.last_attempt_started_at is not None}
     if not tried:
         return list(known)
-    query = select(attempt_dates.c.date.label("day"), attempts.c.processor, attempts.c.started_at)
-    query = query.add_columns(attempts.c.id, attempts.c.output, attempts.c.ended_at, attempts.c.exit_code)
-    query = query.add_columns(attempt_dates.c.verdict, attempt_dates.c.verdict_reason)
-    query = query.join_from(attempt_dates, attempts)
-    here = (attempts.c.ended_at.is_not(None), attempt_dates.c.date.in_({date for date, _ in tried}))
     runs: dict[tuple[dt.date, str], tuple[HistoryRun, ...]] = defaultdict(tuple)
-    for row in tx.execute(query.where(*here)):
+    for row in fetch(tx, _ENDED_OF_DATES, {"_dates": list({date for date, _ in tried})}):
         known_output = tried.get((row.day, row.processor)) == row.output
         run = HistoryRun(
             succeeded=row.exit_code == 0,

@@ -12,6 +12,9 @@ from sqlalchemy import Connection, insert, select
 from backfilld.state.records import Action, Actor, AuditRow
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import audit
+from backfilld.state.store.sql_helpers import execute
+
+_ADD = insert(audit)
 
 Facts = Mapping[str, Any]
 """What is worth keeping of the thing that changes, as JSON takes it."""
@@ -38,7 +41,7 @@ def record(
         "before": _text(before),
         "after": _text(after),
     }
-    tx.execute(insert(audit).values(values))
+    execute(tx, _ADD, [values])
 
 
 def page(

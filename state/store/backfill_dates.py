@@ -13,17 +13,19 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import DateRow, Sources
 from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.store.index_conditions import IS_FAILED, IS_RUNNABLE, IS_WANTED
 from backfilld.state.store.schema import backfill_dates, backfills, checks, dates
-from backfilld.state.store.sql_helpers import execute, fetch, select_by_dates, whole_span
+from backfilld.state.store.sql_helpers import execute, fetch, fetch_one, select_by_dates, whole_span
 
 _THIS_DATE = backfill_dates.c.date == bindparam("_date")
 _BACKFILL = backfill_dates.c.backfill_id == bindparam("_backfill")
+WANTED_DATES = select(backfill_dates.c.date).where(IS_WANTED, _BACKFILL)
+"""The dates that the backfill `_backfill` wants, as a subquery."""
 _OWNERS = (
     select(
         backfill_dates.c.date,
@@ -57,6 +59,29 @@ _ENDED: dict[str, Any] = {
 _END = update(backfill_dates).where(IS_WANTED, _THIS_DATE).values(_ENDED)
 _LIVE_AGAIN: dict[str, Any] = {"live": 1, "state": "", "outcome": "", "ended_version": None}
 _CANCELLED = select(backfills.c.id).where(backfills.c.cancelled_at.is_not(None))
+_CANCELLED_AMONG = _CANCELLED.where(backfills.c.id.in_(bindparam("_ids", expanding=True)))
+_OF_CANCELLED = select(backfill_dates.c.date, backfill_dates.c.backfill_id).where(
+    IS_WANTED, backfill_dates.c.backfill_id.in_(_CANCELLED)
+)
+_NARROW = (
+    select(backfills.c.id)
+    .where(or_(backfills.c.selection.is_not(None), backfills.c.sources != Sources.ALL.value))
+    .limit(1)
+)
+_ASKED = select(backfills.c.id, backfills.c.selection, backfills.c.sources).where(
+    backfills.c.id.in_(bindparam("_ids", expanding=True))
+)
+_SETTLE = update(backfill_dates).where(_THIS_DATE, _BACKFILL).values(_ENDED)
+_ADMITTED = (
+    update(backfill_dates)
+    .where(IS_WANTED, _THIS_DATE, backfill_dates.c.awaits_admission == 1)
+    .values(awaits_admission=0)
+)
+_CANCEL = (
+    update(backfill_dates)
+    .where(_THIS_DATE, _BACKFILL)
+    .values(live=0, awaits_admission=0, state=FAILED, outcome=Outcome.CANCELLED.value)
+)
 _NOT_CANCELLED = backfill_dates.c.backfill_id.not_in(_CANCELLED)
 _REOPEN_LAST = (
     update(backfill_dates)
@@ -69,6 +94,14 @@ _FAILED = select(backfill_dates.c.backfill_id, backfill_dates.c.date).where(
     backfill_dates.c.date.in_(bindparam("_dates", expanding=True)),
 )
 _OTHER = backfill_dates.alias("other")
+_SHARED = WANTED_DATES.where(
+    exists().where(
+        _OTHER.c.date == backfill_dates.c.date,
+        _OTHER.c.live == 1,
+        _OTHER.c.backfill_id != bindparam("_backfill"),
+        _OTHER.c.backfill_id.not_in(_CANCELLED),
+    )
+)
 _UNWANTED = ~exists().where(_OTHER.c.date == bindparam("_date"), _OTHER.c.live == 1)
 _REOPEN_LEAD = update(backfill_dates).where(_THIS_DATE, _BACKFILL, _UNWANTED).values(_LIVE_AGAIN)
 _REOPEN_OF = (
@@ -80,6 +113,17 @@ _LEAD = (
     update(dates)
     .where(dates.c.date == bindparam("_date"))
     .values(backfill_id=bindparam("_backfill"), priority=bindparam("_priority"))
+)
+_RAISE = (
+    update(dates)
+    .where(dates.c.date.in_(WANTED_DATES), dates.c.ended_at.is_(None))
+    .where(dates.c.priority < bindparam("_priority"))
+    .values(priority=bindparam("_priority"))
+)
+_RAISE_RUNNABLE = (
+    update(checks)
+    .where(IS_RUNNABLE, checks.c.date.in_(WANTED_DATES), checks.c.priority < bindparam("_priority"))
+    .values(priority=bindparam("_priority"))
 )
 _RUNNABLE_PRIORITY = (
     update(checks)
@@ -95,11 +139,6 @@ class Interest:
     backfill_id: int
     awaits_admission: bool
     priority: int
-
-
-def wanted_dates(backfill_id: int) -> Select[dt.date]:
-    """The dates that a backfill wants, as a subquery."""
-    return select(backfill_dates.c.date).where(IS_WANTED, backfill_dates.c.backfill_id == backfill_id)
 
 
 def owners(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, list[Interest]]:
@@ -122,22 +161,18 @@ def wanted_among(tx: Connection, chosen: Collection[dt.date]) -> set[dt.date]:
     if not chosen:
         return set()
     between = {"_start": min(chosen), "_end": max(chosen)}
-    return set(tx.scalars(_WANTED_BETWEEN, between)).intersection(chosen)
+    return {row.date for row in fetch(tx, _WANTED_BETWEEN, between)}.intersection(chosen)
 
 
 def widened(
     tx: Connection, live: Collection[dt.date], selection: Collection[str] | None, sources: Sources
 ) -> set[dt.date]:
     """The live dates whose backfills run less together than a selection (None: everything) and sources."""
-    narrow = select(backfills.c.id).where(
-        or_(backfills.c.selection.is_not(None), backfills.c.sources != Sources.ALL.value)
-    )
-    if not live or tx.execute(narrow.limit(1)).first() is None:
+    if not live or fetch_one(tx, _NARROW) is None:
         return set()
     found = owners(tx, live)
     numbers = {interest.backfill_id for of_date in found.values() for interest in of_date}
-    columns = (backfills.c.id, backfills.c.selection, backfills.c.sources)
-    rows = tx.execute(select(*columns).where(backfills.c.id.in_(numbers)))
+    rows = fetch(tx, _ASKED, {"_ids": list(numbers)})
     asks = {row.id: (row.selection, Sources(row.sources)) for row in rows}
     return {
         date
@@ -175,7 +210,7 @@ def last_owners(tx: Connection, ended: Sequence[DateRow]) -> dict[dt.date, list[
         if row.live or row.ended_version == versions[row.date]:
             found[row.date].append(row.backfill_id)
     numbers = {number for of_date in found.values() for number in of_date}
-    cancelled = set(tx.execute(_CANCELLED.where(backfills.c.id.in_(numbers))).scalars()) if numbers else set()
+    cancelled = {row.id for row in fetch(tx, _CANCELLED_AMONG, {"_ids": list(numbers)})} if numbers else set()
     wanted = {date: [n for n in of_date if n not in cancelled] for date, of_date in found.items()}
     return {date: of_date for date, of_date in wanted.items() if of_date}
 
@@ -184,7 +219,7 @@ def failed(tx: Connection, ended: Collection[dt.date]) -> dict[int, list[dt.date
     """The dates that failed for backfills, by backfill. What was cancelled did not fail."""
     found: dict[int, list[dt.date]] = defaultdict(list)
     if ended:
-        for row in tx.execute(_FAILED, {"_dates": list(ended)}):
+        for row in fetch(tx, _FAILED, {"_dates": list(ended)}):
             found[row.backfill_id].append(row.date)
     return found
 
@@ -196,8 +231,7 @@ def settle(tx: Connection, backfill_id: int, ended: Sequence[DateRow]) -> None:
         | {"_version": row.version}
         for row in ended
     ]
-    if values:
-        tx.execute(update(backfill_dates).where(_THIS_DATE, _BACKFILL).values(_ENDED), values)
+    execute(tx, _SETTLE, values)
 
 
 def reopen(tx: Connection, ended: Sequence[DateRow]) -> None:
@@ -205,10 +239,8 @@ def reopen(tx: Connection, ended: Sequence[DateRow]) -> None:
 
     Cancelled ones are left out, unless no other backfill wants the date: then it goes to its lead.
     """
-    if not ended:
-        return
-    tx.execute(_REOPEN_LAST, [{"_date": row.date, "_version": row.version} for row in ended])
-    tx.execute(_REOPEN_LEAD, [{"_date": row.date, "_backfill": row.backfill_id} for row in ended])
+    execute(tx, _REOPEN_LAST, [{"_date": row.date, "_version": row.version} for row in ended])
+    execute(tx, _REOPEN_LEAD, [{"_date": row.date, "_backfill": row.backfill_id} for row in ended])
 
 
 def reopen_widest(tx: Connection, ended: Sequence[DateRow]) -> None:
@@ -242,56 +274,38 @@ def reopen_of(
     values = [
         {"_date": date, "_backfill": backfill_id, "_awaits": int(date in restarting)} for date in wanted
     ]
-    if values:
-        tx.execute(_REOPEN_OF, values)
+    execute(tx, _REOPEN_OF, values)
 
 
 def admitted(tx: Connection, admitted_dates: Collection[dt.date]) -> None:
     """Record that dates were admitted for all backfills that want them."""
-    if admitted_dates:
-        here = (IS_WANTED, _THIS_DATE, backfill_dates.c.awaits_admission == 1)
-        values = [{"_date": date} for date in admitted_dates]
-        tx.execute(update(backfill_dates).where(*here).values(awaits_admission=0), values)
+    execute(tx, _ADMITTED, [{"_date": date} for date in admitted_dates])
 
 
 def withdraw(tx: Connection, backfill_id: int) -> list[dt.date]:
     """End the interest of a cancelled backfill in dates that other backfills want. Returns these dates."""
-    others = exists().where(
-        _OTHER.c.date == backfill_dates.c.date,
-        _OTHER.c.live == 1,
-        _OTHER.c.backfill_id != backfill_id,
-        _OTHER.c.backfill_id.not_in(_CANCELLED),
-    )
-    shared_dates = list(tx.scalars(wanted_dates(backfill_id).where(others)))
+    shared_dates = [row.date for row in fetch(tx, _SHARED, {"_backfill": backfill_id})]
     _cancel(tx, [(date, backfill_id) for date in shared_dates])
     return shared_dates
 
 
 def _cancel(tx: Connection, pairs: Sequence[tuple[dt.date, int]]) -> None:
-    if pairs:
-        cancelled = {"live": 0, "awaits_admission": 0, "state": FAILED, "outcome": Outcome.CANCELLED.value}
-        here = update(backfill_dates).where(_THIS_DATE, _BACKFILL).values(cancelled)
-        tx.execute(here, [{"_date": date, "_backfill": number} for date, number in pairs])
+    execute(tx, _CANCEL, [{"_date": date, "_backfill": number} for date, number in pairs])
 
 
 def withdraw_cancelled(tx: Connection, requested: Collection[dt.date]) -> set[dt.date]:
     """End the interests of cancelled backfills in dates that a new backfill wants. Returns these dates."""
-    query = select(backfill_dates.c.date, backfill_dates.c.backfill_id)
-    query = query.where(IS_WANTED, backfill_dates.c.backfill_id.in_(_CANCELLED))
     chosen = set(requested)
-    pairs = [(date, number) for date, number in tx.execute(query) if date in chosen]
+    pairs = [(date, number) for date, number in fetch(tx, _OF_CANCELLED) if date in chosen]
     _cancel(tx, pairs)
     return {date for date, _ in pairs}
 
 
 def join(tx: Connection, backfill_id: int, priority: int) -> None:
     """Raise the priority of the live dates that a new backfill shares to its own."""
-    shared = dates.c.date.in_(wanted_dates(backfill_id))
-    raised = (dates.c.ended_at.is_(None), dates.c.priority < priority)
-    tx.execute(update(dates).where(shared, *raised).values(priority=priority))
-    of_shared = checks.c.date.in_(wanted_dates(backfill_id))
-    runnable = (IS_RUNNABLE, of_shared, checks.c.priority < priority)
-    tx.execute(update(checks).where(*runnable).values(priority=priority))
+    raised = {"_backfill": backfill_id, "_priority": priority}
+    execute(tx, _RAISE, [raised])
+    execute(tx, _RAISE_RUNNABLE, [raised])
 
 
 def elect_leads(tx: Connection, shared: Collection[dt.date]) -> None:
@@ -308,9 +322,8 @@ def elect_leads(tx: Connection, shared: Collection[dt.date]) -> None:
             lead = interests[0].backfill_id
         if (lead, interests[0].priority) != current[date]:
             changes.append({"_date": date, "_backfill": lead, "_priority": interests[0].priority})
-    if changes:
-        tx.execute(_LEAD, changes)
-        tx.execute(_RUNNABLE_PRIORITY, changes)
+    execute(tx, _LEAD, changes)
+    execute(tx, _RUNNABLE_PRIORITY, changes)
 
 
 def _leads(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, tuple[int, int]]:

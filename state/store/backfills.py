@@ -16,7 +16,7 @@ from backfilld.state.store import row_mappers
 from backfilld.state.store.backfill_or_season_scope import ALL_DATES, TAKEN, DateScope
 from backfilld.state.store.index_conditions import IS_RUNNING, IS_WANTED
 from backfilld.state.store.schema import attempts, backfill_dates, backfills, dates
-from backfilld.state.store.sql_helpers import execute, fetch, fetch_one
+from backfilld.state.store.sql_helpers import execute, fetch, fetch_one, insert_row
 
 _ONE = select(backfills).where(backfills.c.id == bindparam("_id"))
 _SOME = select(backfills).where(backfills.c.id.in_(bindparam("_ids", expanding=True)))
@@ -25,6 +25,7 @@ _DATES = (
     .select_from(backfill_dates)
     .where(backfill_dates.c.backfill_id == bindparam("_id"))
 )
+_CREATE = insert(backfills)
 _ADD_DATES = insert(backfill_dates)
 _RUNNING_ATTEMPTS = select(func.count().label("n")).where(
     attempts.c.backfill_id == bindparam("_id"), IS_RUNNING
@@ -71,8 +72,7 @@ class BackfillDateRow:
 
 def create(tx: Connection, values: dict[str, object]) -> int:
     """Insert a backfill and return its id."""
-    (number,) = tx.execute(insert(backfills).values(values)).inserted_primary_key or (0,)
-    return int(number)
+    return insert_row(tx, _CREATE, values)
 
 
 def add_dates(tx: Connection, number: int, answered: Sequence[BackfillDateRow]) -> None:

@@ -16,6 +16,7 @@ from backfilld.state.store.sql_helpers import execute, fetch, select_by_dates, u
 
 _IS_BETWEEN = calendar_days.c.date.between(bindparam("_start"), bindparam("_end"))
 _BETWEEN = select(calendar_days.c.date, calendar_days.c.counts).where(_IS_BETWEEN)
+_ASKED_BETWEEN = select(calendar_days.c.asked_at).where(_IS_BETWEEN)
 _NUMBER_BETWEEN = select(func.count()).select_from(calendar_days).where(_IS_BETWEEN)
 
 
@@ -58,13 +59,9 @@ def unknown_between(tx: Connection, start: dt.date, end: dt.date) -> list[dt.dat
 
 def oldest_answer(tx: Connection, start: dt.date, end: dt.date) -> float | None:
     """When the oldest answer for the range was given; None when some date was never asked about."""
-    rows = (
-        tx.execute(select(calendar_days.c.asked_at).where(calendar_days.c.date.between(start, end)))
-        .scalars()
-        .all()
-    )
-    complete = len(rows) == (end - start).days + 1
-    return min(rows) if complete else None
+    times = [row.asked_at for row in fetch(tx, _ASKED_BETWEEN, {"_start": start, "_end": end})]
+    complete = len(times) == (end - start).days + 1
+    return min(times) if complete else None
 
 
 def _dump(counts: Counts | None) -> str | None:

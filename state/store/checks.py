@@ -17,11 +17,11 @@ from backfilld.state.rules.judge import Judgement
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import row_mappers
-from backfilld.state.store.backfill_dates import wanted_dates
+from backfilld.state.store.backfill_dates import WANTED_DATES
 from backfilld.state.store.dates import IMMEDIATELY, make_dates_due
 from backfilld.state.store.index_conditions import AWAITS_PERIOD, IS_RUNNABLE
 from backfilld.state.store.schema import checks, dates
-from backfilld.state.store.sql_helpers import execute, fetch, select_by_dates, upsert
+from backfilld.state.store.sql_helpers import execute, fetch, fetch_one, select_by_dates, upsert
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
@@ -83,6 +83,8 @@ _CLEAR_WAIVERS = (
 _SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=bindparam("_runnable"), priority=_DATE_PRIORITY)
 _IS_READY = or_(IS_RUNNABLE, AWAITS_PERIOD)
 _CLEAR_RUNNABLE = update(checks).where(*_THIS, _IS_READY).values(runnable=0)
+_CLEAR_ALL_RUNNABLE = update(checks).where(_IS_READY).values(runnable=0)
+_CLEAR_RUNNABLE_OF = _CLEAR_ALL_RUNNABLE.where(checks.c.date.in_(WANTED_DATES))
 _CLAIM = (
     update(checks)
     .where(*_THIS)
@@ -196,7 +198,7 @@ def due_checks(tx: Connection, now: float, limit: int) -> list[CheckRow]:
 
 def batch_is_full(tx: Connection, now: float, most: int) -> bool:
     """Whether at least `most` checks are due."""
-    return tx.execute(_NTH_DUE, {"_now": now, "_before": most - 1}).first() is not None
+    return fetch_one(tx, _NTH_DUE, {"_now": now, "_before": most - 1}) is not None
 
 
 def save(tx: Connection, answers: Collection[CheckResult]) -> set[Pair]:
@@ -288,8 +290,7 @@ def clear_runnable(tx: Connection, pairs: Iterable[Pair]) -> None:
 
 def clear_runnable_of(tx: Connection, backfill_id: int) -> None:
     """Keep all checks of the dates that a backfill wants from starting, until these are evaluated again."""
-    here = (_IS_READY, checks.c.date.in_(wanted_dates(backfill_id)))
-    tx.execute(update(checks).where(*here).values(runnable=0))
+    execute(tx, _CLEAR_RUNNABLE_OF, [{"_backfill": backfill_id}])
 
 
 def clear_runnable_by(tx: Connection, processors: Collection[str]) -> set[dt.date]:
@@ -301,7 +302,7 @@ def clear_runnable_by(tx: Connection, processors: Collection[str]) -> set[dt.dat
 
 def clear_all_runnable(tx: Connection) -> None:
     """Keep every check from starting until its date is evaluated again."""
-    tx.execute(update(checks).where(_IS_READY).values(runnable=0))
+    execute(tx, _CLEAR_ALL_RUNNABLE, [{}])
 
 
 def claim(tx: Connection, taken: Mapping[int, Iterable[Pair]]) -> None:

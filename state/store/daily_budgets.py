@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Insert, bindparam, select
 
 from backfilld.state.store.schema import budgets
-from backfilld.state.store.sql_helpers import upsert
+from backfilld.state.store.sql_helpers import execute, fetch, upsert_in
+
+_OF_DAY = select(budgets).where(budgets.c.day == bindparam("_day"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +24,20 @@ class Used:
 
 def add(tx: Connection, kind: str, key: str, day: dt.date, *, spent: int = 0, extra: int = 0) -> None:
     """Count what was spent on a day, or allow more of it."""
-    new = upsert(tx, budgets).values(kind=kind, key=key, day=day, spent=spent, extra=extra)
+    values = {"kind": kind, "key": key, "day": day, "spent": spent, "extra": extra}
+    execute(tx, _add(tx.dialect.name), [values])
+
+
+@cache
+def _add(dialect: str) -> Insert:
+    new = upsert_in(dialect, budgets)
     more = {
         "spent": budgets.c.spent + new.excluded.spent,
         "extra": budgets.c.extra + new.excluded.extra,
     }
-    tx.execute(new.on_conflict_do_update(index_elements=["kind", "key", "day"], set_=more))
+    return new.on_conflict_do_update(index_elements=["kind", "key", "day"], set_=more)
 
 
 def used(tx: Connection, day: dt.date) -> dict[tuple[str, str], Used]:
     """What each budget had of a day, by kind and key; those of which nothing was used are left out."""
-    query = select(budgets).where(budgets.c.day == day)
-    return {(row.kind, row.key): Used(row.spent, row.extra) for row in tx.execute(query)}
+    return {(row.kind, row.key): Used(row.spent, row.extra) for row in fetch(tx, _OF_DAY, {"_day": day})}

@@ -13,7 +13,7 @@ from backfilld.state.records import DateRow, Mark
 from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.wait_reason import WaitReason, hiding
 from backfilld.state.store import row_mappers
-from backfilld.state.store.backfill_dates import wanted_dates
+from backfilld.state.store.backfill_dates import WANTED_DATES
 from backfilld.state.store.backfill_or_season_scope import ALL_DATES, DateScope
 from backfilld.state.store.index_conditions import IS_REGRESSED, IS_STALE
 from backfilld.state.store.schema import checks, dates
@@ -47,8 +47,21 @@ _PARK = (
     .values(waiting=bindparam("_waiting"), waiting_text=bindparam("_text"), due_at=bindparam("_due_at"))
 )
 _ALL_LIVE = select(dates).where(_LIVE)
+_WANTED_BY = select(dates).where(dates.c.date.in_(WANTED_DATES)).order_by(dates.c.date)
+_EXPECTED_AND_DONE = (
+    select(dates.c.date)
+    .where(dates.c.state == DONE, dates.c.outcome != Outcome.NOT_EXPECTED.value)
+    .order_by(dates.c.date)
+)
+_NOT_EXPECTED_OR_REGRESSED = select(dates.c.date).where(
+    or_(and_(dates.c.state == DONE, dates.c.outcome == Outcome.NOT_EXPECTED.value), IS_REGRESSED)
+)
+_IN_UNKNOWN_STATES = select(dates).where(dates.c.state.not_in(bindparam("_states", expanding=True)))
 _LIVE_SPAN = select(func.min(dates.c.date), func.max(dates.c.date)).where(_LIVE)
 _SET_SEASON = update(dates).where(_THIS).values(season=bindparam("_season"))
+_WAKE_LIVE = update(dates).where(_LIVE).values(due_at=bindparam("_at"))
+_WAKE_WANTED = _WAKE_LIVE.where(dates.c.date.in_(WANTED_DATES))
+_WAKE_WAITING = _WAKE_LIVE.where(dates.c.waiting.in_(bindparam("_waits", expanding=True)))
 _WAKE = update(dates).where(_LIVE, _THIS).values(due_at=bindparam("_at"))
 _WAKE_BY = (
     update(dates)
@@ -130,13 +143,12 @@ def live(tx: Connection) -> list[DateRow]:
 
 def wanted_by(tx: Connection, backfill_id: int) -> list[DateRow]:
     """The live dates that a backfill wants, oldest first."""
-    query = select(dates).where(dates.c.date.in_(wanted_dates(backfill_id))).order_by(dates.c.date)
-    return [row_mappers.date(row) for row in tx.execute(query)]
+    return [row_mappers.date(row) for row in fetch(tx, _WANTED_BY, {"_backfill": backfill_id})]
 
 
 def live_span(tx: Connection) -> tuple[dt.date, dt.date] | None:
     """The first and the last live date; None without any."""
-    first, last = tx.execute(_LIVE_SPAN).one()
+    ((first, last),) = fetch(tx, _LIVE_SPAN)
     return (first, last) if first is not None else None
 
 
@@ -148,19 +160,17 @@ def states_between(tx: Connection, start: dt.date, end: dt.date) -> dict[dt.date
 
 def expected_and_done(tx: Connection) -> list[dt.date]:
     """All done dates on which something was expected, oldest first."""
-    expected = and_(dates.c.state == DONE, dates.c.outcome != Outcome.NOT_EXPECTED.value)
-    return list(tx.execute(select(dates.c.date).where(expected).order_by(dates.c.date)).scalars())
+    return [row.date for row in fetch(tx, _EXPECTED_AND_DONE)]
 
 
 def not_expected_or_regressed(tx: Connection) -> list[dt.date]:
     """All done dates on which nothing was expected, or which are no longer complete."""
-    not_expected = and_(dates.c.state == DONE, dates.c.outcome == Outcome.NOT_EXPECTED.value)
-    return list(tx.execute(select(dates.c.date).where(or_(not_expected, IS_REGRESSED))).scalars())
+    return [row.date for row in fetch(tx, _NOT_EXPECTED_OR_REGRESSED)]
 
 
 def span_waiting(tx: Connection, waiting: str) -> tuple[dt.date, dt.date] | None:
     """The first and the last date that wait for one thing; None when none does."""
-    first, last = tx.execute(_SPAN_WAITING, {"_waiting": waiting}).one()
+    ((first, last),) = fetch(tx, _SPAN_WAITING, {"_waiting": waiting})
     return (first, last) if first is not None else None
 
 
@@ -185,7 +195,7 @@ def span(tx: Connection) -> tuple[dt.date, dt.date] | None:
 
 def first_waiting(tx: Connection, waiting: str, after: dt.date) -> DateRow | None:
     """The first date later than `after` that waits for one thing; None when none does."""
-    found = tx.execute(_FIRST_WAITING, {"_waiting": waiting, "_after": after}).first()
+    found = fetch_one(tx, _FIRST_WAITING, {"_waiting": waiting, "_after": after})
     return row_mappers.date(found) if found else None
 
 
@@ -228,9 +238,9 @@ def set_season(tx: Connection, seasons: Iterable[tuple[dt.date, str]]) -> None:
     execute(tx, _SET_SEASON, values)
 
 
-def make_due(tx: Connection, now: float, *conditions: ColumnElement[bool]) -> int:
-    """Have live dates that meet all conditions looked at now; how many they are."""
-    return tx.execute(update(dates).where(_LIVE, *conditions).values(due_at=now)).rowcount
+def make_due(tx: Connection, now: float) -> None:
+    """Have all live dates looked at now."""
+    execute(tx, _WAKE_LIVE, [{"_at": now}])
 
 
 def make_dates_due(tx: Connection, wanted: Iterable[dt.date], at: float) -> None:
@@ -246,23 +256,22 @@ def make_dates_due_by(tx: Connection, wanted: Iterable[dt.date], at: float) -> N
 
 def make_backfill_due(tx: Connection, backfill_id: int, now: float) -> int:
     """Make all live dates due that a backfill wants."""
-    return make_due(tx, now, dates.c.date.in_(wanted_dates(backfill_id)))
+    return execute(tx, _WAKE_WANTED, [{"_backfill": backfill_id, "_at": now}])
 
 
 def make_waiting_due(tx: Connection, waiting: WaitReason, now: float) -> None:
     """Make the dates due that wait for one thing, or of which a processor may wait for it."""
-    make_due(tx, now, dates.c.waiting.in_([reason.value for reason in hiding(waiting)]))
+    execute(tx, _WAKE_WAITING, [{"_waits": [reason.value for reason in hiding(waiting)], "_at": now}])
 
 
 def make_admitted_due(tx: Connection, now: float, *, after: dt.date, until: dt.date) -> None:
     """Make admitted live dates due: those later than `after`, up to `until`."""
-    tx.execute(_WAKE_ADMITTED, {"_now": now, "_after": after, "_until": until})
+    execute(tx, _WAKE_ADMITTED, [{"_now": now, "_after": after, "_until": until}])
 
 
 def in_unknown_states(tx: Connection, known: Collection[str]) -> list[DateRow]:
     """Dates whose state the pipeline file no longer has."""
-    query = select(dates).where(dates.c.state.not_in(known))
-    return [row_mappers.date(row) for row in tx.execute(query)]
+    return [row_mappers.date(row) for row in fetch(tx, _IN_UNKNOWN_STATES, {"_states": list(known)})]
 
 
 def out_of_place(

@@ -28,7 +28,7 @@ from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.calendar_days import load_counts
 from backfilld.state.store.index_conditions import IS_UNSATISFIED
 from backfilld.state.store.schema import calendar_days, checks, dates
-from backfilld.state.store.sql_helpers import chunked, fetch, upsert
+from backfilld.state.store.sql_helpers import chunked, execute, fetch, upsert
 
 _REQUEST_BETWEEN = (
     update(checks)
@@ -102,7 +102,7 @@ def create(tx: Connection, expected: Iterable[dt.date], processors: Collection[s
 
 def request_between(tx: Connection, start: dt.date, end: dt.date, now: float) -> None:
     """Request a query for every check from `start` to `end` that no attempt is filling."""
-    tx.execute(_REQUEST_BETWEEN, {"_start": start, "_end": end, "_now": now})
+    execute(tx, _REQUEST_BETWEEN, [{"_start": start, "_end": end, "_now": now}])
 
 
 def without_checks(
@@ -124,7 +124,7 @@ def not_revalidated_since(
     Of dates that were never enqueued, or failed: done ones are revalidated by the sweep.
     """
     span = {"_start": start, "_end": end, "_before": before}
-    rows = tx.execute(_NOT_REVALIDATED_SINCE, {**span, "_processors": list(processors)})
+    rows = fetch(tx, _NOT_REVALIDATED_SINCE, {**span, "_processors": list(processors)})
     return [(row.date, row.processor) for row in rows]
 
 
@@ -146,6 +146,7 @@ def of_done_dates(
 
     And those of the processors that have a check of the date with another verdict than `not_expected`.
     """
+    # One after another: there may be a million.
     rows = tx.execute(_OF_DONE_DATES, {"_processors": list(processors)})
     for (date, counts), of_date in groupby(rows, lambda row: (row.date, row.counts)):
         yield date, load_counts(counts), {row.processor for row in of_date if row.processor is not None}
@@ -156,7 +157,7 @@ def not_expected(tx: Connection) -> list[tuple[dt.date, Counts | None, str]]:
 
     Of dates that failed, were never enqueued, or are done because nothing was expected.
     """
-    return [(row.date, load_counts(row.counts), row.processor) for row in tx.execute(_NOT_EXPECTED)]
+    return [(row.date, load_counts(row.counts), row.processor) for row in fetch(tx, _NOT_EXPECTED)]
 
 
 def unsatisfied_of_done_dates(tx: Connection) -> list[tuple[dt.date, Counts | None, str]]:
@@ -164,7 +165,7 @@ def unsatisfied_of_done_dates(tx: Connection) -> list[tuple[dt.date, Counts | No
 
     Of processors that the pipeline file did not have when the date ended.
     """
-    rows = tx.execute(_UNSATISFIED_OF_DONE)
+    rows = fetch(tx, _UNSATISFIED_OF_DONE)
     return [(row.date, load_counts(row.counts), row.processor) for row in rows]
 
 

@@ -17,7 +17,7 @@ from backfilld.state.records import DateRow
 from backfilld.state.store import row_mappers
 from backfilld.state.store.index_conditions import IS_SWEPT, LAST_CHECKED_AT
 from backfilld.state.store.schema import dates
-from backfilld.state.store.sql_helpers import fetch
+from backfilld.state.store.sql_helpers import execute, fetch, fetch_one
 
 _NEXT = select(LAST_CHECKED_AT).select_from(dates).where(IS_SWEPT).order_by(LAST_CHECKED_AT).limit(1)
 _UNCHECKED_SINCE = (
@@ -40,17 +40,18 @@ _SET_REASON = (
 
 def next_unchecked(tx: Connection) -> float | None:
     """When the least recently checked done date was checked; None without any."""
-    return tx.execute(_NEXT).scalar()
+    row = fetch_one(tx, _NEXT)
+    return row[0] if row else None
 
 
 def unchecked_since(tx: Connection, at: float, limit: int) -> list[DateRow]:
     """Up to `limit` done dates last checked at or before `at`, least recent first."""
-    return [row_mappers.date(row) for row in tx.execute(_UNCHECKED_SINCE, {"_at": at, "_limit": limit})]
+    return [row_mappers.date(row) for row in fetch(tx, _UNCHECKED_SINCE, {"_at": at, "_limit": limit})]
 
 
 def mark_swept(tx: Connection, looked_at: Collection[dt.date], now: float) -> None:
     """Record that done dates were checked."""
-    tx.execute(_SWEPT, {"_dates": list(looked_at), "_now": now})
+    execute(tx, _SWEPT, [{"_dates": list(looked_at), "_now": now}])
 
 
 def done_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, DateRow]:
@@ -60,11 +61,9 @@ def done_dates(tx: Connection, wanted: Collection[dt.date]) -> dict[dt.date, Dat
 
 def set_regressed(tx: Connection, texts: Mapping[dt.date, str]) -> None:
     """Set why dates are no longer complete; an empty text clears it."""
-    if texts:
-        tx.execute(_SET_REGRESSED, [{"_date": date, "_text": text} for date, text in texts.items()])
+    execute(tx, _SET_REGRESSED, [{"_date": date, "_text": text} for date, text in texts.items()])
 
 
 def set_reasons(tx: Connection, reasons: Mapping[dt.date, str]) -> None:
     """Set the reasons of how done dates are done."""
-    if reasons:
-        tx.execute(_SET_REASON, [{"_date": date, "_reason": text} for date, text in reasons.items()])
+    execute(tx, _SET_REASON, [{"_date": date, "_reason": text} for date, text in reasons.items()])

@@ -13,6 +13,7 @@ from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.store import row_mappers
 from backfilld.state.store.index_conditions import LAST_CHECKED_AT
 from backfilld.state.store.schema import dates
+from backfilld.state.store.sql_helpers import execute, fetch
 
 LONGEST_INTERVAL = 3600.0
 """Seconds between two queries about a date that failed long ago."""
@@ -36,9 +37,9 @@ def due(tx: Connection, now: float, interval: float, limit: int) -> list[DateRow
     """Up to `limit` failed dates to query again: after `interval` seconds, then ever less often."""
     longest = max(interval, LONGEST_INTERVAL)
     values = {"_now": now, "_shortest": interval, "_longest": longest, "_limit": limit}
-    return [row_mappers.date(row) for row in tx.execute(_DUE, values)]
+    return [row_mappers.date(row) for row in fetch(tx, _DUE, values)]
 
 
 def mark_checked(tx: Connection, checked: Collection[dt.date], now: float) -> None:
     """Record that failed dates are queried again."""
-    tx.execute(_CHECKED, {"_dates": list(checked), "_now": now})
+    execute(tx, _CHECKED, [{"_dates": list(checked), "_now": now}])

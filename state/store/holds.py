@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select
 from backfilld.state.records import HoldRow
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import holds
-from backfilld.state.store.sql_helpers import fetch, upsert
+from backfilld.state.store.sql_helpers import execute, fetch, fetch_one, upsert
 
 EVERYTHING = "all"
 WAREHOUSE = "warehouse"
@@ -21,6 +21,8 @@ _OVER = _ALL.where(holds.c.kind != WAREHOUSE, holds.c.until <= _NOW)
 _IN_FORCE = select(holds.c.key).where(
     holds.c.kind == bindparam("_kind"), or_(holds.c.until.is_(None), holds.c.until > _NOW)
 )
+_RELEASE = delete(holds).where(holds.c.kind == bindparam("_kind"), holds.c.key == bindparam("_key"))
+_RELEASE_OF = _RELEASE.where(holds.c.actor == bindparam("_actor"))
 
 
 def all_holds(tx: Connection) -> list[HoldRow]:
@@ -68,20 +70,20 @@ def prolong(
 
 def release(tx: Connection, kind: str, key: str, *, actor: str | None = None) -> bool:
     """Release a hold, with `actor` only if that actor placed it. Returns False if there was none."""
-    here = [holds.c.kind == kind, holds.c.key == key]
-    if actor is not None:
-        here.append(holds.c.actor == actor)
-    return tx.execute(delete(holds).where(*here)).rowcount == 1
+    here = {"_kind": kind, "_key": key}
+    if actor is None:
+        return execute(tx, _RELEASE, [here]) == 1
+    return execute(tx, _RELEASE_OF, [{**here, "_actor": actor}]) == 1
 
 
 def in_force(tx: Connection, kind: str, now: float) -> bool:
     """Whether there is a hold of a kind whose time is not over."""
-    return tx.execute(_IN_FORCE, {"_kind": kind, "_now": now}).first() is not None
+    return fetch_one(tx, _IN_FORCE, {"_kind": kind, "_now": now}) is not None
 
 
 def release_expired(tx: Connection, now: float) -> list[HoldRow]:
     """Lift the holds whose time is over, and return them."""
-    over = [row_mappers.hold(row) for row in tx.execute(_OVER, {"_now": now})]
+    over = [row_mappers.hold(row) for row in fetch(tx, _OVER, {"_now": now})]
     for hold in over:
         release(tx, hold.kind, hold.key)
     return over

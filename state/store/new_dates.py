@@ -30,6 +30,7 @@ from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.rules.state_machine import Trigger
 from backfilld.state.store.schema import backfill_dates, backfills, dates, transitions
+from backfilld.state.store.sql_helpers import execute
 
 _NOW = bindparam("_now", type_=Double)
 _BACKFILL: BindParameter[int] = bindparam("_backfill")
@@ -102,4 +103,4 @@ def create(
         values = {"_backfill": backfill_id, "_season": season, "_actor": actor, "_now": now}
         values |= {"_first": of_season[0], "_last": of_season[-1]}
         for statement in (_PENDING, _DISMISSED, _DISMISSALS):
-            tx.execute(statement, values)
+            execute(tx, statement, [values])

@@ -6,6 +6,11 @@ from sqlalchemy import Connection, delete, insert, select
 
 from backfilld.state.base_errors import UserError
 from backfilld.state.store.schema import pipeline_versions
+from backfilld.state.store.sql_helpers import execute, fetch_one
+
+_RECORDED = select(pipeline_versions.c.fingerprint)
+_FORGET = delete(pipeline_versions)
+_RECORD = insert(pipeline_versions)
 
 
 class OtherPipeline(UserError):
@@ -15,17 +20,22 @@ class OtherPipeline(UserError):
 def record(tx: Connection, name: str, version: str, fingerprint: str) -> bool:
     """Go by another file from now on; False when it is the one that dates go by already."""
     text = f"{name} {version} {fingerprint}"
-    if tx.execute(select(pipeline_versions.c.fingerprint)).scalar() == text:
+    if _recorded(tx) == text:
         return False
-    tx.execute(delete(pipeline_versions))
-    tx.execute(insert(pipeline_versions).values(fingerprint=text))
+    execute(tx, _FORGET, [{}])
+    execute(tx, _RECORD, [{"fingerprint": text}])
     return True
+
+
+def _recorded(tx: Connection) -> str:
+    """What was recorded last; empty before the first start."""
+    row = fetch_one(tx, _RECORDED)
+    return row.fingerprint if row else ""
 
 
 def owner(tx: Connection) -> str:
     """The name of the pipeline whose state this is; empty before its first start."""
-    recorded = tx.execute(select(pipeline_versions.c.fingerprint)).scalar() or ""
-    name, *others = recorded.split(" ")
+    name, *others = _recorded(tx).split(" ")
     return name if len(others) == 2 else ""
 
 

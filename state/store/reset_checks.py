@@ -14,7 +14,7 @@ from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store.checks import REQUESTED, request_check
 from backfilld.state.store.schema import checks, dates
-from backfilld.state.store.sql_helpers import execute, upsert, upsert_in
+from backfilld.state.store.sql_helpers import execute, fetch, upsert, upsert_in
 
 _UNKNOWN: dict[str, Any] = {
     "output": "",
@@ -65,6 +65,27 @@ _KEPT_WHEN_READMITTED = (
     "accepted_reason",
 )
 """Columns that a check keeps when its date is put back in the middle of its work."""
+
+_OUTPUTS = select(checks.c.processor, checks.c.output).where(checks.c.output != "").distinct()
+_FORGET_TABLE = (
+    update(checks)
+    .where(checks.c.processor == bindparam("_processor"), checks.c.output == bindparam("_output"))
+    .values(**_OF_OTHER_TABLE, **REQUESTED, query_due_at=bindparam("_now"))
+)
+_REQUEST_LIVE = (
+    update(checks)
+    .where(checks.c.attempt_id.is_(None), checks.c.processor.in_(bindparam("_processors", expanding=True)))
+    .where(checks.c.date.in_(select(dates.c.date).where(dates.c.ended_at.is_(None))))
+    .values(**REQUESTED, query_due_at=bindparam("_now"))
+)
+_FORGET_TRIES = (
+    update(checks)
+    .where(checks.c.date == bindparam("_date"))
+    .values(attempt_count=0, clean_attempts=0, retry_at=None, mode=RunMode.NORMAL.value)
+)
+_FORGET_REWRITES = (
+    update(dates).where(dates.c.date == bindparam("_date")).values(mode=RunMode.NORMAL.value, cascades=0)
+)
 
 
 def reset_for(
@@ -137,10 +158,8 @@ def _reset(dialect: str, again: bool) -> Insert:
 def forget_request(tx: Connection, wanted: Collection[dt.date]) -> None:
     """Forget what the request of live dates has tried and was to rewrite: another one goes on with them."""
     values = [{"_date": date} for date in wanted]
-    nothing = {"attempt_count": 0, "clean_attempts": 0, "retry_at": None, "mode": RunMode.NORMAL.value}
-    execute(tx, update(checks).where(checks.c.date == bindparam("_date")).values(nothing), values)
-    again = {"mode": RunMode.NORMAL.value, "cascades": 0}
-    execute(tx, update(dates).where(dates.c.date == bindparam("_date")).values(again), values)
+    execute(tx, _FORGET_TRIES, values)
+    execute(tx, _FORGET_REWRITES, values)
 
 
 def reset_other_tables(tx: Connection, tables: Mapping[str, str], now: float) -> None:
@@ -149,11 +168,9 @@ def reset_other_tables(tx: Connection, tables: Mapping[str, str], now: float) ->
     An attempt that is running stays; what was accepted stays accepted. `no_data = "trust"` holds only after
     an attempt: runs of the history have written the table that the file named before.
     """
-    known = tx.execute(select(checks.c.processor, checks.c.output).where(checks.c.output != "").distinct())
-    for name, output in known.all():
+    for name, output in fetch(tx, _OUTPUTS):
         if tables.get(name, output) != output:
-            here = (checks.c.processor == name, checks.c.output == output)
-            tx.execute(update(checks).where(*here).values(**_OF_OTHER_TABLE, **REQUESTED, query_due_at=now))
+            execute(tx, _FORGET_TABLE, [{"_processor": name, "_output": output, "_now": now}])
 
 
 def forget_stamps(tx: Connection, pairs: Sequence[Pair]) -> None:
@@ -174,6 +191,4 @@ def expect_anew(tx: Connection, pairs: Sequence[Pair], now: float) -> None:
 
 def request_live(tx: Connection, processors: Collection[str], now: float) -> None:
     """Request a check of everything that live dates have, except what is running."""
-    live = select(dates.c.date).where(dates.c.ended_at.is_(None))
-    here = (checks.c.attempt_id.is_(None), checks.c.processor.in_(processors), checks.c.date.in_(live))
-    tx.execute(update(checks).where(*here).values(**REQUESTED, query_due_at=now))
+    execute(tx, _REQUEST_LIVE, [{"_processors": list(processors), "_now": now}])

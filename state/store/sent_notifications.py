@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, cast, delete, exists, literal, select
+from sqlalchemy import Connection, Text, and_, bindparam, cast, delete, exists, literal, select
 
 from backfilld.state.records import BackfillRow
 from backfilld.state.store import row_mappers
 from backfilld.state.store.schema import backfills, notifications
-from backfilld.state.store.sql_helpers import upsert
+from backfilld.state.store.sql_helpers import execute, fetch, upsert
 
 ENDED = "ended"
 """The topic of the last notification of a backfill."""
@@ -18,6 +18,13 @@ AGAIN = "again"
 """Not a message: its end was sent, and it has dates to run again since."""
 STUCK = "stuck"
 """The topic of a backfill that cannot move by itself."""
+
+_THESE = and_(
+    notifications.c.subject.in_(bindparam("_subjects", expanding=True)),
+    notifications.c.topic == bindparam("_topic"),
+)
+_SENT_TO = select(notifications.c.subject).where(_THESE)
+_FORGET = delete(notifications).where(_THESE)
 
 
 def of_backfill(number: int) -> str:
@@ -41,21 +48,20 @@ def mark_sent(tx: Connection, subject: str, topics: Iterable[str], now: float) -
 
 def reset_end(tx: Connection, numbers: Iterable[int], now: float) -> None:
     """Let the end of these backfills be sent again, because they continue."""
-    ended = _is(ENDED, numbers)
-    for subject in tx.scalars(select(notifications.c.subject).where(ended)).all():
-        mark_sent(tx, subject, [AGAIN], now)
-    tx.execute(delete(notifications).where(ended))
+    ended = _these(ENDED, numbers)
+    for row in fetch(tx, _SENT_TO, ended):
+        mark_sent(tx, row.subject, [AGAIN], now)
+    execute(tx, _FORGET, [ended])
 
 
 def reset_stuck(tx: Connection, numbers: Iterable[int]) -> None:
     """Let it be sent again that these backfills are stuck, because they move."""
-    tx.execute(delete(notifications).where(_is(STUCK, numbers)))
+    execute(tx, _FORGET, [_these(STUCK, numbers)])
 
 
-def _is(topic: str, numbers: Iterable[int]) -> ColumnElement[bool]:
-    """Condition: a notification of one of these backfills has the topic."""
-    subjects = [of_backfill(number) for number in numbers]
-    return and_(notifications.c.subject.in_(subjects), notifications.c.topic == topic)
+def _these(topic: str, numbers: Iterable[int]) -> dict[str, object]:
+    """The parameters for the notifications of these backfills that have the topic."""
+    return {"_subjects": [of_backfill(number) for number in numbers], "_topic": topic}
 
 
 def open_backfills(tx: Connection) -> list[BackfillRow]:

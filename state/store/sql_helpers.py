@@ -124,7 +124,7 @@ def prepared(statement: Any, columns: tuple[str, ...] = ()) -> Prepared:
     return Prepared(
         sql=str(compiled),
         names=[(name, _converter(compiled.binds[name].type)) for name in compiled.positiontup],
-        lists=[bind.key for bind in compiled.post_compile_params],
+        lists=[compiled.bind_names[bind] for bind in compiled.post_compile_params],
         constants={name: bind.value for name, bind in compiled.binds.items() if not bind.required},
         row_type=partial(tuple.__new__, row_type),  # as `_make`, which counts the columns of each row
         converted=[(index, convert) for index, convert in enumerate(results) if convert],

@@ -236,7 +236,7 @@ def rerun_in_cascades(tx: Connection, date: dt.date, names: Collection[str], now
 
 def join_cascade(tx: Connection, date: dt.date, names: Collection[str]) -> None:
     """Have the live dates cascade that have an output that is stale because of these outputs of a date."""
-    tx.execute(_JOIN_CASCADE, {"_date": date, "_names": list(names)})
+    execute(tx, _JOIN_CASCADE, [{"_date": date, "_names": list(names)}])
 
 
 def first_marked(tx: Connection) -> dt.date | None:
@@ -278,7 +278,7 @@ def stale_outputs(tx: Connection, marked: Collection[dt.date]) -> dict[dt.date, 
     """The stale outputs of each date with their causes, by processor; without those that ran since."""
     found: dict[dt.date, dict[str, list[StaleCause]]] = {date: defaultdict(list) for date in marked}
     if found:
-        for row in tx.execute(_CAUSES, {"_dates": list(found)}):
+        for row in fetch(tx, _CAUSES, {"_dates": list(found)}):
             failed = bool(row.was_stale and row.date_failed)
             cause = StaleCause(row.upstream_date, row.upstream, row.at, bool(row.was_stale), failed)
             found[row.date][row.processor].append(cause)
@@ -287,7 +287,7 @@ def stale_outputs(tx: Connection, marked: Collection[dt.date]) -> dict[dt.date, 
 
 def made_stale_by(tx: Connection, date: dt.date, names: Collection[str]) -> list[DateRow]:
     """The done dates after `date` with an output that is stale because of these of it, oldest first."""
-    return [row_mappers.date(row) for row in tx.execute(_MADE_STALE, {"_date": date, "_names": list(names)})]
+    return [row_mappers.date(row) for row in fetch(tx, _MADE_STALE, {"_date": date, "_names": list(names)})]
 
 
 def settle(tx: Connection, ended: Collection[dt.date], processors: Iterable[str]) -> None:

@@ -17,6 +17,9 @@ from backfilld.state.store.index_conditions import IS_REGRESSED, IS_STALE
 from backfilld.state.store.schema import backfill_dates, check_counts, date_counts
 from backfilld.state.store.schema import checks as checks_table
 from backfilld.state.store.schema import dates as dates_table
+from backfilld.state.store.sql_helpers import fetch
+
+_KEPT_CHECKS = select(check_counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def _check_counts(counts: Counter[tuple[str, str, bool]]) -> list[CheckCount]:
 
 
 def _kept_checks(tx: Connection) -> Counter[tuple[str, str, bool]]:
-    rows = tx.execute(select(check_counts))
+    rows = fetch(tx, _KEPT_CHECKS)
     return Counter({(row.processor, row.verdict, bool(row.satisfied)): row.n for row in rows})
 
 

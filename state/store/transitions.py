@@ -14,7 +14,7 @@ from backfilld.state.records import DateRow, RunMode, TransitionRow
 from backfilld.state.rules.state_machine import FINAL, Trigger
 from backfilld.state.store import backfill_dates, row_mappers
 from backfilld.state.store.schema import dates, transitions
-from backfilld.state.store.sql_helpers import execute, select_by_dates
+from backfilld.state.store.sql_helpers import execute, fetch, select_by_dates
 
 # Statements are built once: building one costs more than SQLite takes to run it.
 _THIS = dates.c.date == bindparam("_date")
@@ -28,6 +28,18 @@ _MOVE = (
     )
 )
 _INSERT_TRANSITION = insert(transitions)
+_RESTART = (
+    update(dates)
+    .where(*_AS_READ)
+    .values(version=dates.c.version + 1, state=PENDING, mode=bindparam("_mode"))
+    .values(cascades=bindparam("_cascades"), due_at=bindparam("_now"), entered_at=bindparam("_now"))
+    .values(outcome="", reason="", waiting="engine", waiting_text="")
+    .values(ended_at=None, regressed="", swept_at=None)
+)
+_READMITTED = select(transitions.c.date, transitions.c.version).where(
+    transitions.c.date.in_(bindparam("_dates", expanding=True)),
+    transitions.c.trigger == Trigger.READMIT.value,
+)
 
 
 class StaleDate(BackfilldError):
@@ -137,26 +149,15 @@ def restart(
     """
     if not ended:
         return
-    again = {"state": PENDING, "outcome": "", "reason": "", "waiting": "engine", "waiting_text": ""}
-    fresh = {"due_at": now, "entered_at": now, "ended_at": None, "mode": mode.value}
-    fresh |= {"regressed": "", "swept_at": None}
-    statement = (
-        update(dates)
-        .where(*_AS_READ)
-        .values(version=dates.c.version + 1, cascades=bindparam("_cascades"), **again, **fresh)
-    )
-    tx.execute(
-        statement,
-        [
-            {"_date": row.date, "_version": row.version, "_cascades": int(row.date in cascading)}
-            for row in ended
-        ],
-    )
+    again = {"_mode": mode.value, "_now": now}
+    as_read = [{"_date": row.date, "_version": row.version} for row in ended]
+    values = [{**one, **again, "_cascades": int(one["_date"] in cascading)} for one in as_read]
+    execute(tx, _RESTART, values)
     step = {"target": PENDING, "trigger": trigger.value, "reason": reason, "actor": actor, "at": now}
     rows_of_history = [
         {"date": row.date, "version": row.version + 1, "source": row.state, **step} for row in ended
     ]
-    tx.execute(insert(transitions), rows_of_history)
+    execute(tx, _INSERT_TRANSITION, rows_of_history)
 
 
 def readmitted(tx: Connection, pending: Sequence[DateRow]) -> set[dt.date]:
@@ -164,10 +165,8 @@ def readmitted(tx: Connection, pending: Sequence[DateRow]) -> set[dt.date]:
     moved = {row.date: row.version for row in pending if row.version}
     if not moved:
         return set()
-    query = select(transitions.c.date, transitions.c.version).where(
-        transitions.c.date.in_(list(moved)), transitions.c.trigger == Trigger.READMIT.value
-    )
-    return {row.date for row in tx.execute(query) if row.version == moved[row.date]}
+    rows = fetch(tx, _READMITTED, {"_dates": list(moved)})
+    return {row.date for row in rows if row.version == moved[row.date]}
 
 
 def failed_in(tx: Connection, failed: Sequence[DateRow]) -> dict[dt.date, str]:
