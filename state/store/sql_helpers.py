@@ -134,7 +134,7 @@ def prepared(statement: Any, columns: tuple[str, ...] = ()) -> Prepared:
 def _padded(elements: Collection[object]) -> list[object]:
     """The elements, of which the last is repeated up to a power of two; long lists as they are.
 
-    So lists have few lengths: each is a text of its own, which SQLite compiles and Python keeps 128 of.
+    So lists have few lengths: each is a text of its own, of which SQLite keeps some compiled.
     """
     listed = list(elements)
     if len(listed) > _MOST_PADDED:

@@ -8,10 +8,13 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+_COMPILED = 256
+"""How many statements a connection keeps compiled. A season is run with some 150 different ones."""
+
 
 def engine(url: URL, lock_wait: float) -> Engine:
     """Connections to the file at a URL, which wait `lock_wait` seconds for a lock."""
-    made = create_engine(url)
+    made = create_engine(url, connect_args={"cached_statements": _COMPILED})
 
     @event.listens_for(made, "connect")
     def connected(connection: Any, _record: Any) -> None:
