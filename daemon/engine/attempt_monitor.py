@@ -16,6 +16,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.query_and_retry_scheduling import ClosedAttempt, read_processors, release
 from backfilld.daemon.event_types import AttemptEnded, Event
 from backfilld.daemon.executors.adapter import Executor, JobLog, JobResult, JobStatus
+from backfilld.daemon.job_command import needs_dates_file
 from backfilld.state.formatting import format_utc
 from backfilld.state.records import AttemptRow, AttemptStatus
 from backfilld.state.store import attempts, checks
@@ -271,10 +272,14 @@ class AttemptMonitor:
     def finish(self, events: Sequence[Event]) -> None:
         """After the commit of `close`: remove the files of the ended attempts, and emit the events."""
         for event in events:
-            if isinstance(event, AttemptEnded):
+            if isinstance(event, AttemptEnded) and self._may_have_dates_file(event.processor):
                 with suppress(OSError):  # a leftover file does no harm
                     self._context.dates_file(event.attempt).unlink()
         self._context.emit_all(events)
+
+    def _may_have_dates_file(self, processor: str) -> bool:
+        known = self._context.pipeline.processors.get(processor)
+        return known is None or needs_dates_file(known)
 
     def _ended(self, row: AttemptRow, exit_: JobResult) -> EndedAttempt:
         """The attempt with its end as it is recorded, read from its log before any transaction."""

@@ -33,13 +33,15 @@ def wait(
     """The wait for inputs of what a date would fail for, or go without; None where they are there."""
     date_checks = batch.checks.decisive(row.date)
     tried = _given_up(stage, decision, date_checks)
+    if not tried:
+        return None
     outdated = list(_not_queried_since(batch, row.date, tried))
     if outdated:
         queried = [c for c in (*outdated, *tried) if c.query_due_at is None]
         batch.to_query += [(check.date, check.processor) for check in queried]
         return Wait(waiting=WaitReason.VERDICT)
     processors = [context.pipeline.processors[check.processor] for check in tried]
-    missing = batch.upstream.missing_texts(processors, batch.days[row.date], date_checks) if tried else {}
+    missing = batch.upstream.missing_texts(processors, batch.days[row.date], date_checks)
     if not missing:
         return None
     checks.forget_attempts(batch.tx, [(row.date, name) for name in missing])

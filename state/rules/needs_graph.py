@@ -127,9 +127,10 @@ class NeedsGraph:
 
     def needed_by_any(self, processor: str, dates: Span) -> Iterator[tuple[str, Span]]:
         """What needs any of these dates of a processor: processors, each with the span of all its dates."""
+        ends = {dates.first, dates.last}
         for name, need in self._needed_by.get(processor, ()):
             first = dates.first if need.same_date else dates.first + dt.timedelta(days=1)
-            last = max(self.end(need, dates.first), self.end(need, dates.last), dates.last)
+            last = max(self.end(need, date) for date in ends)
             if first <= last:
                 yield name, Span(first, last)
 
