@@ -293,8 +293,8 @@ class Truth:
 
     def _names_its_period(self, launch: Launch, date: dt.date, told: str) -> None:
         processor = self._sim.pipeline.processors[launch.processor]
-        covered = covered_by_output(self._sim, processor, date)
-        if closes_period(processor) and launch.named != covered:
+        covered = covered_by_output(self._sim, processor, date) if closes_period(processor) else launch.named
+        if launch.named != covered:
             raise Violation("a period's output is for all of it", f"{told} for {launch.named}, not {covered}")
 
     def _has_its_inputs(self, name: str, date: dt.date) -> None:

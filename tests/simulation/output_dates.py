@@ -28,9 +28,10 @@ def closes_period(processor: Processor) -> bool:
 def period_dates(processor: Processor, date: dt.date) -> Iterator[dt.date]:
     """The dates of the week or month of a date, oldest first."""
     label = "%Y %m" if processor.period == "month" else "%G %V"
+    own = date.strftime(label)
     for days in range(-31, 32):
         other = date + dt.timedelta(days=days)
-        if other.strftime(label) == date.strftime(label):
+        if other.strftime(label) == own:
             yield other
 
 
