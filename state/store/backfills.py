@@ -6,8 +6,10 @@ import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Update, bindparam, exists, func, insert, or_, select, update
 
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import BackfillRow
@@ -123,7 +125,14 @@ def get_many(tx: Connection, numbers: Sequence[int]) -> dict[int, BackfillRow]:
 
 def change(tx: Connection, number: int, values: dict[str, object]) -> None:
     """Change facts of a backfill."""
-    tx.execute(update(backfills).where(backfills.c.id == number).values(values))
+    named = {f"_{name}": value for name, value in values.items()}
+    execute(tx, _change(tuple(values)), [{**named, "_id": number}])
+
+
+@cache
+def _change(names: tuple[str, ...]) -> Update:
+    facts: dict[str, Any] = {name: bindparam(f"_{name}") for name in names}
+    return update(backfills).where(backfills.c.id == bindparam("_id")).values(facts)
 
 
 def live_dates(tx: Connection, number: int) -> int:
