@@ -41,6 +41,7 @@ class Invariants:
         self._sim = sim
         self._raw = sim.db.raw
         self._changes = -1
+        self._found: dict[str, dict[tuple[object, ...], Row]] = {}
         self.moves = 0
         self.steps = 0
         self.dates: dict[str, Row] = {}
@@ -108,7 +109,11 @@ class Invariants:
         """Rows as they stand, whatever the store would make of them."""
         cursor = self._raw.execute(query, values)
         names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
+        # Most rows are as the same query found them before, and nobody changes one.
+        before = self._found.get(query, {})
+        found = [(row, before.get(row) or dict(zip(names, row, strict=True))) for row in cursor]
+        self._found[query] = dict(found)
+        return [row for _, row in found]
 
     # After every commit
 
