@@ -116,7 +116,8 @@ _KINDS: Mapping[str, str] = {
     "TimeOfDay": "time of day",
     **dict.fromkeys(("Period", "PeriodOutput", "Pattern", "Since", "Priority"), "text"),
     "Mapping[str, str]": "table of texts",
-    **dict.fromkeys(("tuple[str, ...]", "tuple[Weekday, ...]", "tuple[dt.date, ...]"), "list of texts"),
+    **dict.fromkeys(("tuple[str, ...]", "tuple[Weekday, ...]"), "list of texts"),
+    "tuple[dt.date, ...]": "list of dates",
     "tuple[Name, ...]": "list of names",
     "tuple[Column, ...]": "list of columns",
 }

@@ -35,9 +35,10 @@ class DaysSettings(StrictModel):
     count: Column | None = None
     """A count of the calendar's query or file that must be above 0, such as `deliveries`."""
     first_of: Period | None = None
-    """Whether only the first such day of each `"week"` or `"month"` counts."""
+    """Whether only the first such day of each `"week"` or `"month"` counts. It is chosen by its date alone:
+    `query` and `count` cannot be beside it, and it may be a date that the calendar does not expect."""
     last_of: Period | None = None
-    """Whether only the last such day of each `"week"` or `"month"` counts."""
+    """Whether only the last such day of each `"week"` or `"month"` counts, chosen as with `first_of`."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -47,6 +48,11 @@ class DaysSettings(StrictModel):
             )
         if self.query and (self.first_of or self.last_of):
             raise ValueError("query excludes first_of and last_of; let the query name the first or last date")
+        if self.count and (self.first_of or self.last_of):
+            raise ValueError(
+                "count excludes first_of and last_of, which choose by the date alone; name the first or last "
+                "dates by query or dates"
+            )
         return self
 
     @property

@@ -147,6 +147,14 @@ def test_a_file_of_dates_that_cannot_be_used_is_named(tmp_path: Path, text: str 
         ({"count": "trucks"}, "calendar.days[report_days].count: needs a calendar with query or file"),
         ({"query": ""}, "calendar.days[report_days].query: '' is empty; fill it in"),
         ({"query": "SELECT 1", "last_of": "month"}, "query excludes first_of and last_of; let the query"),
+        (
+            {"count": "trucks", "last_of": "week"},
+            "count excludes first_of and last_of, which choose by the date alone",
+        ),
+        (
+            {"count": "trucks", "weekdays": ["mon"], "first_of": "month"},
+            "name the first or last dates by query or dates",
+        ),
         ({"weekday": ["mon"]}, "unknown key 'weekday'; did you mean 'weekdays'?"),
     ],
 )
