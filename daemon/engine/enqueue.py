@@ -21,6 +21,7 @@ from backfilld.state.base_errors import BackfilldError
 from backfilld.state.formatting import format_utc, join_truncated
 from backfilld.state.pipeline.phase import DONE, FAILED
 from backfilld.state.records import CheckRow, DateRow, EnqueueOutcome, RunMode
+from backfilld.state.rules.required_calendar_range import calendar_bounds
 from backfilld.state.rules.season_calendar import CountsByDate, Day
 from backfilld.state.rules.state_machine import FINAL
 from backfilld.state.store import (
@@ -34,7 +35,9 @@ from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
 
 CALENDAR_FRESH_FOR = 60.0
-"""Seconds for which a later request reuses the calendar that an earlier one has read."""
+"""Seconds for which a later request reuses the calendar that an earlier one has queried."""
+EXCLUSION_FRESH_FOR = 5.0
+"""The same where it excludes a requested date: the operator may have corrected the table since."""
 
 
 class KeyReused(BackfilldError):
@@ -78,7 +81,7 @@ class Enqueuer:
         judged: list[CheckResult] = []
         warning = ""
         try:
-            if not self._calendar_is_fresh(start, end):
+            if not self._calendar_is_fresh(request):
                 counts = self._validator.read_calendar(start, end)
             if not request.force:
                 judged = self._validator.preview(self._checks_of_done(request), counts)
@@ -125,20 +128,26 @@ class Enqueuer:
 
     def _refresh_calendar(self, request: EnqueueRequest) -> str:
         """Read the calendar, unless it was just read. Returns why it could not be read, or empty."""
-        start, end = request.dates[0], request.dates[-1]
-        if self._calendar_is_fresh(start, end):
+        if self._calendar_is_fresh(request):
             return ""
         try:
-            self._validator.refresh_calendar(start, end)
+            self._validator.refresh_calendar(request.dates[0], request.dates[-1])
         except WarehouseError as error:
             return f"the calendar could not be read: {error}"
         return ""
 
-    def _calendar_is_fresh(self, start: dt.date, end: dt.date) -> bool:
-        """Whether the calendar of a range was just read."""
+    def _calendar_is_fresh(self, request: EnqueueRequest) -> bool:
+        """Whether the calendar of the dates and their periods was just read. A file is read for each request."""
+        pipeline = self._context.pipeline
+        if pipeline.calendar.file and not pipeline.calendar.is_queried:
+            return False
+        first, last = (calendar_bounds(pipeline, date) for date in (request.dates[0], request.dates[-1]))
         with self._context.db.read() as tx:
-            read_at = calendar_days.oldest_answer(tx, start, end)
-        return read_at is not None and self._context.now() - read_at < CALENDAR_FRESH_FOR
+            read_at = calendar_days.oldest_answer(tx, first[0], last[1])
+            counts = calendar_days.for_dates(tx, request.dates)
+        excludes = any(pipeline.seasons.excludes_by_counts(date, counts[date]) for date in counts)
+        fresh_for = EXCLUSION_FRESH_FOR if excludes else CALENDAR_FRESH_FOR
+        return read_at is not None and self._context.now() - read_at < fresh_for
 
     def _checks_of_done(self, request: EnqueueRequest) -> list[CheckRow]:
         """The checks of the requested dates that are done."""
@@ -209,10 +218,11 @@ class Enqueuer:
                 return DateResult(
                     date=date, outcome=EnqueueOutcome.ENQUEUED, reason=f"failed before; now {day.reason}"
                 )
+            old = warning if self._context.pipeline.seasons.excludes_by_counts(date, day.counts) else ""
             return DateResult(
                 date=date,
                 outcome=EnqueueOutcome.NOT_EXPECTED,
-                reason=day.reason,
+                reason="; ".join(filter(None, (day.reason, old))),
                 is_outside=day.has_counts_outside_seasons,
             )
         if row is not None and row.state == DONE and not request.force:

@@ -13,6 +13,7 @@ from backfilld.state.formatting import format_date_ranges
 from backfilld.state.records import EnqueueOutcome
 from backfilld.state.rules.processor_periods import PeriodKey, key_title, period_key
 from backfilld.state.rules.season_calendar import CountsByDate
+from backfilld.state.store import calendar_days
 from backfilld.state.store.database import Transaction
 
 
@@ -25,7 +26,8 @@ def with_cut_periods(
 ) -> list[DateResult]:
     """The results of a request; an enqueued date says which other dates its period will wait for.
 
-    `newer_counts` is what the calendar counts now, where that is not stored.
+    A date whose calendar could not be read is not named: nothing may be expected of it. `newer_counts` is
+    what the calendar counts now, where that is not stored.
     """
     processors = [p for p in context.pipeline.with_period if selection is None or p.name in selection]
     requested = {detail.date for detail in details}
@@ -39,7 +41,8 @@ def with_cut_periods(
             if key not in reasons:
                 status = read_status(tx, context, key, newer_counts)
                 others = [date for date in status.waits_for if date not in requested]
-                reasons[key] = _reason(tx, context, key, others)
+                known = calendar_days.for_dates(tx, others).keys() | newer_counts.keys()
+                reasons[key] = _reason(tx, context, key, [date for date in others if date in known])
         return "; ".join(filter(None, (reasons[key] for key in keys)))
 
     return [replace(detail, reason=reason(detail)) for detail in details] if processors else list(details)

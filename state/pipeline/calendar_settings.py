@@ -55,3 +55,8 @@ class CalendarSettings(StrictModel):
         if self.bootstrap_days and not self.season:
             raise ValueError("bootstrap_days counts from a season's opener; add [[calendar.season]]")
         return self
+
+    @property
+    def is_queried(self) -> bool:
+        """Whether the warehouse is queried for it, also for days by name alone."""
+        return self.query is not None or any(days.query for days in self.days)

@@ -132,6 +132,11 @@ class Calendar:
             return day(reason=reason)
         return day(season=season.name, season_day=(date - season.opens).days, reason=reason)
 
+    def excludes_by_counts(self, date: dt.date, counts: Counts | None) -> bool:
+        """Whether other counts could make something expected of a date that by these is not."""
+        day = self.day(date, counts)
+        return self.day(date, None).expected and not (day.expected and all(day.named_days.values()))
+
     def counts_of(
         self, dates: Iterable[dt.date], answer: Mapping[dt.date, Counts]
     ) -> dict[dt.date, Counts | None]:
