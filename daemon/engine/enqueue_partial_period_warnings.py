@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.enqueue_models import DateResult
-from backfilld.daemon.engine.periods import read_status, without_live_date
+from backfilld.daemon.engine.periods import not_over, read_status, without_live_date
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.records import EnqueueOutcome
 from backfilld.state.rules.processor_periods import PeriodKey, key_title, period_key
@@ -49,9 +49,13 @@ def with_cut_periods(
 
 
 def _reason(tx: Transaction, context: EngineContext, key: PeriodKey, others: Collection[dt.date]) -> str:
-    """Which of the other dates that a period waits for no backfill fills; empty without any."""
+    """Which of the other dates that a period waits for no backfill fills, or its end; empty without any."""
     missing = without_live_date(tx, others)
-    if not missing:
-        return ""
-    ranges = format_date_ranges(missing)
-    return f"{key[0]} takes {key_title(context.pipeline, key)} as a whole, and no backfill has {ranges} of it"
+    ahead = not_over(context.pipeline, missing, context.now())
+    over = [date for date in missing if date not in ahead]
+    reasons = [
+        f"which ends on {ahead[-1]}" if ahead else "",
+        f"and no backfill has {format_date_ranges(over)} of it" if over else "",
+    ]
+    whole = f"{key[0]} takes {key_title(context.pipeline, key)} as a whole"
+    return ", ".join([whole, *filter(None, reasons)]) if missing else ""

@@ -64,6 +64,12 @@ def expected_dates(
     return expected, undecided
 
 
+def not_over(pipeline: Pipeline, wanted: Iterable[dt.date], now: float) -> list[dt.date]:
+    """Those of the dates that have not ended: no job should fill them yet."""
+    zone = ZoneInfo(pipeline.timezone)
+    return [date for date in wanted if date_end(date, zone) > now]
+
+
 def _days(
     tx: Transaction, pipeline: Pipeline, key: PeriodKey, newer: CountsByDate = _STORED_ONLY
 ) -> dict[dt.date, Day]:

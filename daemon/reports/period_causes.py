@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.owning_backfills import read_owners
-from backfilld.daemon.engine.periods import read_status
+from backfilld.daemon.engine.periods import not_over, read_status
 from backfilld.daemon.reports.remedies import helpful_command
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.phase import DONE, FAILED
@@ -87,6 +87,8 @@ class PeriodCauses:
         names = f"the other dates of {title} for {key[0]}"
         for cause in self._lasting(key[0], missing):
             return Cause(f"{names}: {cause}", needs_operator=True)
+        if ahead := not_over(self._context.pipeline, _unfilled(missing), self._context.now()):
+            return Cause(f"the end of {title} on {ahead[-1]}; then {_enqueue(ahead)}", needs_operator=False)
         shown = [f"{m.date} ({m.row.state if m.row else 'not enqueued'})" for m in missing[:NAMED]]
         more = [f"{len(missing) - NAMED} more"] if len(missing) > NAMED else []
         return Cause(f"{names}: {', '.join([*shown, *more])}", needs_operator=False)
@@ -98,11 +100,10 @@ class PeriodCauses:
                 unsatisfied = {n: c.verdict for n, c in other.checks.items() if not c.satisfied}
                 command = helpful_command(other.date, other.row.reason, unsatisfied)
                 yield f"{other.date} failed: {other.row.reason}; {command}"
-        idle = [other for other in missing if other.row is None or other.row.state == DONE]
-        decided = [other.date for other in idle if self._is_decided(name, other.checks)]
-        if decided:
-            span = " ".join(dict.fromkeys([str(decided[0]), str(decided[-1])]))
-            yield f"no backfill fills {format_date_ranges(decided)}; backfilld enqueue {span}"
+        decided = _unfilled(other for other in missing if self._is_decided(name, other.checks))
+        ahead = not_over(self._context.pipeline, decided, self._context.now())
+        if over := [date for date in decided if date not in ahead]:
+            yield f"no backfill fills {format_date_ranges(over)}; {_enqueue(over)}"
         for other in missing:
             if other.row is not None and other.row.state not in (DONE, FAILED):
                 cause = self._cause(other.row)
@@ -119,3 +120,13 @@ class PeriodCauses:
         if not owners.selects(name):
             return f"{name} is not selected; backfilld enqueue {date} --select {name}"
         return f"{name} is not run: sources {owners.sources}; backfilld enqueue {date} --sources all"
+
+
+def _unfilled(missing: Iterable[_Missing]) -> list[dt.date]:
+    """The dates that no backfill fills."""
+    return [other.date for other in missing if other.row is None or other.row.state == DONE]
+
+
+def _enqueue(wanted: Sequence[dt.date]) -> str:
+    """The command that enqueues dates, and those between them."""
+    return " ".join(["backfilld enqueue", *dict.fromkeys([str(wanted[0]), str(wanted[-1])])])

@@ -75,3 +75,12 @@ def test_a_batch_behind_a_month_ends_with_it_only_where_the_month_runs() -> None
     facts.fill(["statement"], days)
     again = planned(made, facts, "2021-11-01", "2021-12-31")
     assert [step.dates for step in again.steps] == [days]
+
+
+def test_a_week_that_is_not_over_waits_for_its_end() -> None:
+    weekly = processor("weekly", command=["true", "{dates}"], period="week")
+    made = pipeline(phase("raw", processor("box")), phase("derived", weekly), history=None, calendar={})
+    found = planned(made, FakeWarehouse(made), "2025-12-01")  # today
+    (cannot,) = found.cannot_run
+    end = "the end of the week of 2025-12-01 on 2025-12-07; then backfilld enqueue 2025-12-01 2025-12-07"
+    assert cannot.reason == f"weekly waits for {end}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from backfilld.daemon.engine.periods import expected_dates
+from backfilld.daemon.engine.periods import expected_dates, not_over
 from backfilld.daemon.reports.current_verdicts import Known, Snapshot
 from backfilld.state.formatting import format_date_ranges
 from backfilld.state.pipeline.pipeline import Pipeline
@@ -50,6 +50,8 @@ def _reason(
     outside = [date for date in lacking if not snapshot.start <= date <= snapshot.end]
     if not lacking:
         return ""
+    if ahead := not_over(pipeline, outside, snapshot.asked_at):
+        return f"{name} waits for the end of {title} on {ahead[-1]}; then {_enqueue(snapshot, outside)}"
     return f"{name} waits for the other dates of {title}: " + "; ".join(
         [*_inside(lacking, outside, blocked), *_outside(snapshot, outside)]
     )
@@ -75,5 +77,9 @@ def _inside(
 
 def _outside(snapshot: Snapshot, outside: Sequence[dt.date]) -> Iterator[str]:
     if outside:
-        start, end = min(snapshot.start, outside[0]), max(snapshot.end, outside[-1])
-        yield f"{format_date_ranges(outside)} not in this range; backfilld enqueue {start} {end}"
+        yield f"{format_date_ranges(outside)} not in this range; {_enqueue(snapshot, outside)}"
+
+
+def _enqueue(snapshot: Snapshot, outside: Sequence[dt.date]) -> str:
+    """The command that enqueues the range together with dates outside of it."""
+    return f"backfilld enqueue {min(snapshot.start, outside[0])} {max(snapshot.end, outside[-1])}"
