@@ -5,7 +5,8 @@ from __future__ import annotations
 import graphlib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from backfilld.state.pipeline.base_warehouse_settings import SqlKind
@@ -264,8 +265,20 @@ def _cycle_problems(phase: Phase) -> Iterator[str]:
     try:
         graphlib.TopologicalSorter(waits).prepare()
     except graphlib.CycleError as error:
-        circle = " -> ".join(error.args[1])
+        circle = " -> ".join(_with_fallbacks(error.args[1], after, phase))
         yield f"phase[{phase.name}]: after, needs and fallbacks run in a circle: {circle}; remove one"
+
+
+def _with_fallbacks(
+    circle: Sequence[str], after: Mapping[str, Sequence[str]], phase: Phase
+) -> Iterator[str]:
+    """A circle with the fallback between a processor and one that waits for it by that fallback alone."""
+    fallbacks = {p.name: p.fallbacks for p in phase.processor}
+    yield circle[0]
+    for before, name in pairwise(circle):
+        if before not in after[name]:
+            yield next(f for f in fallbacks[name] if before in after.get(f, ()))
+        yield name
 
 
 def _expectation_problems(pipeline: Pipeline) -> Iterator[str]:

@@ -294,10 +294,28 @@ def test_an_empty_list_that_would_mean_all_is_refused(key: str, keys: dict[str, 
     assert raised.value.problems == [f"{key}: is empty; fill it in"]
 
 
-def test_a_fallback_that_waits_for_what_it_stands_in_for_is_a_circle() -> None:
-    file = pipeline_data(phase("p", processor("a", fallbacks=["b"]), processor("b", after=["a"])))
-    with pytest.raises(PipelineError, match="after, needs and fallbacks run in a circle: a -> a"):
+@pytest.mark.parametrize(
+    ("c", "circle"),
+    [({"after": ["a"]}, "a -> b -> a"), ({}, "a -> b -> a"), ({"fallbacks": ["b"]}, "a -> b -> a")],
+)
+def test_a_fallback_that_waits_for_what_it_stands_in_for_is_a_circle(c: dict[str, Any], circle: str) -> None:
+    a, b = processor("a", fallbacks=["b"]), processor("b", after=["a"])
+    file = pipeline_data(phase("p", a, b, processor("c", **c)))
+    with pytest.raises(PipelineError, match=f"after, needs and fallbacks run in a circle: {circle}; remove"):
         parse_pipeline(file, HERE)
+
+
+def test_a_longer_circle_names_its_fallbacks_too() -> None:
+    members = (
+        processor("a", fallbacks=["x", "b"]),
+        processor("b", after=["c"]),
+        processor("c", after=["a"]),
+        processor("x"),
+    )
+    with pytest.raises(PipelineError) as raised:
+        pipeline(phase("p", *members))
+    circles = [f"in a circle: {circle};" for circle in ("c -> b -> a -> c", "a -> c -> b -> a")]
+    assert any(circle in raised.value.problems[0] for circle in circles)
 
 
 def test_two_processors_may_stand_in_for_each_other() -> None:
