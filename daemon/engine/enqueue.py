@@ -137,7 +137,7 @@ class Enqueuer:
         return ""
 
     def _calendar_is_fresh(self, request: EnqueueRequest) -> bool:
-        """Whether the calendar of the dates and their periods was just read. A file is read for each request."""
+        """Whether the calendar of the dates and their periods was just read. A file is always read again."""
         pipeline = self._context.pipeline
         if pipeline.calendar.file and not pipeline.calendar.is_queried:
             return False

@@ -269,9 +269,7 @@ def _cycle_problems(phase: Phase) -> Iterator[str]:
         yield f"phase[{phase.name}]: after, needs and fallbacks run in a circle: {circle}; remove one"
 
 
-def _with_fallbacks(
-    circle: Sequence[str], after: Mapping[str, Sequence[str]], phase: Phase
-) -> Iterator[str]:
+def _with_fallbacks(circle: Sequence[str], after: Mapping[str, Sequence[str]], phase: Phase) -> Iterator[str]:
     """A circle with the fallback between a processor and one that waits for it by that fallback alone."""
     fallbacks = {p.name: p.fallbacks for p in phase.processor}
     yield circle[0]

@@ -67,7 +67,8 @@ def test_dates_that_are_expected_or_in_no_season_are_not_queried_again_within_a_
     before = MONDAY - dt.timedelta(days=2)
     first = answers(world, before, DAYS[3])
     world.time += 59
-    assert [outcome for outcome, _ in answers(world, before, DAYS[3])] == ["not_expected"] * 2 + ["joined"] * 4
+    again = [outcome for outcome, _ in answers(world, before, DAYS[3])]
+    assert again == ["not_expected"] * 2 + ["joined"] * 4
     assert world.warehouse.calendar_questions == 1
     assert first[0] == ("not_expected", "preseason: 2024 opens 2024-03-04")
 

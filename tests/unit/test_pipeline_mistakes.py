@@ -294,35 +294,6 @@ def test_an_empty_list_that_would_mean_all_is_refused(key: str, keys: dict[str, 
     assert raised.value.problems == [f"{key}: is empty; fill it in"]
 
 
-@pytest.mark.parametrize(
-    ("c", "circle"),
-    [({"after": ["a"]}, "a -> b -> a"), ({}, "a -> b -> a"), ({"fallbacks": ["b"]}, "a -> b -> a")],
-)
-def test_a_fallback_that_waits_for_what_it_stands_in_for_is_a_circle(c: dict[str, Any], circle: str) -> None:
-    a, b = processor("a", fallbacks=["b"]), processor("b", after=["a"])
-    file = pipeline_data(phase("p", a, b, processor("c", **c)))
-    with pytest.raises(PipelineError, match=f"after, needs and fallbacks run in a circle: {circle}; remove"):
-        parse_pipeline(file, HERE)
-
-
-def test_a_longer_circle_names_its_fallbacks_too() -> None:
-    members = (
-        processor("a", fallbacks=["x", "b"]),
-        processor("b", after=["c"]),
-        processor("c", after=["a"]),
-        processor("x"),
-    )
-    with pytest.raises(PipelineError) as raised:
-        pipeline(phase("p", *members))
-    circles = [f"in a circle: {circle};" for circle in ("c -> b -> a -> c", "a -> c -> b -> a")]
-    assert any(circle in raised.value.problems[0] for circle in circles)
-
-
-def test_two_processors_may_stand_in_for_each_other() -> None:
-    both = phase("p", processor("a", fallbacks=["b"]), processor("b", fallbacks=["a"]))
-    assert set(pipeline(both).processors) == {"a", "b"}
-
-
 def test_a_file_of_dates_is_not_on_the_workers_of_a_cluster() -> None:
     command = ["load", "--dates", "{dates_file}"]
     one = processor("a", executor="dask", command=command)
