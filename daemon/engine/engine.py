@@ -20,6 +20,7 @@ from backfilld.daemon.engine.check_command_runs import CheckRuns
 from backfilld.daemon.engine.collect_evidence import Validator
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.launch import Launcher
+from backfilld.daemon.engine.owning_backfills import still_forced
 from backfilld.daemon.engine.partly_selected_dates import unselected_missing
 from backfilld.daemon.engine.requeue_dates import readmit
 from backfilld.daemon.engine.revalidation import Sweeper
@@ -27,7 +28,7 @@ from backfilld.daemon.event_types import Incident
 from backfilld.daemon.executors.adapter import Executor
 from backfilld.daemon.executors.check_command_runner_interface import CheckExecutor
 from backfilld.daemon.warehouses.adapter import Warehouse
-from backfilld.state.records import DateRow
+from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.gates import WaitReason
 from backfilld.state.store import (
     attempts,
@@ -223,7 +224,7 @@ class Engine:
         """Query and re-evaluate all live dates if the pipeline file or the program version has changed.
 
         What is known of a table that a processor no longer writes is forgotten: it counts for the new one
-        neither as a verdict nor as an attempt.
+        neither as a verdict nor as an attempt, and what is forced runs for the new one too.
         Dates in a state that the file no longer brings them to go back to `pending`.
         """
         now = self.context.now()
@@ -233,7 +234,9 @@ class Engine:
                 return
             processors = pipeline.processors
             checks.clear_all_runnable(tx)
-            reset_checks.reset_other_tables(tx, {name: p.table for name, p in processors.items()}, now)
+            tables = {name: processor.table for name, processor in processors.items()}
+            of_other_tables = reset_checks.reset_other_tables(tx, tables, now)
+            checks.set_mode(tx, still_forced(tx, of_other_tables), RunMode.FORCE)
             reset_checks.request_live(tx, processors, now)
             dates.make_due(tx, now)
             self._release_removed(tx)

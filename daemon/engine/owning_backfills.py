@@ -6,11 +6,11 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from backfilld.state.pipeline.pipeline import Pipeline
-from backfilld.state.records import DateRow
+from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.overlapping_backfills import Ownership
-from backfilld.state.store import backfill_dates, backfills
+from backfilld.state.store import backfill_dates, backfills, dates
 from backfilld.state.store.database import Transaction
 
 
@@ -44,6 +44,18 @@ def forced_pairs(
         forcing = [owner for owner in owners[row.date].restarting if owner.force]
         forced |= {(row.date, n) for n in pipeline.processors if any(o.selects(n) for o in forcing)}
     return forced
+
+
+def still_forced(tx: Transaction, pairs: Collection[Pair]) -> list[Pair]:
+    """Those of the outputs of live dates that requests for the dates force, whatever has run for these."""
+    wanted = {date for date, _ in pairs}
+    owners, rows = read_owners(tx, wanted), dates.get_many(tx, wanted)
+    return [
+        (date, name)
+        for date, name in pairs
+        if rows[date].mode is RunMode.FORCE
+        or any(owner.force and owner.selects(name) for owner in owners[date].owners)
+    ]
 
 
 def selected_when_done(tx: Transaction, done: Collection[DateRow]) -> dict[dt.date, frozenset[str]]:

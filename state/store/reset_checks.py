@@ -67,10 +67,12 @@ _KEPT_WHEN_READMITTED = (
 """Columns that a check keeps when its date is put back in the middle of its work."""
 
 _OUTPUTS = select(checks.c.processor, checks.c.output).where(checks.c.output != "").distinct()
+_OF_TABLE = and_(checks.c.processor == bindparam("_processor"), checks.c.output == bindparam("_output"))
+_LIVE_OF_TABLE = select(dates.c.date).where(
+    dates.c.ended_at.is_(None), dates.c.date.in_(select(checks.c.date).where(_OF_TABLE))
+)
 _FORGET_TABLE = (
-    update(checks)
-    .where(checks.c.processor == bindparam("_processor"), checks.c.output == bindparam("_output"))
-    .values(**_OF_OTHER_TABLE, **REQUESTED, query_due_at=bindparam("_now"))
+    update(checks).where(_OF_TABLE).values(**_OF_OTHER_TABLE, **REQUESTED, query_due_at=bindparam("_now"))
 )
 _REQUEST_LIVE = (
     update(checks)
@@ -162,15 +164,20 @@ def forget_request(tx: Connection, wanted: Collection[dt.date]) -> None:
     execute(tx, _FORGET_REWRITES, values)
 
 
-def reset_other_tables(tx: Connection, tables: Mapping[str, str], now: float) -> None:
+def reset_other_tables(tx: Connection, tables: Mapping[str, str], now: float) -> list[Pair]:
     """Forget what is known of other tables than those that processors have now, and request a check.
 
-    An attempt that is running stays; what was accepted stays accepted. `no_data = "trust"` holds only after
-    an attempt: runs of the history have written the table that the file named before.
+    Returns the outputs of live dates that it concerns. An attempt that is running stays; what was accepted
+    stays accepted. `no_data = "trust"` holds only after an attempt: runs of the history have written the
+    table that the file named before.
     """
+    live: list[Pair] = []
     for name, output in fetch(tx, _OUTPUTS):
         if tables.get(name, output) != output:
-            execute(tx, _FORGET_TABLE, [{"_processor": name, "_output": output, "_now": now}])
+            of_table = {"_processor": name, "_output": output}
+            live += [(row.date, name) for row in fetch(tx, _LIVE_OF_TABLE, of_table)]
+            execute(tx, _FORGET_TABLE, [{**of_table, "_now": now}])
+    return live
 
 
 def forget_stamps(tx: Connection, pairs: Sequence[Pair]) -> None:

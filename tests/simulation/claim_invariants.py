@@ -192,12 +192,12 @@ class ClaimInvariants:
     def _is_bounded(self, date: str, processor: Processor, check: Row, told: str) -> None:
         """Attempts are left: what a kill kept from beginning is given back, and all before a newer input."""
         key = date, processor.name, processor.table
+        if self._invariants.attempt_count[key] and self._has_newer_input(date, processor, check):
+            self._invariants.attempt_count[key] = 0
         count = self._invariants.attempt_count[key]
         limit = 1 if check["verdict"] == "excess" else processor.max_attempts
         if count >= limit + self._sim.kills.total():
-            if not self._has_newer_input(date, processor, check):
-                raise Violation("attempts are bounded", f"{told} for the {count + 1}. time of {limit}")
-            self._invariants.attempt_count[key] = 0
+            raise Violation("attempts are bounded", f"{told} for the {count + 1}. time of {limit}")
 
     def _may_start(self, processor: Processor, attempt: Row) -> bool:
         """Whether no window concerns a processor, and its pool had a free slot before an attempt began."""

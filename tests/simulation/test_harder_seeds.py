@@ -62,6 +62,8 @@ BROKEN_ONCE = {
     640001555: "a table is away when an attempt on it ends, and answers after its gap was accepted",
     640003387: "a processor gets a period while queries are held, and its dates are not counted",
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
+    660001960: "a cascade has a live date rewrite an output that it had tried before",
+    660008288: "the file names another table for a forced output that has run, and its rows are right",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there.

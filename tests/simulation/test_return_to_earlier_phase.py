@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories import phase, pipeline, processor
 from tests.simulation.fakes import Work
-from tests.simulation.world import World
+from tests.simulation.world import ME, World
 
 DAY = dt.date(2021, 10, 20)
 
@@ -165,3 +165,29 @@ def test_an_output_of_an_earlier_state_starts_when_the_attempt_has_ended_before_
     world.tick()
     # Then box starts, by evidence that is recent
     assert ran(world) == ["box", "team", "box"]
+
+
+@pytest.mark.parametrize("forces", ["backfill", "retry", "nothing"])
+def test_what_is_forced_runs_for_a_table_that_the_file_names_meanwhile(tmp_path, forces):
+    # Given a date past raw, whose output was perhaps forced
+    world = in_mid(tmp_path)
+    if forces != "nothing":
+        world.run()
+        if forces == "retry":
+            world.commands.retry_date(DAY, by=ME, force=True)
+        else:
+            world.enqueue(DAY, DAY, force=True)
+        while world.dates()[DAY].state != "mid" or not world.executor.alive:
+            world.step()
+    before = ran(world)
+    assert before[-2:] == ["box", "team"]
+    # When the file names another table, whose rows are right
+    world.pipeline = shape(table="nba.box_2")
+    world.warehouse.tables = {"box": "nba.box_2"}
+    world.fill("nba.box_2", DAY, rows=2)
+    world.script = world.well
+    world.start()
+    world.run()
+    # Then it is written too where it is forced, and taken as it is otherwise
+    assert ran(world)[len(before) :] == (["player"] if forces == "nothing" else ["box", "player"])
+    assert world.dates()[DAY].outcome == "complete"

@@ -100,7 +100,7 @@ class World:
 
     def fill(self, name: str, date: dt.date, rows: int = 1) -> None:
         """Put rows into a table."""
-        self.warehouse.rows[name, date] = rows
+        self.warehouse.rows[self.warehouse.table(name), date] = rows
 
     def enqueue(self, start: dt.date, end: dt.date, **options: object) -> EnqueueResult:
         """Ask for a range."""
