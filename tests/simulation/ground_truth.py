@@ -45,7 +45,7 @@ class Truth:
         self._reopened: dict[str, Sequence[Row]] = {}
         """The backfills that wanted a date when it was last retried by itself."""
         self._reruns: set[dt.date] = set()
-        self._deadlines: dict[tuple[str, str, float], float] = {}
+        self._deadlines: dict[tuple[str, str, float, str], float] = {}
         self._waived: dict[tuple[str, str], set[tuple[str, str]]] = {}
         """The outputs that were waived when a date left a state, by date and state."""
         self._lacked: dict[tuple[str, str], set[tuple[str, str]]] = {}
@@ -114,7 +114,8 @@ class Truth:
         """
         for hold in self._invariants.placed:
             if hold["absolute"]:
-                key, until = (hold["kind"], hold["key"], hold["since"]), hold["until"]
+                key = hold["kind"], hold["key"], hold["since"], hold["actor"]
+                until = hold["until"]
                 if until is not None and until == self._sim.warehouse.refused_until:
                     self._deadlines[key] = until  # the warehouse has said so, perhaps after the clock was set
                 known = self._deadlines.setdefault(key, until)

@@ -64,6 +64,7 @@ BROKEN_ONCE = {
     219676687: "a date is retried and admitted in the pass in which a later one passes by its waiver",
     660001960: "a cascade has a live date rewrite an output that it had tried before",
     660008288: "the file names another table for a forced output that has run, and its rows are right",
+    660014017: "the warehouse is released that a spent budget holds, and held again in that moment",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there.
