@@ -12,7 +12,7 @@ from backfilld.daemon.engine.backfill_failures_and_retry import take_over
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.enqueue_models import DateResult, EnqueueRequest
 from backfilld.daemon.engine.requeue_dates import requeued_event
-from backfilld.daemon.engine.withdrawn_waiver_messages import with_same_text, withdrawn
+from backfilld.daemon.engine.withdrawn_waiver_messages import with_same_text, withdraw
 from backfilld.daemon.event_types import DateMoved
 from backfilld.state.pipeline.phase import DONE, FAILED, PENDING
 from backfilld.state.records import Action, DateRow, EnqueueOutcome, RunMode
@@ -133,10 +133,15 @@ def _share(
     widened: Collection[dt.date],
     live: list[DateRow],
 ) -> None:
-    """Add this backfill to the owners of live dates; evaluate those that it may let go on."""
+    """Add this backfill to the owners of live dates; evaluate those that it may let go on.
+
+    What it forces loses its waiver now and not when the date starts again: what is accepted until then stays.
+    """
     live_dates = [row.date for row in live]
     take_over(tx, context, live_dates)
     backfill_dates.join(tx, backfill_id, request.priority)
+    if request.force:
+        withdraw(tx, live_dates, partial(request.runs_again, failed=False))
     may_go_on = (WaitReason.PAUSED, WaitReason.ATTEMPT, WaitReason.UNSELECTED)
     due = [row.date for row in live if request.force or row.date in widened or row.waiting in may_go_on]
     dates.make_dates_due(tx, due, context.now())
@@ -176,7 +181,7 @@ def _take_over(
         ended_in_state = [row for row in ended if row.state == state]
         restart = partial(transitions.restart, mode=mode, actor=request.by.name, now=now)
         runs = partial(request.runs_again, failed=mode is RunMode.RETRY)
-        texts = withdrawn(tx, [row.date for row in ended_in_state], runs)
+        texts = withdraw(tx, [row.date for row in ended_in_state], runs)
         for text, rows in with_same_text(ended_in_state, texts).items():
             restart(tx, rows, reason="; ".join(filter(None, (reason, text))))
         dates.reassign(tx, [row.date for row in ended_in_state], backfill_id, request.priority)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from backfilld.daemon.engine.context import ACTOR, EngineContext
-from backfilld.daemon.engine.withdrawn_waiver_messages import with_same_text, withdrawn
+from backfilld.daemon.engine.withdrawn_waiver_messages import with_same_text, withdraw
 from backfilld.daemon.event_types import DateMoved
 from backfilld.state.pipeline.phase import FAILED, PENDING
 from backfilld.state.records import DateRow, RunMode
@@ -36,7 +36,7 @@ def requeue(
     The caller emits the moves after the commit. Where none of these goes on, a failed date returns to others
     for which it failed. Where all were cancelled and there is no other, the lead of the date becomes active
     again for it. Left out are dates whose lead is still being cancelled: it must stay so until its live dates
-    have ended. A cascade that failed goes on.
+    have ended. A cascade that failed goes on, and runs nothing that was accepted since.
     """
     others = _other_owners(tx, ended)
     chosen = _return_to_lead(tx, ended, others)
@@ -48,9 +48,7 @@ def requeue(
     now = context.now()
     cascading = {row.date for row in chosen if cascades or (row.cascades and row.state == FAILED)}
     kept = mode is RunMode.NORMAL
-    texts = withdrawn(
-        tx, chosen_dates, lambda c: not kept or (c.date in cascading and c.stale_at is not None)
-    )
+    texts = withdraw(tx, chosen_dates, lambda c: not kept or (cascades and c.stale_at is not None))
     for text, rows in with_same_text(chosen, texts).items():
         why = "; ".join(filter(None, (reason, text)))
         restart = partial(transitions.restart, mode=mode, actor=actor, now=now, trigger=trigger)

@@ -57,10 +57,14 @@ class _Repair:
 
 
 def rewritten(tx: Transaction, admitted: Iterable[DateRow]) -> set[Pair]:
-    """The stale outputs of the admitted dates that cascade: they run once whatever their verdicts."""
+    """The stale outputs of the admitted dates that cascade: they run once whatever their verdicts.
+
+    Not those that are accepted: the request of the cascade has withdrawn the waivers from before it.
+    """
     cascading = [row.date for row in admitted if row.cascades]
     stored = checks.for_dates(tx, cascading) if cascading else {}
-    return {(c.date, c.processor) for of_date in stored.values() for c in of_date.values() if c.stale_at}
+    known = (check for of_date in stored.values() for check in of_date.values())
+    return {(c.date, c.processor) for c in known if c.stale_at and not c.accepted_reason}
 
 
 def hold_back(tx: Transaction, pipeline: Pipeline, admitted: Iterable[DateRow]) -> None:

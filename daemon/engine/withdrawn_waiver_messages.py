@@ -1,6 +1,7 @@
 """The waivers that operators gave and a retry or a new request withdraws, by name.
 
-An output that an operator accepted is missing or wrong, so it is what a retry asks for once more.
+An output that an operator accepted is missing or wrong, so it is what a retry asks for once more. A waiver
+ends with the request that names it: what is accepted after that stays accepted.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from backfilld.state.formatting import join_truncated
 from backfilld.state.records import CheckRow, DateRow
-from backfilld.state.store import checks
+from backfilld.state.store import checks, reset_checks
 from backfilld.state.store.database import Transaction
 
 _NAMED = 5
@@ -25,8 +26,21 @@ def withdrawn(
 
     `runs` says whether it runs an output again; by default it runs whatever is missing.
     """
+    return _texts(filter(runs, checks.accepted(tx, wanted)))
+
+
+def withdraw(
+    tx: Transaction, wanted: Collection[dt.date], runs: Callable[[CheckRow], bool]
+) -> dict[dt.date, str]:
+    """Withdraw the waivers of dates on outputs that run again. Returns them as `withdrawn` does."""
+    accepted = list(filter(runs, checks.accepted(tx, wanted)))
+    reset_checks.withdraw_acceptances(tx, [(check.date, check.processor) for check in accepted])
+    return _texts(accepted)
+
+
+def _texts(accepted: Iterable[CheckRow]) -> dict[dt.date, str]:
     by_date: dict[dt.date, list[CheckRow]] = defaultdict(list)
-    for check in filter(runs, checks.accepted(tx, wanted)):
+    for check in accepted:
         by_date[check.date].append(check)
     return {date: withdrawal(of_date) for date, of_date in by_date.items()}
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, and_, bindparam, case, select, update
+from sqlalchemy import Connection, Insert, and_, bindparam, case, or_, select, update
 
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.needs_graph import Pair
@@ -44,6 +44,14 @@ _FORGET_STAMP = (
     .values(write_stamp=None)
 )
 
+_STANDS = or_(*(checks.c.verdict == v.value for v in Verdict if v.satisfied))
+_WITHDRAW = (
+    update(checks)
+    .where(checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
+    .values(accepted_by="", accepted_reason="", waived_by="", waiver_reason="")
+    .values(satisfied=case((_STANDS, checks.c.satisfied), else_=0))
+)
+
 _OF_OTHER_TABLE: dict[str, Any] = {
     **_UNKNOWN,
     "mode": case((checks.c.mode == RunMode.NORMAL.value, RunMode.RETRY.value), else_=checks.c.mode),
@@ -61,8 +69,6 @@ _KEPT_WHEN_READMITTED = (
     "clean_attempts",
     "retry_at",
     "mode",
-    "accepted_by",
-    "accepted_reason",
 )
 """Columns that a check keeps when its date is put back in the middle of its work."""
 
@@ -101,10 +107,9 @@ def reset_for(
 ) -> None:
     """Create or reset the checks of admitted dates, and request a check of each.
 
-    An accepted gap stays unless the date is retried or forced. A rewrite or refresh that is due stays so. The
-    pairs of `rewritten` and `forced` run once even if complete. For `readmitted` dates, which a changed
-    pipeline file put back in the middle of their work, attempts, modes and accepted gaps stay, so that
-    nothing runs once more, except for the `forced` pairs.
+    Accepted gaps stay. A rewrite or refresh that is due stays so. The pairs of `rewritten` and `forced` run
+    once even if complete. For `readmitted` dates, which a changed pipeline file put back in the middle of
+    their work, attempts and modes stay, so that nothing runs once more, except for the `forced` pairs.
     """
     if not admitted:
         return
@@ -150,11 +155,14 @@ def _reset(dialect: str, again: bool) -> Insert:
         ),
         "waived_by": "",
         "waiver_reason": "",
-        "accepted_by": case((fresh.mode == RunMode.NORMAL.value, checks.c.accepted_by), else_=""),
-        "accepted_reason": case((fresh.mode == RunMode.NORMAL.value, checks.c.accepted_reason), else_=""),
     }
     changes = {name: new for name, new in reset.items() if not (again and name in _KEPT_WHEN_READMITTED)}
     return statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes)
+
+
+def withdraw_acceptances(tx: Connection, pairs: Collection[Pair]) -> None:
+    """Take back what an operator accepted. What is not satisfied by itself is missing again."""
+    execute(tx, _WITHDRAW, [{"_date": date, "_processor": name} for date, name in pairs])
 
 
 def forget_request(tx: Connection, wanted: Collection[dt.date]) -> None:
