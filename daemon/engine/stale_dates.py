@@ -14,7 +14,8 @@ The rule. What a date is computed from is in the graph of needs (`state.rules.ne
   were computed from a stale one, directly or through others, are stale too.
 - The mark of an output names every input that made it stale. It stays until the date is done again and the
   output comes from a successful attempt started since those inputs were repaired, whether or not further
-  attempts failed after that one.
+  attempts failed after that one. An attempt that left rows as they were is none; one that found none to
+  write, and left none, is.
 - A mark starts nothing by itself. A retry with `cascade` reruns what is stale of the date, and of the later
   dates that are stale because of it, now or through what this retry repairs. All phases are validated as
   usual; what is complete and not stale does not run. What may become stale satisfies no need until its date

@@ -52,8 +52,12 @@ class StaleCause:
 
 
 def _ran_since(at: object) -> ColumnElement[bool]:
-    """Condition: a successful attempt started at or after `at`, and it is not known to have left the rows."""
-    left_rows = checks.c.stamp_before == checks.c.write_stamp
+    """Condition: a successful attempt started at or after `at`, and it is not known to have left old rows.
+
+    Where there are none, an unchanged stamp says that it found nothing to write.
+    """
+    is_empty = and_(checks.c.rows == 0, checks.c.verdict != Verdict.UNTOUCHED.value)
+    left_rows = and_(checks.c.stamp_before == checks.c.write_stamp, is_empty.is_not(True))
     succeeded = and_(checks.c.last_attempt_started_at >= at, checks.c.last_attempt_succeeded == 1)
     return and_(succeeded, left_rows.is_not(True))
 

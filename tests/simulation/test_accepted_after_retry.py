@@ -111,6 +111,8 @@ def test_what_is_accepted_after_a_failed_cascade_passes_without_a_job(tmp_path, 
     with world.db.read() as tx:
         moves = transitions.history(tx, DAY)
     assert [move.reason for move in moves if move.actor == "me"][-1] == "gap of opt accepted: third"
+    # And nothing of it is stale: it has run since
+    assert stale(world) == []
 
 
 @pytest.mark.parametrize("retry", RETRIES)
