@@ -235,7 +235,7 @@ def _kept_back(name: str, context: GateContext) -> _Step | None:
     """The wait for a resume, a release or an opening, where one keeps a processor from starting."""
     if name in context.paused_processors:
         return _Step(_Kind.WAIT, context.paused_processors[name], WaitReason.PAUSED)
-    if name in context.held:
+    if name in context.held and not context.paused:  # where it is, a release starts nothing
         return _Step(_Kind.WAIT, context.held[name], WaitReason.HELD)
     closed = context.closed.get(name)
     return _Step(_Kind.WAIT, closed.text, WaitReason.WINDOW, closed.until) if closed else None

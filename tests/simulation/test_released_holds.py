@@ -88,3 +88,23 @@ def test_a_hold_that_expires_lets_its_processor_start_beside_one_that_runs(world
         world.step()
     world.settle()
     assert ran(world) == ["box running", "plays running"]
+
+
+def test_a_date_of_a_stopped_backfill_names_the_stop_although_its_processor_is_held(worlds):
+    # Given a backfill whose first date is about to stop it, and whose processor is held meanwhile
+    world = worlds(shape(phase("raw", processor("box")), jobs={"max_attempts": 1, "slots": 1}))
+    world.script = lambda job: Work(code=1)
+    world.enqueue(FIRST, DATES[1], max_failures=1)
+    world.settle()
+    while not ran(world):
+        assert world.step()
+        world.settle()
+    hold(world, "box")
+    # When it is stopped, then the date that is left says so
+    world.run()
+    stopped = "backfill 1 is stopped: 1 date failed, max_failures is 1; backfilld resume 1"
+    assert waits(world, DATES[1]) == stopped
+    # When it is resumed, then the date names the hold again
+    world.commands.resume(1, by=ME)
+    world.settle()
+    assert "maintenance" in waits(world, DATES[1])
