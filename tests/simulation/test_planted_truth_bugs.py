@@ -156,7 +156,7 @@ def count_attempts_of_another_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
     original = CheckRow.last_attempt_on
     monkeypatch.setattr(CheckRow, "last_attempt_on", last_attempt_on)
-    monkeypatch.setattr(reset_checks, "reset_other_tables", lambda *_: None)
+    monkeypatch.setattr(reset_checks, "reset_other_tables", lambda *_: [])
 
 
 def count_failed_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
