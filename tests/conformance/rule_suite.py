@@ -21,9 +21,10 @@ class RuleSuite(PlatformSuite):
         assert ask(house, box(**rule))["box"].empty_counts == {"pct": 1}
 
     def test_texts_that_look_like_numbers_of_any_size_are_values(self, house: House) -> None:
-        texts = ["9" * 5000, "9" * 990 + "e999", "1e99999", "0x0", "0 0"]
-        house.put("nba.box", [{"game_date": DAY, "game_id": "g", "name": text} for text in [*texts, "nan"]])
-        assert ask(house, box(filled={"columns": ["name"]}))["box"].empty_counts == {"name": 1}
+        texts = ["9" * 5000, "9" * 990 + "e999", "1e99999", "0x0", "0 0", "000", "0e5", ".0", "0_0", "Nan"]
+        empty = ["nan", "NaN", "0", "-0.0"]
+        house.put("nba.box", [{"game_date": DAY, "game_id": "g", "name": text} for text in [*texts, *empty]])
+        assert ask(house, box(filled={"columns": ["name"]}))["box"].empty_counts == {"name": 4}
 
     def test_white_space_of_any_kind_is_blank_and_beside_anything_else_is_not(self, house: House) -> None:
         spaces = [char for char in map(chr, range(1, 0x3001)) if char.isspace()]

@@ -54,7 +54,11 @@ def test_too_few_dates_are_not_judged_and_that_is_said() -> None:
         "complete",
         "change of SUM(amount) not judged: 2 complete dates in the 10 days before, at least 3 needed",
     )
-    assert judged(evidence(None, 100, None, math.nan, 100))[0] == "complete"
+    assert judged(evidence(None, 100, None, math.nan, 100)) == (
+        "complete",
+        "change of SUM(amount) not judged: 2 complete dates with a number, of 4 in the 10 days before, at least"
+        " 3 needed",
+    )
 
 
 def test_a_measure_that_is_no_number_is_degraded() -> None:

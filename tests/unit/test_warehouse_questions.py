@@ -41,8 +41,8 @@ def test_every_name_is_quoted() -> None:
         "SELECT 'box' AS processor, `game_date` AS date, COUNT(*) AS n, [COUNT(DISTINCT `game_id`),"
         " COUNT(CASE WHEN `minutes` IS NULL"
         " OR NOT REGEXP_CONTAINS(CAST(`minutes` AS STRING), '[^\\\\p{Z}\\\\t-\\\\r\\\\x85]')"
-        " OR SAFE_CAST(CAST(`minutes` AS STRING) AS FLOAT64) = 0"
-        " OR IS_NAN(SAFE_CAST(CAST(`minutes` AS STRING) AS FLOAT64)) THEN 1 END)] AS figures"
+        " OR REGEXP_CONTAINS(CAST(`minutes` AS STRING), '^(-?(nan|NaN)|[-+]?0([.]0*)?)$') THEN 1 END)]"
+        " AS figures"
         " FROM `nba`.`box` WHERE `game_date` BETWEEN @start0 AND @end0 GROUP BY 2"
     )
     assert question.params == {"start0": DAY, "end0": DAY}

@@ -33,6 +33,9 @@ CACHED = 4096
 
 NOT_BLANK = r"[^\p{Z}\t-\r\x85]"
 """A character that is no white space, as a regular expression of RE2."""
+_NAN = "-?(nan|NaN)"
+_ZERO = "[-+]?0([.]0*)?"
+"""Numbers as warehouses write them in texts. `Nan`, `000` and `0e5` are values: names and codes are texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,12 +262,12 @@ def _concatenated(left: exp.Expr, right: exp.Expr) -> exp.Expr:
 
 def _is_empty(value: exp.Column, *, zero: bool) -> exp.Expr:
     """Whether a value is NULL, NaN, blank or, with `zero`, zero, whatever its type."""
-    text = exp.cast(value, "TEXT")
     # By way of text: `x = 0` is an error on a column of texts.
-    number = exp.TryCast(this=text, to=exp.DataType.build("DOUBLE"), safe=True)
-    zeros = [number.copy().eq(0)] if zero else []
-    blank = exp.RegexpLike(this=text.copy(), expression=exp.Literal.string(NOT_BLANK)).not_()
-    return exp.or_(value.is_(exp.null()), blank, *zeros, exp.IsNan(this=number.copy()))
+    text = exp.cast(value, "TEXT")
+    blank = exp.RegexpLike(this=text, expression=exp.Literal.string(NOT_BLANK)).not_()
+    pattern = f"^({_NAN}|{_ZERO})$" if zero else f"^{_NAN}$"
+    no_value = exp.RegexpLike(this=text.copy(), expression=exp.Literal.string(pattern))
+    return exp.or_(value.is_(exp.null()), blank, no_value)
 
 
 def count_where(predicate: exp.Expr) -> exp.Expr:

@@ -49,7 +49,8 @@ class Measure(MedianBounds):
     def unjudged(self, evidence: Evidence, day: Day) -> str:
         """Why the measure says nothing; empty where it was judged."""
         rates = self.rates(evidence, day)
-        because = self.too_few(len(rates))
+        complete = len(self.complete_dates(evidence, day.date))
+        because = self.too_few(complete) or self.too_few(len(rates), f" with a number, of {complete}")
         if not because and not statistics.median(rates) * self.divisor(day.counts):
             because = "its median is 0"
         return f"change of {self.of} not judged: {because}" if because else ""

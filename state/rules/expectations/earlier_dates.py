@@ -47,11 +47,11 @@ class MedianBounds(StrictModel):
         """The count of a date that is divided by; 1 without one, 0 where the calendar does not say."""
         return counts.get(self.per, 0) if self.per else 1
 
-    def too_few(self, known: int) -> str:
-        """Why so many complete dates are not enough; empty where they are."""
+    def too_few(self, known: int, which: str = "") -> str:
+        """Why so many complete dates are not enough; empty where they are. `which` says more of them."""
         if known >= self.min_days:
             return ""
-        found = f"{pluralize(known, 'complete date')} in the {pluralize(self.days_back, 'day')} before"
+        found = f"{pluralize(known, 'complete date')}{which} in the {pluralize(self.days_back, 'day')} before"
         return f"{found}, at least {self.min_days} needed"
 
 
