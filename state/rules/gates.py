@@ -15,41 +15,14 @@ from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
-from backfilld.state.rules.closed_hours import Closed
 from backfilld.state.rules.date_outcomes import NOT_RUN, Outcome
+from backfilld.state.rules.gate_context import GateContext as GateContext  # noqa: PLC0414 - a part of this interface
 from backfilld.state.rules.overlapping_backfills import source_may_run
 from backfilld.state.rules.processor_selection import upstream_command
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.rules.wait_reason import URGENCY
 from backfilld.state.rules.wait_reason import WaitReason as WaitReason  # noqa: PLC0414 - a part of this interface
 from backfilld.state.rules.waived_by import WaivedBy as WaivedBy  # noqa: PLC0414 - a part of this interface
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateContext:
-    """What the decision about a date needs beside its verdicts. Times are epoch seconds."""
-
-    now: float
-    entered_at: float
-    """When the evidence was queried that let the date into its state."""
-    sources: Sources = Sources.ALL
-    first_phase: bool = False
-    selected: frozenset[str] | None = None
-    """The processors that may run; None: all of them."""
-    needed: frozenset[str] = frozenset()
-    """The processors that are not selected, and that a selected one is computed from."""
-    paused: str = ""
-    """Why no job of this date may start, or empty."""
-    paused_processors: Mapping[str, str] = field(default_factory=dict)
-    """The processors that only paused backfills let run, with the reason, while others go on."""
-    held: Mapping[str, str] = field(default_factory=dict)
-    """The processors that may not start, with the reason."""
-    closed: Mapping[str, Closed] = field(default_factory=dict)
-    """The processors that a window lets start no job now."""
-    missing_upstream: Mapping[str, str] = field(default_factory=dict)
-    """The processors that need an earlier date which is not satisfied, with its name."""
-    blocks_entry: str = ""
-    """The name of an earlier date that every processor of the next state waits for; or empty."""
 
 
 @dataclass(frozen=True, slots=True)
