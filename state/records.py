@@ -32,6 +32,8 @@ class RunMode(StrEnum):
     """Of one processor: its output may become stale, and satisfies no need until its date has passed it."""
     REFRESH = "refresh"
     """Of one processor: its provisional output is computed once more, and may turn out the same."""
+    WAIVED = "waived"
+    """Of one processor: an earlier request waived its output, and this one does not run it."""
 
 
 class Runnable(IntEnum):

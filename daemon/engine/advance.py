@@ -20,7 +20,7 @@ from backfilld.daemon.engine.completed_date_outcome import done_outcome
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.due_checks import DueChecks
 from backfilld.daemon.engine.gate_decision import decide_gate
-from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners
+from backfilld.daemon.engine.owning_backfills import forced_pairs, read_owners, waived_pairs
 from backfilld.daemon.engine.partly_selected_dates import mark_unselected_stale
 from backfilld.daemon.engine.transition_reasons import admission_reason, advance_reason
 from backfilld.daemon.event_types import Event, GateEvaluated, GateResult
@@ -93,7 +93,10 @@ class Advancer:
         again = stale_dates.rewritten(tx, admitted)
         readmitted = transitions.readmitted(tx, admitted)
         forced = forced_pairs(self._pipeline, admitted, batch.owners)
-        reset_checks.reset_for(tx, admitted, self._pipeline.processors, now, again, readmitted, forced)
+        waived = waived_pairs(tx, admitted, batch.owners)
+        reset_checks.reset_for(
+            tx, admitted, self._pipeline.processors, now, again, readmitted, forced, waived
+        )
         stale_dates.hold_back(tx, self._pipeline, admitted)
         backfill_dates.admitted(tx, [row.date for row in admitted])
 

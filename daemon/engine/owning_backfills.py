@@ -1,4 +1,4 @@
-"""The owners of dates: the backfills that want them, and what they force and select."""
+"""The owners of dates: the backfills that want them, and what they force, select and go without."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.date_outcomes import Outcome
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.overlapping_backfills import Ownership
-from backfilld.state.store import backfill_dates, backfills, dates
+from backfilld.state.store import backfill_dates, backfills, checks, dates
 from backfilld.state.store.database import Transaction
 
 
@@ -44,6 +44,23 @@ def forced_pairs(
         forcing = [owner for owner in owners[row.date].restarting if owner.force]
         forced |= {(row.date, n) for n in pipeline.processors if any(o.selects(n) for o in forcing)}
     return forced
+
+
+def waived_pairs(
+    tx: Transaction, admitted: Iterable[DateRow], owners: Mapping[dt.date, Ownership]
+) -> set[Pair]:
+    """The outputs that admitted dates go on without, as for their earlier requests.
+
+    They are those that no backfill which waits for admission selects, of dates not retried as a whole.
+    """
+    # A new date, which has not moved yet, goes without nothing.
+    wanted = [row.date for row in admitted if row.version and row.mode is RunMode.NORMAL]
+    return {
+        (check.date, check.processor)
+        for check in checks.waived(tx, wanted)
+        if not check.awaits_rewrite
+        and not any(owner.selects(check.processor) for owner in owners[check.date].restarting)
+    }
 
 
 def still_forced(tx: Transaction, pairs: Collection[Pair]) -> list[Pair]:

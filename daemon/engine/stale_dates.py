@@ -77,9 +77,10 @@ def hold_back(tx: Transaction, pipeline: Pipeline, admitted: Iterable[DateRow]) 
     pairs: list[Pair] = []
     for date, by_name in checks.for_dates(tx, cascading).items() if cascading else ():
         once = {name for name, check in by_name.items() if check.awaits_rewrite}
-        runs = once | {name for name, check in by_name.items() if not check.verdict.satisfied}
+        waived = {name for name, check in by_name.items() if check.mode == RunMode.WAIVED}
+        runs = once | {name for name, check in by_name.items() if not check.verdict.satisfied} - waived
         later = pipeline.needs.downstream(runs) if runs else set(pipeline.processors)
-        pairs += [(date, name) for name in sorted(later - once)]
+        pairs += [(date, name) for name in sorted(later - once - waived)]
     checks.set_mode(tx, pairs, RunMode.CASCADE)
 
 

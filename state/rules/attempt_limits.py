@@ -17,7 +17,7 @@ def attempts_of(processor: Processor, check: CheckRow) -> tuple[int, int]:
     if check.verdict is not Verdict.NO_DATA:
         return check.attempt_count, 1 if check.verdict is Verdict.EXCESS else processor.max_attempts
     if processor.no_data is NoData.TRUST:
-        return check.clean_attempts, 0 if check.mode == RunMode.NORMAL else 1
+        return check.clean_attempts, 0 if check.mode in (RunMode.NORMAL, RunMode.WAIVED) else 1
     return check.clean_attempts, min(processor.no_data_attempts, processor.max_attempts)
 
 

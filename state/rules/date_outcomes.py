@@ -28,3 +28,5 @@ class Outcome(StrEnum):
 
 NOT_RUN = "not run: sources"
 """What the reason of a date says that failed, or goes without an output, as its sources may not run."""
+NO_DATA = "no data"
+"""What the reason says of an output that was given up for want of data."""

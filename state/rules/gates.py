@@ -15,8 +15,9 @@ from backfilld.state.pipeline.phase import Stage
 from backfilld.state.pipeline.processor import Priority, Processor
 from backfilld.state.records import CheckRow, Sources
 from backfilld.state.rules.attempt_limits import after_attempt, attempts_of, confirmation_due, figures
-from backfilld.state.rules.date_outcomes import NOT_RUN, Outcome
+from backfilld.state.rules.date_outcomes import NO_DATA, NOT_RUN, Outcome
 from backfilld.state.rules.gate_context import GateContext as GateContext  # noqa: PLC0414 - a part of this interface
+from backfilld.state.rules.kept_waiver import is_kept
 from backfilld.state.rules.overlapping_backfills import source_may_run
 from backfilld.state.rules.processor_selection import upstream_command
 from backfilld.state.rules.verdict import Verdict
@@ -111,7 +112,7 @@ _WITHOUT_END = (WaitReason.WAREHOUSE, WaitReason.OPEN_RUN)
 
 def decide(stage: Stage, checks: Mapping[str, CheckRow], context: GateContext) -> Decision:
     """Say what a date in `stage` does next. Total: every combination of checks has a decision."""
-    alone = {p.name: _processor_step(p, checks.get(p.name), context) for p in stage.processors}
+    alone = {p.name: _processor_step(p, checks, context) for p in stage.processors}
     replaced = {p.name: _with_fallbacks(p, alone) for p in stage.processors}
     steps = {p.name: _in_order(p, replaced) for p in stage.processors}
     fails = [step for step in steps.values() if step.kind is _Kind.FAIL]
@@ -122,18 +123,19 @@ def decide(stage: Stage, checks: Mapping[str, CheckRow], context: GateContext) -
     return _start_or_wait(steps, context)
 
 
-def _processor_step(processor: Processor, check: CheckRow | None, context: GateContext) -> _Step:
+def _processor_step(processor: Processor, checks: Mapping[str, CheckRow], context: GateContext) -> _Step:
     """What a processor needs, whatever the other processors of its state do."""
+    check = checks.get(processor.name)
     if check is None:
         return _ASK
     if check.attempt_id is not None:
         return _RUNNING
     if context.selected is not None and processor.name not in context.selected:
-        return _unselected(processor, check, context)
+        return _unselected(processor, checks, context)
     may_run = not context.first_phase or source_may_run(processor, context.sources)
     step = _wait_for_evidence(check) or _satisfied(check, may_run)
-    if check.accepted_reason and (step is None or step.waiting in _WITHOUT_END):
-        return _accepted(check)
+    if waived := _waived(processor, checks, step):
+        return waived
     step = step or (_to_run if may_run else _not_run)(processor, check, context)
     return _behind_earlier(processor, step, context)
 
@@ -145,11 +147,12 @@ def _behind_earlier(processor: Processor, step: _Step, context: GateContext) -> 
     return step
 
 
-def _unselected(processor: Processor, check: CheckRow, context: GateContext) -> _Step:
+def _unselected(processor: Processor, checks: Mapping[str, CheckRow], context: GateContext) -> _Step:
     """A processor that is not run: it is waited for where it is needed, and passed by where it is not."""
+    check = checks[processor.name]
     step = _wait_for_evidence(check)
-    if check.accepted_reason and (step is None or step.waiting in _WITHOUT_END):
-        return _accepted(check)
+    if waived := _waived(processor, checks, step):
+        return waived
     if step is None and check.verdict.satisfied:
         return _behind_earlier(processor, _SATISFIED, context)
     if processor.name in context.needed:
@@ -159,10 +162,15 @@ def _unselected(processor: Processor, check: CheckRow, context: GateContext) -> 
     return replace(step, kind=_Kind.UNSELECTED) if step.waiting in _WITHOUT_END else step
 
 
-def _accepted(check: CheckRow) -> _Step:
-    """The waiver of an operator. It holds whatever the verdict is, also where there is none."""
-    text = f"accepted by {check.accepted_by}: {check.accepted_reason}"
-    return _Step(_Kind.WAIVER, text, by=WaivedBy.OPERATOR)
+def _waived(processor: Processor, checks: Mapping[str, CheckRow], step: _Step | None) -> _Step | None:
+    """The waiver of an operator, which holds whatever the verdict is, or of an earlier request; else None."""
+    check = checks[processor.name]
+    if check.accepted_reason and (step is None or step.waiting in _WITHOUT_END):
+        text = f"accepted by {check.accepted_by}: {check.accepted_reason}"
+        return _Step(_Kind.WAIVER, text, by=WaivedBy.OPERATOR)
+    if step is None and is_kept(processor, checks):
+        return _Step(_Kind.WAIVER, check.waiver_reason, by=WaivedBy(check.waived_by))
+    return None
 
 
 def _satisfied(check: CheckRow, may_run: bool) -> _Step | None:
@@ -229,7 +237,7 @@ def _unconfirmed(processor: Processor, check: CheckRow, context: GateContext) ->
 
 
 def _no_data(processor: Processor, check: CheckRow) -> _Step:
-    text = f"no data: {check.reason}{processor.source_hint(check.date)}"
+    text = f"{NO_DATA}: {check.reason}{processor.source_hint(check.date)}"
     if processor.priority is Priority.CRITICAL:
         return _Step(_Kind.FAIL, f"{processor.name}: {text}", outcome=Outcome.BLOCKED)
     return _Step(_Kind.WAIVER, text)

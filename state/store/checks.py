@@ -37,7 +37,8 @@ _QUERIED = (checks.c.date, checks.c.processor, checks.c.generation, checks.c.ask
 _IS_WRITTEN = checks.c.attempt_id.is_not(None)
 """An attempt writes the output: whatever its rows are now and whoever waived it, it satisfies no need yet."""
 _IS_ACCEPTED = checks.c.accepted_reason != ""
-_HAS_WAIVER = or_(_IS_ACCEPTED, checks.c.waived_by != "")
+_IS_WAIVED = checks.c.waived_by != ""
+_HAS_WAIVER = or_(_IS_ACCEPTED, _IS_WAIVED)
 _OWES_REWRITE = and_(
     or_(checks.c.mode == RunMode.FORCE.value, checks.c.mode == RunMode.CASCADE.value),
     bindparam("_verdict") == Verdict.COMPLETE.value,
@@ -65,13 +66,13 @@ _SAVE = (
         mode=case((bindparam("_is_rewritten") == 1, RunMode.NORMAL.value), else_=checks.c.mode),
     )
 )
+_IS_UNTRIED = or_(checks.c.mode == RunMode.NORMAL.value, checks.c.mode == RunMode.WAIVED.value)
+TO_BE_TRIED = case((_IS_UNTRIED, RunMode.RETRY.value), else_=checks.c.mode)
+"""The mode of what is tried although trusted to have no data, or waived; a rewrite that is due stays due."""
 _DATE_PRIORITY = select(dates.c.priority).where(dates.c.date == checks.c.date).scalar_subquery()
 _SET_SATISFIED = update(checks).where(*_THIS).values(satisfied=1, mode=RunMode.NORMAL.value)
 _FORGET_ATTEMPTS = (
-    update(checks)
-    .where(*_THIS)
-    .values(attempt_count=0, clean_attempts=0, retry_at=None)
-    .values(mode=case((checks.c.mode == RunMode.NORMAL.value, RunMode.RETRY.value), else_=checks.c.mode))
+    update(checks).where(*_THIS).values(attempt_count=0, clean_attempts=0, retry_at=None, mode=TO_BE_TRIED)
 )
 _SET_MODE = update(checks).where(*_THIS).values(mode=bindparam("_mode"))
 _STANDS = or_(*(checks.c.verdict == v.value for v in Verdict if v.satisfied), _IS_ACCEPTED)
@@ -158,6 +159,11 @@ def for_dates(
 def accepted(tx: Connection, wanted: Collection[dt.date]) -> list[CheckRow]:
     """The checks of some dates whose output an operator has accepted."""
     return [row_mappers.check(row) for row in select_by_dates(tx, checks, wanted, _IS_ACCEPTED)]
+
+
+def waived(tx: Connection, wanted: Collection[dt.date]) -> list[CheckRow]:
+    """The checks of some dates whose output the date goes without."""
+    return [row_mappers.check(row) for row in select_by_dates(tx, checks, wanted, _IS_WAIVED)]
 
 
 def complete_rows(

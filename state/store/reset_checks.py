@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Insert, and_, bindparam, case, or_, select, u
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store.checks import REQUESTED, request_check
+from backfilld.state.store.checks import REQUESTED, TO_BE_TRIED, request_check
 from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.sql_helpers import execute, fetch, upsert, upsert_in
 
@@ -54,7 +54,7 @@ _WITHDRAW = (
 
 _OF_OTHER_TABLE: dict[str, Any] = {
     **_UNKNOWN,
-    "mode": case((checks.c.mode == RunMode.NORMAL.value, RunMode.RETRY.value), else_=checks.c.mode),
+    "mode": TO_BE_TRIED,
 }
 """Nothing is known of another table. What runs of the history wrote was not this one: it is to be tried."""
 
@@ -104,22 +104,24 @@ def reset_for(
     rewritten: Collection[Pair] = (),
     readmitted: Collection[dt.date] = (),
     forced: Collection[Pair] = (),
+    waived: Collection[Pair] = (),
 ) -> None:
     """Create or reset the checks of admitted dates, and request a check of each.
 
-    Accepted gaps stay. A rewrite or refresh that is due stays so. The pairs of `rewritten` and `forced` run
-    once even if complete. For `readmitted` dates, which a changed pipeline file put back in the middle of
-    their work, attempts and modes stay, so that nothing runs once more, except for the `forced` pairs.
+    Accepted gaps stay, and so do the waivers of the `waived` pairs. A rewrite or refresh that is due stays so.
+    The pairs of `rewritten` and `forced` run once even if complete. For `readmitted` dates, which a changed
+    pipeline file put back in the middle of their work, attempts and modes stay, so that nothing runs once
+    more, except for the `forced` pairs.
     """
     if not admitted:
         return
-    once = {*rewritten, *forced}
+    modes = dict.fromkeys(waived, RunMode.WAIVED) | dict.fromkeys((*rewritten, *forced), RunMode.FORCE)
     values = [
         {
             "date": row.date,
             "processor": name,
             "priority": row.priority,
-            "mode": (RunMode.FORCE if (row.date, name) in once else row.mode).value,
+            "mode": modes.get((row.date, name), row.mode).value,
             "query_due_at": now,
             "generation": 1,
         }
@@ -140,6 +142,7 @@ def _reset(dialect: str, again: bool) -> Insert:
     """Creates or resets checks, and requests each as `request_check` does. `again`: of readmitted dates."""
     statement = upsert_in(dialect, checks)
     fresh = statement.excluded
+    is_kept = (checks.c.mode if again else fresh.mode) == RunMode.WAIVED.value
     reset = {
         "query_due_at": fresh.query_due_at,
         **REQUESTED,
@@ -153,8 +156,8 @@ def _reset(dialect: str, again: bool) -> Insert:
             (_IS_TO_BE_TRIED, RunMode.RETRY.value),
             else_=fresh.mode,
         ),
-        "waived_by": "",
-        "waiver_reason": "",
+        "waived_by": case((is_kept, checks.c.waived_by), else_=""),
+        "waiver_reason": case((is_kept, checks.c.waiver_reason), else_=""),
     }
     changes = {name: new for name, new in reset.items() if not (again and name in _KEPT_WHEN_READMITTED)}
     return statement.on_conflict_do_update(index_elements=["date", "processor"], set_=changes)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from backfilld.state.rules.state_machine import FINAL, Trigger
 from tests.simulation.quiescence_invariants import Row, Violation
+from tests.simulation.sharing_invariants import selects
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
@@ -17,6 +18,7 @@ _CLEAN = (
     " JOIN attempt_dates d ON d.attempt_id = a.id"
     " WHERE d.date = ? AND a.processor = ? AND a.output = ? AND a.exit_code = 0 AND a.claimed_at >= ?"
 )
+_RESTARTING = "SELECT backfill_id FROM backfill_dates WHERE date = ? AND live = 1 AND awaits_admission = 1"
 NO_DATA = "no data: "
 
 
@@ -28,6 +30,8 @@ class NoDataInvariants:
         self._invariants = invariants
         self.requested: dict[str, float] = defaultdict(float)
         """When each date was requested last, by an operator or by its recovery."""
+        self._kept: dict[tuple[str, str], float] = {}
+        """When outputs that the last request of their date does not try, as it went without them, were."""
 
     def moved(self, move: Row, trigger: Trigger, *, last: bool) -> None:
         """A date has moved; `last`: as its row stands now.
@@ -38,9 +42,25 @@ class NoDataInvariants:
         if trigger is Trigger.RECOVER:
             self._recovered(move)
         if trigger in (Trigger.RETRY, Trigger.RECOVER):
+            self._keep(move["date"])
             self.requested[move["date"]] = move["at"]
         if trigger is Trigger.FAIL and last:
             self._failed(move["date"])
+
+    def _keep(self, date: str) -> None:
+        """A date is requested once more: what it goes without counts as tried unless the request tries it."""
+        row = self._invariants.dates[date]
+        requests = [
+            self._invariants.requests[one["backfill_id"]] for one in self._invariants.rows(_RESTARTING, date)
+        ]
+        for name in self._sim.pipeline.processors:
+            check = self._invariants.checks.get((date, name))
+            waived = check is not None and check["waived_by"] and row["mode"] == "normal"
+            again = any(selects(one, name) for one in requests if one["cancelled_at"] is None)
+            if check is None or not waived or again or (row["cascades"] and check["stale_at"] is not None):
+                self._kept.pop((date, name), None)
+            else:
+                self._kept.setdefault((date, name), self.requested[date])
 
     def _failed(self, date: str) -> None:
         reason = self._invariants.dates[date]["reason"]
@@ -77,7 +97,7 @@ class NoDataInvariants:
         processor = self._sim.pipeline.processors[check["processor"]]
         told = f"{processor.name} of {check['date']} is given up"
         key = check["date"], processor.name, processor.table
-        (clean,) = self._invariants.rows(_CLEAN, *key, self._requested_at(check["date"]))
+        (clean,) = self._invariants.rows(_CLEAN, *key, self._requested_at(check["date"], processor.name))
         needed = min(processor.no_data_attempts, processor.max_attempts)
         if processor.no_data == "try" and clean["n"] < needed:
             raise Violation("nothing is given up untried", f"{told} after {clean['n']} of {needed} attempts")
@@ -85,5 +105,5 @@ class NoDataInvariants:
         if not confirmed and not self._sim.scenario.sets_clock:
             raise Violation("nothing is given up unconfirmed", f"{told} by the answer of {check['asked_at']}")
 
-    def _requested_at(self, date: str) -> float:
-        return 0.0 if self._sim.scenario.sets_clock else self.requested[date]
+    def _requested_at(self, date: str, name: str) -> float:
+        return 0.0 if self._sim.scenario.sets_clock else self._kept.get((date, name), self.requested[date])

@@ -68,6 +68,23 @@ def test_a_provisional_output_is_computed_once_more_at_each_of_its_ages_and_alon
     assert refreshed(world, MIDNIGHT + 20 * DAY) == []
 
 
+def test_a_refresh_does_not_try_an_output_again_that_its_date_goes_without(tmp_path):
+    # Given a date that goes without an output by its priority, beside one that is provisional
+    derived = phase("derived", processor("sessions"), processor("ads", priority="important"))
+    file = pipeline(phase("raw", processor("events", **LATE)), derived, calendar={})
+    world = World(file, CALENDAR, tmp_path)
+    world.script = lambda job: Work() if job.env["BACKFILLD_PROCESSOR"] == "ads" else world.well(job)
+    world.enqueue(DATE, DATE)
+    world.run()
+    before = world.dates()[DATE]
+    assert before.outcome == "waived"
+    world.executor.launched.clear()
+    # Then each refresh runs alone
+    assert refreshed(world, MIDNIGHT) == ["events"]
+    assert refreshed(world, MIDNIGHT + 2 * DAY) == ["events"]
+    assert (world.dates()[DATE].outcome, world.dates()[DATE].reason) == ("waived", before.reason)
+
+
 def test_nothing_is_computed_from_an_output_while_its_refresh_writes_it(tmp_path):
     # Given a later date whose sessions need the events of the date, and a refresh of these that runs
     needs = [{"of": "events", "days_back": 1}]

@@ -56,8 +56,8 @@ def test_too_few_dates_are_not_judged_and_that_is_said() -> None:
     )
     assert judged(evidence(None, 100, None, math.nan, 100)) == (
         "complete",
-        "change of SUM(amount) not judged: 2 complete dates with a number, of 4 in the 10 days before, at least"
-        " 3 needed",
+        "change of SUM(amount) not judged: 2 complete dates with a number, of 4 in the 10 days before,"
+        " at least 3 needed",
     )
 
 
