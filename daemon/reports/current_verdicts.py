@@ -24,6 +24,7 @@ from backfilld.state.rules.evidence import Evidence
 from backfilld.state.rules.expectations.earlier_dates import window
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Wait, WaitReason, decide
 from backfilld.state.rules.judge import Judgement, judge
+from backfilld.state.rules.kept_waiver import is_kept
 from backfilld.state.rules.processor_periods import period_key
 from backfilld.state.rules.required_calendar_range import calendar_span
 from backfilld.state.rules.season_calendar import Day
@@ -281,22 +282,28 @@ def _judge_all(
             complete.record(processor, date, judgement, day.counts)
             check = _check(name, date, judgement, snapshot.asked_at, stored)
             # A request for a failed date is an order to try.
-            judged[name] = check._replace(mode=RunMode.RETRY) if date in failed else check
-        checks[date] = {name: judged[name] for name in pipeline.processors if name in judged}
+            judged[name] = check._replace(mode=RunMode.RETRY, waived_by="") if date in failed else check
+        checks[date] = {p.name: _waived(p, judged) for p in pipeline.processors.values() if p.name in judged}
     return checks, unchecked
+
+
+def _waived(processor: Processor, judged: Checks) -> CheckRow:
+    """The check of a processor, satisfied where its date goes on without the output, as it did before."""
+    check = judged[processor.name]
+    return check._replace(satisfied=True) if is_kept(processor, judged) else check
 
 
 def _check(
     name: str, date: dt.date, judgement: Judgement, asked_at: float, stored: CheckRow | None
 ) -> CheckRow:
     """A judgement as `decide` takes it: no attempt yet, with the running attempt and waiver of `stored`."""
-    passed = stored is not None and bool(stored.accepted_reason or stored.waived_by)
+    mode = RunMode.WAIVED if stored and stored.waived_by else RunMode.NORMAL
     return CheckRow(
         date=date,
         processor=name,
         output=stored.output if stored else "",
         verdict=judgement.verdict,
-        satisfied=judgement.verdict.satisfied or passed,
+        satisfied=judgement.verdict.satisfied or bool(stored and stored.accepted_reason),
         rows=judgement.rows,
         expected=judgement.expected,
         reason=judgement.reason,
@@ -308,7 +315,7 @@ def _check(
         retry_at=None,
         runnable=False,
         priority=0,
-        mode=RunMode.RETRY if stored and stored.is_to_be_tried else RunMode.NORMAL,
+        mode=RunMode.RETRY if stored and stored.is_to_be_tried else mode,
         attempt_id=stored.attempt_id if stored else None,
         last_attempt_started_at=None,
         last_attempt_ended_at=None,

@@ -240,20 +240,24 @@ def _missing_upstream(pipeline: Pipeline, phase: Phase, snapshot: Snapshot) -> l
     """What the processors of the phase need of dates before the range, by the graph of needs.
 
     Earlier dates are also queried for comparisons; those are no needs. The first date on which a processor
-    has output needs the earliest dates. An accepted output needs nothing.
+    has output needs the earliest dates. An output that the date goes without needs nothing.
     """
     graph = pipeline.needs.starting(snapshot.start)
     entered = [day for day in snapshot.in_range() if enters(pipeline, phase, day)]
     missing: dict[MissingUpstream, None] = {}
     for processor in phase.processor:
         expected = (day.date for day in entered if pipeline.expects(processor, day))
-        needing = (d for d in expected if not snapshot.checks[d][processor.name].accepted_reason)
+        needing = (d for d in expected if not _is_waived(snapshot.checks[d][processor.name]))
         if (first := next(needing, None)) is None:
             continue
         for need in graph.earlier_of(processor.name):
             upstream = [pipeline.processors[name] for name in need.of]
             missing |= dict.fromkeys(snapshot.missing_before(upstream, graph.start(need, first)))
     return sorted(missing, key=lambda one: one.date)
+
+
+def _is_waived(check: CheckRow) -> bool:
+    return check.satisfied and not check.verdict.satisfied
 
 
 def _processor(pipeline: Pipeline, processor: Processor, snapshot: Snapshot) -> ProcessorReport:

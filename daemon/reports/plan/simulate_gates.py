@@ -128,9 +128,10 @@ class _Simulator:
         self.result = SimulationResult()
 
     def is_already_done(self, day: Day) -> bool:
-        """Whether a request leaves a done date as it is: every selected output is satisfied."""
+        """Whether a request leaves a done date as it is: each selected output is satisfied or was waived."""
         names = [name for name in self._pipeline.processors if self._options.selects(name)]
-        return not self._options.force and all(self._seen.checks[day.date][name].satisfied for name in names)
+        selected = [self._seen.checks[day.date][name] for name in names]
+        return not self._options.force and all(check.satisfied or check.waived_by for check in selected)
 
     def leave_out(self, day: Day) -> None:
         """Take the outputs of a date as they are. Later dates may be missing some of them."""
@@ -142,7 +143,7 @@ class _Simulator:
         needed = needed_now(self._pipeline, self._context.selected, day)
         held = {**self._unusable, **self._held[day.date]}
         self._context = replace(self._context, needed=needed, held=held)
-        checks = dict(self._seen.checks[day.date])
+        checks = {name: self._tried(check) for name, check in self._seen.checks[day.date].items()}
         if self._options.force:
             checks = {name: self._forced(check) for name, check in checks.items()}
         self.result.checks[day.date] = checks
@@ -217,6 +218,12 @@ class _Simulator:
         self.result.blockers.append(
             Blocker(date=day.date, phase=phase.name, processors=missing, reason=reason)
         )
+
+    def _tried(self, check: CheckRow) -> CheckRow:
+        """A check of which the request keeps no earlier waiver, where it is selected."""
+        if check.mode != RunMode.WAIVED or not self._options.selects(check.processor):
+            return check
+        return check._replace(mode=RunMode.NORMAL)
 
     def _forced(self, check: CheckRow) -> CheckRow:
         """A check that is to be rewritten once, where it is selected."""
