@@ -22,6 +22,7 @@ from backfilld.daemon.engine.context import EngineContext
 from backfilld.daemon.engine.requeue_dates import being_cancelled, requeue
 from backfilld.daemon.engine.retry_and_accept_audit import recorded_dates
 from backfilld.daemon.event_types import DateMoved
+from backfilld.state.formatting import join_truncated
 from backfilld.state.pipeline.phase import FAILED
 from backfilld.state.records import Action, Actor, CheckRow, DateRow, RunMode
 from backfilld.state.rules import compared_processors, operator_acceptance
@@ -30,6 +31,7 @@ from backfilld.state.store import checks, dates, transitions
 from backfilld.state.store.database import Transaction
 
 _NO_GAP = "there is no gap to accept"
+_WAIVED = "passes without {} already; name a processor to accept its output for later requests too"
 _IN_ADVANCE = "list it in dates (--dates) to accept it in advance"
 
 
@@ -105,6 +107,8 @@ def _acceptable(
         names = _wanted_names(query, processors, stored[date], refusals)
         if accepted := [name for name in names if not refusals[name]]:
             chosen[date] = accepted
+        elif passed := _let_pass(stored[date], refusals) if not processors else []:
+            refused[date] = _WAIVED.format(join_truncated(passed))
         elif date in found.rows or stored[date]:
             whys = [f"{name} is {refusals[name]}" for name in names if processors]
             missing = any(refusals[name] != operator_acceptance.SATISFIED for name in names)
@@ -112,6 +116,12 @@ def _acceptable(
         else:
             refused[date] = f"was never enqueued; {in_advance}" if in_advance else NEVER_ENQUEUED
     return chosen, refused
+
+
+def _let_pass(date_checks: Mapping[str, CheckRow], refusals: Mapping[str, str]) -> list[str]:
+    """The outputs that a date goes without by priority or fallback, and that no operator has accepted."""
+    passed = [name for name, why in refusals.items() if why == operator_acceptance.WAIVED]
+    return [name for name in passed if not date_checks[name].accepted_reason]
 
 
 def _accept(

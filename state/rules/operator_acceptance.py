@@ -8,6 +8,8 @@ from backfilld.state.records import CheckRow
 
 SATISFIED = "satisfied"
 """The refusal of an output that lacks nothing."""
+WAIVED = "let pass already"
+"""The refusal of an output that its date goes without."""
 
 
 def refusal(
@@ -26,7 +28,7 @@ def refusal(
     if check is None or check.asked_at is None:
         return "not checked yet"
     if check.satisfied:
-        return "let pass already"
+        return WAIVED
     if check.attempt_id is not None:
         return "running"
     return _before_its_turn(pipeline, check, state, failed_in)

@@ -146,3 +146,14 @@ def test_a_failed_date_that_goes_on_keeps_what_it_went_without(tmp_path):
     world.commands.accept_dates(DateQuery(dates=(OPENER,)), ["rep"], by=ME, reason="late")
     world.run(limit=200)
     assert (ran(world), ended(world)) == ([], ("waived", f"{NO_DATA}; rep: accepted by me: late"))
+
+
+def test_an_acceptance_says_that_a_date_passes_already_and_an_operator_may_name_what_it_lacks(tmp_path):
+    world = waived(tmp_path)
+    query = DateQuery(dates=(OPENER,))
+    (answer,) = world.commands.accept_dates(query, [], by=ME, reason="late").answers
+    passes = "passes without opt already; name a processor to accept its output for later requests too"
+    assert (answer.changed, answer.reason) == (False, passes)
+    assert world.commands.accept_dates(query, ["opt"], by=ME, reason="late").changed == [OPENER]
+    (answer,) = world.commands.accept_dates(query, [], by=ME, reason="late").answers
+    assert answer.reason == "there is no gap to accept"
