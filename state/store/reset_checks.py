@@ -108,10 +108,10 @@ def reset_for(
 ) -> None:
     """Create or reset the checks of admitted dates, and request a check of each.
 
-    Accepted gaps stay, and so do the waivers of the `waived` pairs. A rewrite or refresh that is due stays so.
-    The pairs of `rewritten` and `forced` run once even if complete. For `readmitted` dates, which a changed
-    pipeline file put back in the middle of their work, attempts and modes stay, so that nothing runs once
-    more, except for the `forced` pairs.
+    Accepted gaps stay, and so do the waivers of the `waived` pairs. A rewrite or refresh that is due stays
+    so. The pairs of `rewritten` and `forced` run once even if complete. For `readmitted` dates, which a
+    changed pipeline file put back in the middle of their work, attempts and modes stay, so that nothing runs
+    once more, except for the `forced` pairs.
     """
     if not admitted:
         return
