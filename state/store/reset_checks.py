@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, and_, bindparam, case, or_, select, update
+from sqlalchemy import Connection, Insert, and_, bindparam, case, delete, or_, select, update
 
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.needs_graph import Pair
@@ -37,17 +37,18 @@ _UNKNOWN: dict[str, Any] = {
 }
 """A check of which nothing is known."""
 
-_FORGET_STAMP = (
-    update(checks)
-    .where(checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
-    .where(checks.c.write_stamp.is_not(None))
-    .values(write_stamp=None)
-)
-
+_THIS = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
+_FORGET_STAMP = update(checks).where(*_THIS, checks.c.write_stamp.is_not(None)).values(write_stamp=None)
 _STANDS = or_(*(checks.c.verdict == v.value for v in Verdict if v.satisfied))
+_DROP_UNTRIED = delete(checks).where(
+    *_THIS,
+    checks.c.verdict == Verdict.UNKNOWN.value,
+    checks.c.attempt_id.is_(None),
+    checks.c.last_attempt_started_at.is_(None),
+)
 _WITHDRAW = (
     update(checks)
-    .where(checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
+    .where(*_THIS)
     .values(accepted_by="", accepted_reason="", waived_by="", waiver_reason="")
     .values(satisfied=case((_STANDS, checks.c.satisfied), else_=0))
 )
@@ -164,8 +165,13 @@ def _reset(dialect: str, again: bool) -> Insert:
 
 
 def withdraw_acceptances(tx: Connection, pairs: Collection[Pair]) -> None:
-    """Take back what an operator accepted. What is not satisfied by itself is missing again."""
-    execute(tx, _WITHDRAW, [{"_date": date, "_processor": name} for date, name in pairs])
+    """Take back what an operator accepted. What is not satisfied by itself is missing again.
+
+    Where nothing is known, because it was accepted in advance, nothing is left: admission creates the check.
+    """
+    values = [{"_date": date, "_processor": name} for date, name in pairs]
+    execute(tx, _DROP_UNTRIED, values)
+    execute(tx, _WITHDRAW, values)
 
 
 def forget_request(tx: Connection, wanted: Collection[dt.date]) -> None:

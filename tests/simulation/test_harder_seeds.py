@@ -65,6 +65,7 @@ BROKEN_ONCE = {
     660001960: "a cascade has a live date rewrite an output that it had tried before",
     660008288: "the file names another table for a forced output that has run, and its rows are right",
     660014017: "the warehouse is released that a spent budget holds, and held again in that moment",
+    670001317: "a retry withdraws what was accepted in advance, and is paused before its calendar is read",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there.
