@@ -34,9 +34,11 @@ def _symbol(one: ProcessorQuality) -> str:
 
 
 def _problems(one: ProcessorQuality) -> Iterator[str]:
-    if not one.rows:
+    if one.unknown_dates:
+        yield f"{pluralize(one.unknown_dates, 'date')} could not be queried"
+    if not one.rows and not one.unknown_dates:
         yield "no rows"
-    elif one.where:
+    elif one.rows and one.where:
         share = "" if one.percent_good is None else f" ({one.percent_good:.1f}%)"
         yield f"{one.rows - one.below} of {pluralize(one.rows, 'row')} hold {one.where}{share}"
     yield from (f"{column} is empty in {n} of {one.rows}" for column, n in one.empty_counts.items() if n)

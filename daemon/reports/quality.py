@@ -150,6 +150,8 @@ def _below(evidence: Evidence) -> int:
 
 
 def _summary(checked: Sequence[ProcessorQuality], broken: int, unknown: int, unchecked: int) -> str:
+    if not checked:
+        return "no processor has a quality standard"
     below, rows = sum(p.below for p in checked), sum(p.rows for p in checked)
     if not rows and not unknown:
         return "there are no rows to check"

@@ -64,6 +64,13 @@ def test_a_table_that_cannot_be_asked_is_not_good() -> None:
     told = quality(warehouse.pipeline, warehouse, START, END, now=NOW)
     assert (told.good, told.processors[0].unknown_dates) == (False, 4)
     assert told.processors[0].dates[START].reason == warehouse.broken["context"]
+    assert [str(line) for line in show_quality.lines(told)][1] == "  △ context: 4 dates could not be queried"
+
+
+def test_without_a_standard_the_summary_says_so() -> None:
+    rules = pipeline(phase("raw", processor("box")))
+    told = quality(rules, FakeWarehouse(rules, calendar=OPENING), START, END, now=NOW)
+    assert (told.good, told.summary) == (True, "no processor has a quality standard")
 
 
 def test_an_unreachable_warehouse_is_told() -> None:
