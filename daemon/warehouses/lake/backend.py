@@ -7,11 +7,13 @@ directory has no rows yet.
 from __future__ import annotations
 
 import os
+import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +21,13 @@ import duckdb
 
 from backfilld.daemon.warehouses.adapter import Purpose, QueryError, QueryHooks, WarehouseError
 from backfilld.daemon.warehouses.lake.bigquery_transpiler.quoting_and_refusal import quoted, quoted_text
-from backfilld.daemon.warehouses.lake.file_columns import absent_columns, require_dates_in
+from backfilld.daemon.warehouses.lake.confined_database import connected
+from backfilld.daemon.warehouses.lake.file_columns import (
+    AbsentColumns,
+    absent_columns,
+    require_date_columns,
+    with_nulls,
+)
 from backfilld.daemon.warehouses.lake.hung_queries import HungQueries
 from backfilld.daemon.warehouses.lake.iceberg.current_metadata import is_iceberg
 from backfilld.daemon.warehouses.lake.layout import locate, read_layout
@@ -31,19 +39,18 @@ from backfilld.daemon.warehouses.lake.table_scan import source_of, whole_table
 from backfilld.daemon.warehouses.lake.table_scan_model import TableFiles
 from backfilld.daemon.warehouses.sql.backend_interface import Row
 from backfilld.daemon.warehouses.sql.date_predicates import as_list
-from backfilld.daemon.warehouses.sql.duckdb_session import SETTINGS, HungError, fetch, restrict
+from backfilld.daemon.warehouses.sql.duckdb_session import HungError, fetch
 from backfilld.daemon.warehouses.sql.evidence_queries import PartitionFilter, Query, Select
 from backfilld.state.formatting import first_line
-
-_SETTINGS: Mapping[str, str | bool | int] = {
-    **SETTINGS,
-    # A file that was replaced must not be answered from its predecessor's pages.
-    "enable_external_file_cache": False,
-}
 
 _TRIES = 3
 """A file may vanish between its listing and its reading, when a job replaces its partition."""
 
+_TYPE_ERRORS = (duckdb.BinderException, duckdb.ConversionException)
+"""What SQL of the pipeline file raises on a column of a type that it was not written for."""
+
+_MISSING_COLUMN = re.compile('column|Referenced table ".+" not found')
+"""What DuckDB says of a column that is not there; of `s.v` it takes `s` for a table."""
 
 _Answer = TypeVar("_Answer")
 
@@ -172,23 +179,36 @@ class Lake:
                 return self._in_session(plan, ask)
             except duckdb.BinderException as error:
                 text = first_line(str(error))
-                for date_column, path in plan.flat_columns.items():
-                    require_dates_in(path, date_column)
-                if "column" not in text:
+                require_date_columns(plan.flat_columns, text)
+                if not _MISSING_COLUMN.search(text):
                     raise
-                if column := next(
-                    (name for name in plan.flat_columns if f'"{name}" not found' in text), None
-                ):
-                    missing = (
-                        f"{text} No directory is named as {column}=2024-03-01 either; correct date_column"
-                    )
-                    raise QueryError(missing, permanent=True) from error
-                widened = self._plan(
-                    query, lambda table, select: self._widened(table, files_of(table, select))
-                )
-                if widened.selects == plan.selects:
-                    raise
-                return self._in_session(widened, ask)
+                failure: duckdb.Error = error
+                for number, widened in enumerate(self._widened(query, files_of, plan)):
+                    try:
+                        return self._in_session(widened, ask)
+                    except _TYPE_ERRORS as of_type:
+                        failure = failure if number else of_type
+                raise failure from error
+
+    def _widened(
+        self, query: Query, files_of: Callable[[str, Select], TableFiles], plan: _Plan
+    ) -> Iterator[_Plan]:
+        """The plan with the columns that only other files have, once for each type that those give them."""
+
+        @cache
+        def located(table: str, select: Select) -> tuple[TableFiles, AbsentColumns]:
+            files = files_of(table, select)
+            return files, absent_columns(self.root.joinpath(*table.split(".")), files)
+
+        def with_type(number: int, table: str, select: Select) -> TableFiles:
+            return with_nulls(*located(table, select), number)
+
+        for number in count():
+            widened = self._plan(query, partial(with_type, number))
+            if widened.selects == plan.selects:
+                return  # there are no such columns, or no more types of them
+            yield widened
+            plan = widened
 
     def _in_session(self, plan: _Plan, ask: Callable[[duckdb.DuckDBPyConnection, _Plan], _Answer]) -> _Answer:
         """An answer of DuckDB. A query that hangs keeps its session, and the next one opens another database.
@@ -202,7 +222,7 @@ class Lake:
         files += chain(*(located.files for located in views.values()))
         self._hung.require_none(files)
         with ExitStack() as session:
-            cursor = session.enter_context(_connected(self.root) if views else self._cursor())
+            cursor = session.enter_context(connected(self.root) if views else self._cursor())
             try:
                 self._create_views(cursor, views)
                 return ask(cursor, plan)
@@ -242,7 +262,7 @@ class Lake:
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
             if self._connection is None:
-                self._connection = _connected(self.root)
+                self._connection = connected(self.root)
             return self._connection.cursor()
 
     def _located_views(self, plan: _Plan) -> dict[tuple[str, str], TableFiles]:
@@ -294,10 +314,6 @@ class Lake:
         dates = read_layout(directory, part.column).dates
         return locate(directory, part.column, [max(dates)]) if dates else located
 
-    def _widened(self, table: str, located: TableFiles) -> TableFiles:
-        """The files, with the columns that other files of their table have."""
-        return replace(located, absent=absent_columns(self.root.joinpath(*table.split(".")), located))
-
     def _translate_error(self, error: Exception) -> Exception:
         """An error as a QueryError, or a WarehouseError where DuckDB itself failed."""
         if isinstance(error, QueryError):
@@ -325,14 +341,6 @@ def missing_lake(root: Path) -> WarehouseError:
     It is no empty lake: a disk that is not mounted, or a mistyped path, would make every job run again.
     """
     return WarehouseError(missing_directory(root), permanent=True)
-
-
-def _connected(root: Path) -> duckdb.DuckDBPyConnection:
-    """A database in memory that may read below `root` and nowhere else."""
-    connection = duckdb.connect(":memory:", config=dict(_SETTINGS))
-    connection.execute("SET allowed_directories = [$root]", {"root": str(root)})
-    restrict(connection)
-    return connection
 
 
 def _literal(name: str, values: Sequence[str]) -> str:
