@@ -7,6 +7,7 @@ import pytest
 
 from backfilld.daemon.warehouses.sql.fragment_validation import syntax_problem
 from backfilld.state.pipeline.loading import PipelineError
+from backfilld.state.pipeline.sql_parameters import parameter_names
 from tests.factories import phase, pipeline, processor
 from tests.unit.test_bigquery_transpiler import EXACT
 
@@ -180,6 +181,40 @@ def test_a_whole_query_may_have_comments_commas_and_a_semicolon_at_its_end() -> 
 def test_a_query_only_reads(query: str, problem: str, dialect: str) -> None:
     found = syntax_problem(query, dialect, "query")
     assert found.startswith(problem) if problem else found == ""
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("condition", "found", "remedy"),
+    [
+        ("date = DATE @date", "DATE @date", "write @date alone"),
+        ("date = date\n  @date", "date @date", "write @date alone"),
+        ("at >= TIMESTAMP @date", "TIMESTAMP @date", "write @date alone"),
+        ("at >= TIMESTAMPTZ @start", "TIMESTAMPTZ @start", "write @start alone"),
+        ("at < DATETIME/* next */@end", "DATETIME @end", "write @end alone"),
+        ("at < TIME @date", "TIME @date", "write @date alone"),
+    ],
+)
+def test_a_parameter_in_the_place_of_a_typed_literals_text_is_refused(
+    condition: str, found: str, remedy: str, dialect: str
+) -> None:
+    (parameter,) = parameter_names(condition)
+    problem = syntax_problem(f"SELECT 1 FROM shop.orders WHERE {condition}", dialect, "query")
+    assert problem == f"has {found}, and @{parameter} is a DATE already; {remedy}"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "date = @date AND note <> 'DATE @date' -- DATE @date",
+        "date = DATE(@date)",
+        "date = CAST(@date AS DATE)",
+        "date BETWEEN DATE '2024-01-01' AND @date",
+    ],
+)
+def test_a_parameter_may_stand_wherever_a_value_may(condition: str, dialect: str) -> None:
+    assert syntax_problem(f"SELECT 1 FROM shop.orders WHERE {condition}", dialect, "query") == ""
 
 
 KEYS = {"columns": ["id"], "from": "ref.shops"}

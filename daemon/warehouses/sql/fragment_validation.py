@@ -23,6 +23,14 @@ _OPENED_BY = {
     TokenType.R_BRACKET: TokenType.L_BRACKET,
     TokenType.R_BRACE: TokenType.L_BRACE,
 }
+_TIMES = {
+    TokenType.DATE,
+    TokenType.TIME,
+    TokenType.DATETIME,
+    TokenType.TIMESTAMP,
+    TokenType.TIMESTAMPNTZ,
+    TokenType.TIMESTAMPTZ,
+}
 _CACHED = 4096
 _IS_QUERY = re.compile(r"\s*(SELECT|WITH|FROM)\b", re.IGNORECASE)
 _QUERY_STARTS = ("SELECT", "WITH", "FROM", "VALUES", "TABLE", "(")
@@ -56,7 +64,7 @@ def syntax_problem(text: str, dialect: str, kind: SqlKind) -> str:
     is_query = kind == "query" or _IS_QUERY.match(text) is not None
     problem = _bracket_problem(words, commas=is_query)
     if problem or kind == "query":
-        return problem or _statement_problem(words)
+        return problem or _statement_problem(words) or _typed_parameter_problem(words)
     return _parameter_problem(text) or _parse_problem(text, dialect, kind)
 
 
@@ -82,6 +90,14 @@ def _statement_problem(words: _Words) -> str:
     for before, text in itertools.pairwise(texts):
         if text in _WRITES and (before == ")" or (before == "(" and texts[0] == "WITH")):
             return f"is no query: it has a {text}, which changes a table; write one SELECT"
+    return ""
+
+
+def _typed_parameter_problem(words: _Words) -> str:
+    """Which parameter of dates stands where a typed literal such as DATE '2024-03-01' has its text."""
+    for (kind, text), (sign, _), (_, name) in zip(words, words[1:], words[2:], strict=False):
+        if kind in _TIMES and sign is TokenType.PARAMETER and is_date_parameter(name):
+            return f"has {text} @{name}, and @{name} is a DATE already; write @{name} alone"
     return ""
 
 
