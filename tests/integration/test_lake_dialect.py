@@ -122,3 +122,31 @@ def test_a_calendar_that_is_not_carried_exactly_is_refused(lake_house: LakeHouse
     query = "SELECT PARSE_DATE('%Y%m%d', d) AS date, COUNT(*) AS n FROM nba.days GROUP BY 1"
     with pytest.raises(PipelineError, match=r"calendar\.query: PARSE_DATE"):
         lake_house.pipeline(box(), warehouse=BIGQUERY, calendar={"query": query})
+
+
+def test_days_are_added_to_the_date_column_and_to_the_parameter_as_bigquery_does(days: LakeHouse) -> None:
+    dates = [dt.date(2024, 3, day) for day in (4, 5)]
+    expect = {
+        "quality": {"where": "date + 1 = DATE '2024-03-05'"},
+        "no_rows": "SELECT 1 FROM nba.days WHERE d = @date - 1 AND game_date + 1 > d AND d > '2024-03-03'",
+    }
+    for date in dates:
+        days.put("nba.box", [{"date": date, "n": 1}], by="date")
+    phases = phase(
+        "raw",
+        processor("box", date_column="date", expect=expect),
+        processor("days", table="nba.days", date_column="game_date"),
+    )
+    found = days.open(phases, history=None, warehouse=BIGQUERY).evidence({"box": dates}, purpose="gate")
+    assert [found["box", date].error for date in dates] == ["", ""]
+    assert [found["box", date].passing_rows for date in dates] == [1, 0]
+    assert [(o := found["box", date].offending) and o.rows for date in dates] == [0, 1]
+
+
+@pytest.mark.parametrize("where", ["d + 1 = DATE '2024-03-05'", "1 + d = DATE '2024-03-05'", "d - n = d"])
+def test_days_added_to_another_column_are_refused_with_the_remedy(lake_house: LakeHouse, where: str) -> None:
+    lake_house.put("nba.box", [{"game_date": DAY, "d": DAY, "n": 1}])
+    error = passing(lake_house, where, **BIGQUERY).error
+    assert "(DATE, BIGINT); write DATE_ADD or DATE_SUB in BigQuery's SQL" in error.replace(
+        "BIGINT, DATE", "DATE, BIGINT"
+    )

@@ -152,6 +152,14 @@ TIMES = {
     "DATE_TRUNC(d, MONTH) = DATE '2024-03-01'": 4,
     "DATE_ADD(d, INTERVAL 1 DAY) = DATE '2024-03-03'": 1,
     "DATE_SUB(DATE '2024-03-31', INTERVAL 1 MONTH) = DATE '2024-02-29'": 4,
+    "DATE '2024-03-01' + 1 = d": 1,
+    "1 + DATE '2024-03-01' = d": 1,
+    "DATE '2024-03-31' - 28 = d": 1,
+    "(DATE(ts) + 1) + -1 + 2 = d": 1,
+    "EXTRACT(DATE FROM ts) + 1 = d": 1,
+    "DATE_TRUNC(d, WEEK) + 1 = d": 1,
+    "DATE_ADD(d, INTERVAL 1 DAY) - 1 = d": 4,
+    "CURRENT_DATE() - 1 > d": 4,
     "TIMESTAMP_DIFF(ts2, ts, HOUR) = 0": 2,
     "TIMESTAMP_DIFF(ts2, ts, DAY) = 0": 4,
     "TIMESTAMP_DIFF(ts, ts2, HOUR) = -2": 2,
@@ -214,6 +222,13 @@ REFUSED = [
     "EXTRACT(WEEK FROM d) = 9",
     "DATE(ts, zone) = d",
     "DATE(ts, 'Nowhere/Here') = d",
+    "DATE '2024-03-01' + a = d",
+    "DATE '2024-03-01' + 1.5 = d",
+    "DATE '2024-03-05' - DATE '2024-03-01' = 4",
+    "d - DATE(ts) = 1",
+    "1 - DATE(ts) = d",
+    "@date - a = d",
+    "DATE '2024-03-01' + 10000000 > d",
     "TIMESTAMP_TRUNC(ts, DAY) = ts",
     "TIMESTAMP_TRUNC(ts, DAY, 'America/New_York') = TIMESTAMP('2024-03-01 05:00:00')",
     "ts = TIMESTAMP(s)",
@@ -253,6 +268,28 @@ def test_a_predicate_that_is_carried_holds_for_the_rows_that_bigquery_documents(
 ) -> None:
     ((found,),) = rows.execute(f"SELECT count(CASE WHEN {to_duckdb(predicate)} THEN 1 END) FROM t").fetchall()
     assert found == EXACT[predicate]
+
+
+@pytest.mark.parametrize(
+    ("predicate", "found"),
+    [("d + 1 = DATE '2024-03-03'", 1), ("1 + t.D = DATE '2024-03-03'", 1), ("(d - 1) + 2 - 1 = d", 4)],
+)
+def test_days_are_added_to_a_column_that_is_named_as_a_date_column(
+    rows: duckdb.DuckDBPyConnection, predicate: str, found: int
+) -> None:
+    condition = to_duckdb(predicate, frozenset({"d"}))
+    assert rows.execute(f"SELECT count(CASE WHEN {condition} THEN 1 END) FROM t").fetchall() == [(found,)]
+
+
+@pytest.mark.parametrize(
+    ("predicate", "found"),
+    [("a - 1 = 4", 1), ("1 + a < 0", 1), ("a + 3000000000 > 5", 4), ("f + 1 = 2", 1), ("a - b < 0", 2)],
+)
+def test_a_number_that_is_named_as_a_date_column_stays_a_number(
+    rows: duckdb.DuckDBPyConnection, predicate: str, found: int
+) -> None:
+    condition = to_duckdb(predicate, frozenset({"a", "f"}))
+    assert rows.execute(f"SELECT count(CASE WHEN {condition} THEN 1 END) FROM t").fetchall() == [(found,)]
 
 
 @pytest.mark.parametrize("predicate", REFUSED)

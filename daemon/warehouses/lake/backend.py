@@ -40,7 +40,7 @@ from backfilld.daemon.warehouses.lake.table_scan_model import TableFiles
 from backfilld.daemon.warehouses.sql.backend_interface import Row
 from backfilld.daemon.warehouses.sql.date_predicates import as_list
 from backfilld.daemon.warehouses.sql.duckdb_session import HungError, fetch
-from backfilld.daemon.warehouses.sql.evidence_queries import PartitionFilter, Query, Select
+from backfilld.daemon.warehouses.sql.evidence_queries import Query, Select
 from backfilld.state.formatting import first_line
 
 _TRIES = 3
@@ -96,10 +96,19 @@ class _Plan:
 class Lake:
     """The backend over a lake directory. Safe to call from several threads."""
 
-    def __init__(self, root: Path, *, dialect: Dialect, timeout: float, hooks: QueryHooks) -> None:
-        """`dialect` is that of the SQL in the pipeline file."""
+    def __init__(
+        self,
+        root: Path,
+        *,
+        dialect: Dialect,
+        date_columns: frozenset[str],
+        timeout: float,
+        hooks: QueryHooks,
+    ) -> None:
+        """`dialect` is that of the SQL in the pipeline file, `date_columns` all of its columns of dates."""
         self.root = root
         self._dialect: Dialect = dialect
+        self._date_columns = date_columns
         self._timeout = timeout
         self._hooks = hooks
         self._lock = threading.Lock()
@@ -240,15 +249,16 @@ class Lake:
         """
         plan = _Plan()
         for select in query.selects:
-            rendered = render(select.statement, self._dialect)
+            rendered = render(select.statement, self._dialect, self._date_columns)
             if unknown := sorted(rendered.params - query.params.keys()):
                 known = ", ".join(f"@{name}" for name in sorted(query.params))
                 raise QueryError(f"there is no parameter @{unknown[0]}; write one of {known}")
             found = {table: files_of(table, select) for table in rendered.tables}
             if not all(located.files for located in found.values()):
                 continue  # no partition of its tables is there: no rows
+            columns = {part.table: part.column or "" for part in reversed(select.partitions)}
             sources = {
-                table: plan.source(located, _date_column(select, table)) for table, located in found.items()
+                table: plan.source(located, columns.get(table, "")) for table, located in found.items()
             }
             plan.selects.append(rendered.with_tables(sources))
             plan.views |= rendered.views
@@ -296,7 +306,7 @@ class Lake:
 
     def _files(self, table: str, select: Select) -> TableFiles:
         """The files of the dates of a SELECT."""
-        directory, part = self.root.joinpath(*table.split(".")), _partitions(select, table)
+        directory, part = self.root.joinpath(*table.split(".")), select.partitions_of(table)
         if part is None:
             return TableFiles(kind="column", files=())
         if part.column is None:
@@ -305,7 +315,7 @@ class Lake:
 
     def _some_files(self, table: str, select: Select) -> TableFiles:
         """The files of the dates of a SELECT, else those of the latest date of the table."""
-        directory, part = self.root.joinpath(*table.split(".")), _partitions(select, table)
+        directory, part = self.root.joinpath(*table.split(".")), select.partitions_of(table)
         located = self._files(table, select)
         if located.files or part is None or part.column is None:
             return located
@@ -324,15 +334,6 @@ class Lake:
             self.close()  # it answers nothing more; the next query opens another
             return WarehouseError(f"DuckDB gave up: {first_line(str(error))}")
         return query_error(error, self.root)
-
-
-def _partitions(select: Select, table: str) -> PartitionFilter | None:
-    return next((part for part in select.partitions if part.table == table), None)
-
-
-def _date_column(select: Select, table: str) -> str:
-    part = _partitions(select, table)
-    return (part and part.column) or ""
 
 
 def missing_lake(root: Path) -> WarehouseError:

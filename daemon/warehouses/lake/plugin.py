@@ -18,7 +18,13 @@ def _open(pipeline: Pipeline, hooks: QueryHooks) -> DescribedWarehouse:
 
     settings = cast(LakeSettings, pipeline.warehouse)
     root = pipeline.path.parent / settings.path
-    backend = Lake(root, dialect=settings.dialect, timeout=settings.query_timeout, hooks=hooks)
+    backend = Lake(
+        root,
+        dialect=settings.dialect,
+        date_columns=frozenset(processor.date_column.lower() for processor in pipeline.processors.values()),
+        timeout=settings.query_timeout,
+        hooks=hooks,
+    )
     return WarehouseClient(pipeline, backend, LakeCatalog(root), LakeStamps(root), unread_files(root))
 
 

@@ -28,6 +28,8 @@ _OF_ANY_FILE = (
 """Errors that are not caused by what is in a file."""
 _NAMES_FILE = re.compile("file ['\"]|decompress", re.IGNORECASE)
 """What errors of a damaged file say. Functions of SQL raise the same class for values that they refuse."""
+_DATE_AND_BIGINT = re.compile(r"[+-]\((?:DATE, BIGINT|BIGINT, DATE)\)")
+"""DuckDB adds an INTEGER to a DATE. A whole number in BigQuery's SQL is a BIGINT."""
 _REFUSED_FILE = re.compile('Cannot access file "(.+)"')
 """A file outside of the lake, in DuckDB's words."""
 
@@ -36,7 +38,7 @@ def query_error(error: Exception, root: Path) -> QueryError:
     """An error of DuckDB or of the file system as a QueryError, with the remedy where there is one."""
     if known := _outside_of_lake(error, root) or _no_directory(error):
         return QueryError(known, date_scoped=True, file_scoped=True, permanent=True)
-    text, of_query = str(error), isinstance(error, QUERY_ERRORS)
+    text, of_query = _shown(error), isinstance(error, QUERY_ERRORS)
     inaccessible = isinstance(error, PermissionError)
     if inaccessible or _is_unopened(error, "Permission denied"):
         remedy = READABLE
@@ -51,6 +53,15 @@ def query_error(error: Exception, root: Path) -> QueryError:
         file_scoped=not inaccessible and not of_query,
         permanent=bool(remedy),
     )
+
+
+def _shown(error: Exception) -> str:
+    """What an error says, or the remedy where DuckDB does not know it."""
+    text = str(error)
+    if isinstance(error, duckdb.BinderException) and (operation := _DATE_AND_BIGINT.search(text)):
+        remedy = "DATE_ADD or DATE_SUB in BigQuery's SQL, CAST(n AS INTEGER) in DuckDB's"
+        return f"there is no {operation[0]}; write {remedy}"
+    return text
 
 
 def _outside_of_lake(error: Exception, root: Path) -> str:
@@ -87,7 +98,7 @@ def named_files(tables: Sequence[Sequence[str]]) -> Iterator[None]:
     except _OF_ANY_FILE:
         raise
     except duckdb.Error as error:
-        text, of_query = first_line(str(error)), isinstance(error, QUERY_ERRORS)
+        text, of_query = first_line(_shown(error)), isinstance(error, QUERY_ERRORS)
         files = [path for of_table in tables for path in of_table]
         if not files or any(path in text for path in files):
             raise

@@ -51,13 +51,13 @@ _SLOT = re.compile(r'"lake slot (\d+)"')
 
 
 @lru_cache(maxsize=CACHED)
-def render(statement: Statement, written_in: Dialect) -> Rendered:
-    """A SELECT for DuckDB.
+def render(statement: Statement, written_in: Dialect, date_columns: frozenset[str]) -> Rendered:
+    """A SELECT for DuckDB. `date_columns` are the names of the columns of dates, in lower case.
 
     Raises:
         QueryError: SQL of the pipeline file is not SQL, or is not carried to DuckDB's dialect exactly.
     """
-    tree = with_user_sql(statement.tree, lambda text: _own(text, written_in))
+    tree = with_user_sql(statement.tree, lambda text: _own(text, written_in, date_columns))
     tables = _slots(tree)
     params = {node.name for node in tree.find_all(exp.Parameter)}
     texts = user_texts(tree)
@@ -66,8 +66,8 @@ def render(statement: Statement, written_in: Dialect) -> Rendered:
     return Rendered(text=tree.sql(DIALECT), tables=tables, params=frozenset(params), views=views)
 
 
-def _own(text: str, written_in: Dialect) -> str:
-    return to_duckdb(text) if written_in == "bigquery" else with_parameters(text, "$")
+def _own(text: str, written_in: Dialect, date_columns: frozenset[str]) -> str:
+    return to_duckdb(text, date_columns) if written_in == "bigquery" else with_parameters(text, "$")
 
 
 @lru_cache(maxsize=512)

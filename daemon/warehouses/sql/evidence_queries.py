@@ -66,6 +66,10 @@ class Select:
     statement: Statement
     partitions: tuple[PartitionFilter, ...] = ()
 
+    def partitions_of(self, table: str) -> PartitionFilter | None:
+        """The partitions of a table that it reads, the first ones where it reads the table twice."""
+        return next((part for part in self.partitions if part.table == table), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:

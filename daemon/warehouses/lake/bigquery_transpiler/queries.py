@@ -12,6 +12,7 @@ from sqlglot.errors import SqlglotError
 from backfilld.daemon.warehouses.adapter import QueryError
 from backfilld.daemon.warehouses.lake.bigquery_transpiler.expressions import EXPRESSIONS, IMPLIED
 from backfilld.daemon.warehouses.lake.bigquery_transpiler.quoting_and_refusal import NotExactError, quoted
+from backfilld.daemon.warehouses.lake.bigquery_transpiler.times import DATE_COLUMN
 from backfilld.daemon.warehouses.sql.fragment_embedding import strip_colors
 
 REMEDY = "write it in DuckDB's SQL and remove warehouse.dialect"
@@ -19,14 +20,19 @@ REMEDY = "write it in DuckDB's SQL and remove warehouse.dialect"
 
 
 @lru_cache(maxsize=512)
-def to_duckdb(text: str) -> str:
+def to_duckdb(text: str, date_columns: frozenset[str] = frozenset()) -> str:
     """A predicate or a query of BigQuery's SQL in DuckDB's, with the same answer.
+
+    `date_columns` are the names of columns, in lower case, to which days may be added.
 
     Raises:
         QueryError: it is no SQL, or a part of it is not known to mean the same; the part is named.
     """
     try:
-        return _emit(sqlglot.parse_one(text, read="bigquery"))
+        tree = sqlglot.parse_one(text, read="bigquery")
+        for column in tree.find_all(exp.Column):
+            column.meta[DATE_COLUMN] = column.name.lower() in date_columns
+        return _emit(tree)
     except SqlglotError as error:
         raise QueryError(strip_colors(str(error))) from error
     except NotExactError as error:

@@ -14,6 +14,7 @@ from backfilld.daemon.warehouses.lake.bigquery_transpiler.quoting_and_refusal im
     require,
 )
 
+_DAYS = re.compile(r"\d{1,7}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?")
 _DATETIME = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}:\d{2}(\.\d{1,6})?)?")
@@ -31,6 +32,12 @@ _MICROSECONDS = {
     "DAY": 86_400 * 10**6,
 }
 _DATE_UNITS = {unit: unit.lower() for unit in ("DAY", "MONTH", "QUARTER", "YEAR")}
+
+_DATES = (exp.Parameter, exp.Date, exp.CurrentDate, exp.DateAdd, exp.DateSub, exp.DateTrunc)
+"""Expressions that are a DATE; so are all parameters."""
+
+DATE_COLUMN = "named as a date column of the pipeline file"
+"""What a column is marked with that is a DATE by its name, unless it is another table's."""
 
 
 def instant(emit: Emit, node: exp.Expr) -> str:
@@ -109,6 +116,52 @@ def shifted(sign: str) -> Writer:
         return f"CAST(CAST({emit(node.this)} AS DATE) {sign} INTERVAL '{number.this} {by.lower()}' AS DATE)"
 
     return emitted
+
+
+def plus_or_minus(symbol: str) -> Writer:
+    """+ and -, also of a DATE and days: DuckDB takes them as an INTEGER, where other numbers are BIGINT.
+
+    What may be a number as well is written so only where both have the same answer.
+    """
+
+    def emitted(emit: Emit, node: exp.Expr) -> str:
+        left, right = node.this, node.expression
+        if symbol == "+" and _is_date(right, by_name=True):
+            left, right = right, left
+        # The difference of two dates is an INTERVAL in BigQuery, and a number of days in DuckDB.
+        require(node, not _is_date(right, by_name=False))
+        days = _whole(right)
+        require(node, bool(days) or not _is_date(left, by_name=False))
+        if days and _is_date(left, by_name=True):
+            return f"({emit(left)} {symbol} CAST({days} AS INTEGER))"
+        return f"({emit(node.this)} {symbol} {emit(node.expression)})"
+
+    return emitted
+
+
+def _is_date(node: exp.Expr, *, by_name: bool) -> bool:
+    """Whether an expression is a DATE, for certain or also by the name of a column."""
+    if isinstance(node, exp.Paren):
+        return _is_date(node.this, by_name=by_name)
+    if isinstance(node, exp.Add | exp.Sub):
+        sides = [(node.this, node.expression)]
+        sides += [(node.expression, node.this)] if isinstance(node, exp.Add) else []
+        return any(_is_date(side, by_name=by_name) and bool(_whole(other)) for side, other in sides)
+    if isinstance(node, exp.Column):
+        return by_name and bool(node.meta.get(DATE_COLUMN))
+    if isinstance(node, exp.Cast):
+        return bool(node.args["to"].this == exp.DType.DATE)
+    if isinstance(node, exp.Extract):
+        return str(node.this.name).upper() == "DATE"
+    return isinstance(node, _DATES)
+
+
+def _whole(node: exp.Expr) -> str:
+    """A whole number of up to 7 digits that is written, perhaps with a sign; empty for all else."""
+    number = node.this if isinstance(node, exp.Neg) else node
+    if not isinstance(number, exp.Literal) or number.is_string or not _DAYS.fullmatch(str(number.this)):
+        return ""
+    return f"-{number.this}" if number is not node else str(number.this)
 
 
 def timestamp_diff(emit: Emit, node: exp.Expr) -> str:
