@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DAYS_OF_INPUTS = 31
 """How far back the inputs of a job are queried again before it starts."""
-_NOT_CANCELLED = "(status = 'exited' OR coalesce(stopping, '') <> 'cancelled')"
+_NOT_CANCELLED = "(status = 'exited' OR detail LIKE 'cannot start%' OR coalesce(stopping, '') <> 'cancelled')"
 """Of ended attempts. A cancel may come between the end of a job by itself and the close of its attempt."""
 
 

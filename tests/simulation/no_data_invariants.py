@@ -30,8 +30,8 @@ class NoDataInvariants:
         self._invariants = invariants
         self.requested: dict[str, float] = defaultdict(float)
         """When each date was requested last, by an operator or by its recovery."""
-        self._kept: dict[tuple[str, str], float] = {}
-        """When outputs that the last request of their date does not try, as it went without them, were."""
+        self._kept: dict[tuple[str, str], tuple[float, str]] = {}
+        """When an output was requested last that its date goes without since, and why it does."""
 
     def moved(self, move: Row, trigger: Trigger, *, last: bool) -> None:
         """A date has moved; `last`: as its row stands now.
@@ -60,7 +60,7 @@ class NoDataInvariants:
             if check is None or not waived or again or (row["cascades"] and check["stale_at"] is not None):
                 self._kept.pop((date, name), None)
             else:
-                self._kept.setdefault((date, name), self.requested[date])
+                self._kept.setdefault((date, name), (self.requested[date], check["waiver_reason"]))
 
     def _failed(self, date: str) -> None:
         reason = self._invariants.dates[date]["reason"]
@@ -74,7 +74,9 @@ class NoDataInvariants:
         Raises:
             Violation: it was given up for want of data without its attempts.
         """
-        if NO_DATA in check["waiver_reason"]:
+        _, kept = self._kept.get((check["date"], check["processor"]), (0.0, ""))
+        # What an earlier request decided, it decided by the file of then.
+        if NO_DATA in check["waiver_reason"] and check["waiver_reason"] != kept:
             self._was_tried(check)
 
     def _recovered(self, move: Row) -> None:
@@ -106,4 +108,7 @@ class NoDataInvariants:
             raise Violation("nothing is given up unconfirmed", f"{told} by the answer of {check['asked_at']}")
 
     def _requested_at(self, date: str, name: str) -> float:
-        return 0.0 if self._sim.scenario.sets_clock else self._kept.get((date, name), self.requested[date])
+        if self._sim.scenario.sets_clock:
+            return 0.0
+        requested, _ = self._kept.get((date, name), (self.requested[date], ""))
+        return requested

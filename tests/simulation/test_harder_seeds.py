@@ -66,6 +66,8 @@ BROKEN_ONCE = {
     660008288: "the file names another table for a forced output that has run, and its rows are right",
     660014017: "the warehouse is released that a spent budget holds, and held again in that moment",
     670001317: "a retry withdraws what was accepted in advance, and is paused before its calendar is read",
+    680000437: "the file wants more attempts of an output that an earlier request went without",
+    680001832: "a job that cannot start is cancelled before that is noted",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there.
