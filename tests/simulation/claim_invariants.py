@@ -133,7 +133,8 @@ class ClaimInvariants:
         for processor in (p for p in stage.processors if self._invariants.asks(date, p)):
             check = self._invariants.checks[date, processor.name]
             evidence = self._invariants.evidence(check)
-            run = evidence.open if evidence and check["last_attempt_started_at"] is None else None
+            is_read = evidence is not None and check["asked_at"] is not None
+            run = evidence.open if is_read and check["last_attempt_started_at"] is None else None
             since = check["asked_at"] + self._sim.scenario.query_seconds - run.started_at if run else 0.0
             seen = run is not None and run.detail == EXTERNAL_RUN and abs(since) <= self._stale_after
             # Without a reference its rows are good, once it was judged since that was waived.

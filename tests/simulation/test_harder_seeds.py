@@ -68,6 +68,7 @@ BROKEN_ONCE = {
     670001317: "a retry withdraws what was accepted in advance, and is paused before its calendar is read",
     680000437: "the file wants more attempts of an output that an earlier request went without",
     680001832: "a job that cannot start is cancelled before that is noted",
+    680002771: "the file names another table beside an open run, and another output starts before its query",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there.
