@@ -145,12 +145,13 @@ _JOIN_CASCADE = (
 )
 _RERUN = (
     update(checks)
-    .where(_IS_MARKED, checks.c.attempt_id.is_(None), checks.c.accepted_reason == "")
+    .where(_IS_MARKED, checks.c.attempt_id.is_(None))
+    .where(or_(checks.c.accepted_reason == "", checks.c.verdict == Verdict.COMPLETE.value))
     .where(or_(checks.c.mode != RunMode.FORCE.value, checks.c.satisfied == 1))
     .where(exists().where(_BY_REPAIR))
     .where(checks.c.date.in_(select(dates.c.date).where(dates.c.cascades == 1, dates.c.ended_at.is_(None))))
-    .values(mode=RunMode.FORCE.value, satisfied=0, waived_by="", waiver_reason="")
-    .values(attempt_count=0, clean_attempts=0, retry_at=None)
+    .values(mode=RunMode.FORCE.value, satisfied=0, accepted_by="", accepted_reason="", waived_by="")
+    .values(waiver_reason="", attempt_count=0, clean_attempts=0, retry_at=None)
     .values(query_due_at=bindparam("_now"), **REQUESTED)
     .returning(checks.c.date)
 )
@@ -233,8 +234,8 @@ def forget_causes_before_attempt(tx: Connection, outputs: Iterable[Pair]) -> Non
 def rerun_in_cascades(tx: Connection, date: dt.date, names: Collection[str], now: float) -> set[dt.date]:
     """Have live dates that cascade rewrite what these outputs of a date made stale, after a query.
 
-    What is accepted of them stays so: only a request that names a waiver withdraws it. Returns the dates
-    concerned.
+    What is accepted of them and missing stays so: only a request that names a waiver withdraws it. Returns
+    the dates concerned.
     """
     return set(tx.execute(_RERUN, {"_date": date, "_names": list(names), "_now": now}).scalars())
 
