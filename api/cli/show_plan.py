@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -137,7 +138,9 @@ def _debt(plan: Plan) -> str:
     """What becomes stale once the steps have run, with the command that recomputes it; empty for nothing."""
     stale = [f"{name} on {pluralize(n, 'date')}" for name, n in plan.becomes_stale.items()]
     if plan.stale_until is not None:
-        stale.append(f"later dates up to {plan.stale_until} that have rows")
+        is_endless = plan.stale_until == dt.date.max
+        dates = "all later dates" if is_endless else f"later dates up to {plan.stale_until}"
+        stale.append(f"{dates} that have rows")
     return f"{', '.join(stale)}; backfilld retry --stale recomputes it" if stale else ""
 
 

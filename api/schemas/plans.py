@@ -76,7 +76,7 @@ class Plan(PlanResult):
         description="by processor: on how many dates of the range its output becomes stale"
     )
     stale_until: dt.date | None = Field(
-        description="the last date after the range of which an output may become stale"
+        description="the last date after the range of which an output may become stale; 9999-12-31: every one"
     )
 
 

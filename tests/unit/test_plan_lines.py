@@ -1,5 +1,6 @@
 """What a plan tells to type: argument vectors, lines to paste, batches."""
 
+import datetime as dt
 import os
 import shlex
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from backfilld.api.cli import show_plan
 from tests.factories import phase, pipeline, processor
 from tests.fake_warehouse import FakeWarehouse
 from tests.platform import OPENING
@@ -111,3 +113,20 @@ def test_a_script_that_is_missing_or_empty_is_not_suggested_nor_what_depends_on_
     (stop,) = made.cannot_run
     told = "does not exist or may not be reached" if content is None else "is empty"
     assert stop.reason == f"box: the script {script} {told}"
+
+
+def test_where_every_later_date_may_become_stale_the_plan_says_so_without_a_last_date() -> None:
+    def stale_line(lost: str, **keys: object) -> str:
+        books = phase("books", processor("balance", **keys))
+        one = pipeline(phase("raw", processor("moves")), books, calendar={})
+        facts = FakeWarehouse(one)
+        facts.fill(one.processors, [dt.date(2021, 10, 19) + dt.timedelta(days=n) for n in range(3)])
+        facts.rows[lost, date("2021-10-19")] = 0
+        made = planned(one, facts, "2021-10-19", "2021-10-21")
+        (line,) = (text.plain for text in show_plan.lines(made) if "becomes stale" in text.plain)
+        return line.split("; ")[0]
+
+    endless = stale_line("balance", depends_on_past=True)
+    assert endless.endswith(", all later dates that have rows")
+    needs = [{"of": "moves", "days_back": 5}]
+    assert stale_line("moves", needs=needs).endswith(", later dates up to 2021-10-24 that have rows")
