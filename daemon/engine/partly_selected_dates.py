@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 
+from backfilld.daemon.engine import computed_from_stale
 from backfilld.daemon.engine.context import EngineContext
 from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
@@ -66,6 +67,7 @@ def mark_unselected_stale(
     """
     partly = {row.date: owners[row.date].selected for row in ended if not row.cascades}
     narrow = {date: selected for date, selected in partly.items() if selected is not None}
+    marked: set[Pair] = set()
     for date, date_checks in checks.for_dates(tx, narrow).items():
         changed = [c for c in date_checks.values() if c.attempt_count and c.last_attempt_succeeded]
         for check in changed:
@@ -73,7 +75,8 @@ def mark_unselected_stale(
             stale = downstream(context.pipeline, [check.processor], same_date=True) - narrow[date]
             if stale:
                 repaired = (date, check.processor)
-                stale_marks.mark_stale(tx, repaired, Span(date, date), at, sorted(stale))
+                marked |= stale_marks.mark_stale(tx, repaired, Span(date, date), at, sorted(stale))
+    computed_from_stale.pass_on(tx, context, marked)
 
 
 def unselected_missing(tx: Transaction, context: EngineContext) -> list[Pair]:

@@ -10,8 +10,8 @@ The rule. What a date is computed from is in the graph of needs (`state.rules.ne
   successful attempt started since the repair, or that an attempt is computing now. Output of a successful
   attempt counts even before its rows are visible. What has not run yet has no output and is not marked. So a
   first backfill marks none, because its gates hold later dates back until earlier ones are satisfied.
-- A stale input delays no job: what needs it is computed from it. When a date is done, its outputs that
-  were computed from a stale one, directly or through others, are stale too.
+- A stale input delays no job: what needs it is computed from it. What done dates have computed from a stale
+  output, directly or through others, is stale too (`computed_from_stale`).
 - The mark of an output names every input that made it stale. It stays until the date is done again and the
   output comes from a successful attempt started since those inputs were repaired, whether or not further
   attempts failed after that one. An attempt that left rows as they were is none; one that found none to
@@ -29,7 +29,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from backfilld.daemon.engine import missing_upstream
+from backfilld.daemon.engine import computed_from_stale, missing_upstream
 from backfilld.daemon.engine.context import ACTOR, EngineContext
 from backfilld.daemon.engine.requeue_dates import requeue
 from backfilld.daemon.event_types import DateMoved
@@ -37,15 +37,10 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.records import CheckRow, DateRow, RunMode
 from backfilld.state.rules.needs_graph import Pair, Span
 from backfilld.state.rules.state_machine import FINAL
-from backfilld.state.rules.transitive_staleness import StaleInputs, inputs_between
 from backfilld.state.rules.verdict import Verdict
 from backfilld.state.store import checks, dates, stale_marks
 from backfilld.state.store.checks import CheckResult
 from backfilld.state.store.database import Transaction
-from backfilld.state.store.stale_marks import StaleCause
-
-_JUST_AFTER = 0.001
-"""Seconds after the start of an attempt: a later attempt starts after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +94,14 @@ def mark_stale(
     if not repairs:
         return []
     graph = missing_upstream.needs_graph(tx, context.pipeline)
+    marked: set[Pair] = set()
     for repair in repairs:
         names_by_span: dict[Span, list[str]] = defaultdict(list)
         for name, span in graph.needed_by(repair.processor, repair.date):
             names_by_span[span].append(name)
         for span, names in names_by_span.items():
-            stale_marks.mark_stale(tx, (repair.date, repair.processor), span, repair.at, names)
+            marked |= stale_marks.mark_stale(tx, (repair.date, repair.processor), span, repair.at, names)
+    computed_from_stale.pass_on(tx, context, marked)
     names_by_date: dict[dt.date, set[str]] = defaultdict(set)
     for repair in repairs:
         row = rows.get(repair.date)
@@ -131,10 +128,20 @@ def release(tx: Transaction, ended: Iterable[DateRow]) -> list[Pair]:
     stored = checks.for_dates(tx, [row.date for row in ended if row.cascades])
     known = [check for of_date in stored.values() for check in of_date.values()]
     held_back = [check for check in known if check.mode == RunMode.CASCADE]
+    held_back += _without_a_turn(tx, known)
     complete = [(c.date, c.processor) for c in held_back if c.verdict.satisfied and not c.satisfied]
     checks.set_mode(tx, [(check.date, check.processor) for check in held_back], RunMode.NORMAL)
     checks.set_satisfied(tx, complete)
     return complete
+
+
+def _without_a_turn(tx: Transaction, known: Iterable[CheckRow]) -> list[CheckRow]:
+    """What a cascade was to compute from stale inputs, and did not, as these were not computed either."""
+    owed = [
+        c for c in known if c.awaits_rewrite and c.stale_at and c.verdict.satisfied and not c.attempt_count
+    ]
+    causes = stale_marks.stale_outputs(tx, {check.date for check in owed})
+    return [c for c in owed if all(cause.was_stale for cause in causes[c.date].get(c.processor, ()))]
 
 
 def settle(tx: Transaction, context: EngineContext, ended: Collection[DateRow]) -> None:
@@ -142,35 +149,11 @@ def settle(tx: Transaction, context: EngineContext, ended: Collection[DateRow]) 
     done = [row.date for row in ended]
     first = stale_marks.first_marked(tx) if done else None
     if first is not None and first <= max(done):
-        causes = _computed_from_stale(tx, context, done, first)
+        causes = computed_from_stale.of_done(tx, context, done, first)
         stale_marks.mark_computed_from_stale(tx, causes)
     was_marked = any(row.stale_at is not None for row in ended)
     if first is not None or was_marked:
         stale_marks.settle(tx, done, list(context.pipeline.processors))
-
-
-def _computed_from_stale(
-    tx: Transaction, context: EngineContext, done: Collection[dt.date], since: dt.date
-) -> dict[Pair, list[StaleCause]]:
-    """The outputs of done dates that were computed from stale ones, and are not stale by themselves.
-
-    `since` is the first date with a stale output. Only what done dates may be computed from is read.
-    """
-    graph = missing_upstream.needs_graph(tx, context.pipeline)
-    stale = stale_marks.stale_pairs(tx, graph.earliest_input(min(done), since), max(done))
-    if not stale:
-        return {}
-    stored = checks.for_dates(tx, done)
-    theirs = {(date, name) for date, by_name in stored.items() for name in by_name} - stale
-    outputs = stale_marks.existing(tx, inputs_between(graph, stale, theirs))
-    inputs = StaleInputs(graph, stale, outputs)
-    causes: dict[Pair, list[StaleCause]] = {}
-    for date, name in outputs & theirs:
-        started = stored[date][name].last_attempt_started_at
-        at = context.now() if started is None else started + _JUST_AFTER
-        if pairs := inputs.of(name, date):
-            causes[date, name] = [StaleCause(day, of, at, was_stale=True) for day, of in pairs]
-    return causes
 
 
 def requeue_stale(

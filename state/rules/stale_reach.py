@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backfilld.state.rules.interval_sets import Interval, merged, without
-from backfilld.state.rules.needs_graph import NeedsGraph, Span
+from backfilld.state.rules.needs_graph import NeedsGraph, Pair, Span
 
 _Intervals = dict[str, list[Interval]]
 """By processor: intervals of date ordinals, without their ends."""
@@ -49,6 +49,21 @@ def stale_reach(
         for name, of_one in stale.items()
         if of_one
     }
+
+
+def computed_from(graph: NeedsGraph, outputs: Iterable[Pair], last: dt.date) -> Mapping[str, Sequence[Span]]:
+    """By processor, the dates up to `last` whose output needs one of these, directly or through others."""
+    dates: dict[str, list[Interval]] = defaultdict(list)
+    for date, name in outputs:
+        dates[name].append(as_interval(Span(date, date)))
+    new: Mapping[str, Sequence[Interval]] = {name: merged(of_one) for name, of_one in dates.items()}
+    found: _Intervals = {}
+    while any(new.values()):
+        reached = _reached(graph, new, last)
+        new = {name: without(of_one, found.get(name, ())) for name, of_one in reached.items()}
+        for name, of_one in new.items():
+            found[name] = merged([*found.get(name, ()), *of_one])
+    return {name: [as_span(interval) for interval in of_one] for name, of_one in found.items()}
 
 
 def _reached(graph: NeedsGraph, sources: Mapping[str, Sequence[Interval]], last: dt.date) -> _Intervals:

@@ -63,6 +63,8 @@ class StaleInputs:
         """`outputs` are those that exist among what may lie between: nothing else is computed from."""
         self._graph = graph
         self._stale = frozenset(stale)
+        self._stale_dates = _by_processor(self._stale)
+        self._origins: dict[Pair, list[Pair]] = {}
         self._affected: dict[str, list[dt.date]] = defaultdict(list)
         """By processor, the dates whose output is stale or will be once what is stale has run. Sorted."""
         names_by_date: dict[dt.date, set[str]] = defaultdict(set)
@@ -82,23 +84,28 @@ class StaleInputs:
         Of many dates of one processor the first and the last are named. Where no input is stale itself, they
         are those that an input is computed from.
         """
-        found = sorted(self._affecting(processor, date))
-        while found and not any(pair in self._stale for pair in found):
-            day, name = found[0]
-            found = sorted(self._affecting(name, day))
-        direct = [pair for pair in found if pair in self._stale]
-        first = {name: day for day, name in reversed(direct)}
-        last = {name: day for day, name in direct}
-        return sorted({(day, name) for ends in (first, last) for name, day in ends.items()})
+        output, through = (date, processor), list[Pair]()
+        while output not in self._origins:
+            direct = self._ends(self._stale_dates, output)
+            affecting = {} if direct else self._ends(self._affected, output)
+            through.append(output)
+            if affecting:
+                output = min((days[0], name) for name, days in affecting.items())
+            else:
+                self._origins[output] = sorted({(day, name) for name, days in direct.items() for day in days})
+        self._origins.update(dict.fromkeys(through, self._origins[output]))
+        return self._origins[output]
 
-    def _affecting(self, processor: str, date: dt.date) -> list[Pair]:
-        """The inputs of an output that are stale, or are computed from stale ones."""
-        return [
-            (day, name)
-            for name, span in self._graph.needs(processor, date)
-            for day in _between(self._affected[name], span.first, span.last)
-        ]
-
-
-def _between(dates: Sequence[dt.date], first: dt.date, last: dt.date) -> Sequence[dt.date]:
-    return dates[bisect.bisect_left(dates, first) : bisect.bisect_right(dates, last)]
+    def _ends(
+        self, dates: Mapping[str, Sequence[dt.date]], output: Pair
+    ) -> Mapping[str, tuple[dt.date, dt.date]]:
+        """By processor, the first and the last of some dates that an output needs of it, if any."""
+        date, processor = output
+        ends: dict[str, tuple[dt.date, dt.date]] = {}
+        for name, span in self._graph.needs(processor, date):
+            of_one = dates.get(name, ())
+            start, stop = bisect.bisect_left(of_one, span.first), bisect.bisect_right(of_one, span.last)
+            if start < stop:
+                first, last = ends.get(name, (of_one[start], of_one[stop - 1]))
+                ends[name] = min(first, of_one[start]), max(last, of_one[stop - 1])
+        return ends

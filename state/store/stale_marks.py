@@ -51,6 +51,16 @@ class StaleCause:
     """Whether the date of the input has failed since: a retry of stale dates does not run it."""
 
 
+@dataclass(frozen=True, slots=True)
+class NotStale:
+    """An output that is not stale."""
+
+    started_at: float | None
+    """When its latest attempt began, in epoch seconds; None without one."""
+    is_done: bool
+    """Whether its date is done."""
+
+
 def _ran_since(at: object) -> ColumnElement[bool]:
     """Condition: a successful attempt started at or after `at`, and it is not known to have left old rows.
 
@@ -115,6 +125,17 @@ _STALE = (
     .where(_older(checks.c.stale_at), _HAS_CAUSE)
     .where(exists().where(dates.c.date == checks.c.date))
 )
+_NEWLY_MARKED = (
+    select(checks.c.date, checks.c.processor)
+    .where(*_COMPUTED_BEFORE, _IS_MARKED)
+    .where(~exists().where(_OF_OUTPUT, _older(stale_causes.c.at)))
+    .where(exists().where(dates.c.date == checks.c.date))
+)
+"""The outputs that a repair has just marked and that no other cause made stale before."""
+_IS_DONE = exists().where(dates.c.date == checks.c.date, dates.c.state == DONE)
+_NOT_STALE = _OUTPUTS.where(or_(~_IS_MARKED, _older(checks.c.stale_at).is_not(True))).add_columns(
+    checks.c.last_attempt_started_at, _IS_DONE.label("is_done")
+)
 _INPUTS = dates.alias("inputs")
 _CAUSES = (
     select(stale_causes, (_INPUTS.c.state == FAILED).label("date_failed"))
@@ -176,14 +197,21 @@ _FORGET_CAUSES = (
 )
 
 
-def mark_stale(tx: Connection, repaired: Pair, span: Span, at: float, processors: Collection[str]) -> None:
-    """Mark what dates of the span have of `processors` from before `at`, when `repaired` was repaired."""
+def mark_stale(
+    tx: Connection, repaired: Pair, span: Span, at: float, processors: Collection[str]
+) -> set[Pair]:
+    """Mark what dates of the span have of `processors` from before `at`, when `repaired` was repaired.
+
+    Returns the outputs that were not stale before, without those of dates that were never enqueued.
+    """
     here = {"_first": span.first, "_last": span.last, "_processors": list(processors), "_at": at}
     if not execute(tx, _MARK_CHECKS, [here]):
-        return
+        return set()
+    new = {(row.date, row.processor) for row in fetch(tx, _NEWLY_MARKED, here)}
     execute(tx, _MARK_DATES, [here])
     date, upstream = repaired
     execute(tx, _add_causes(tx.dialect.name), [{**here, "_date": date, "_upstream": upstream}])
+    return new
 
 
 @cache
@@ -267,6 +295,19 @@ def existing(tx: Connection, wanted: Collection[Pair]) -> set[Pair]:
         span = {"_first": first, "_last": last, "_processors": names}
         found |= {(row.date, row.processor) for row in fetch(tx, _OUTPUTS, span)}
     return found.intersection(wanted)
+
+
+def not_stale(tx: Connection, spans: Mapping[str, Sequence[Span]]) -> dict[Pair, NotStale]:
+    """The outputs that exist or may exist in the spans of their processors, without stale ones."""
+    names_by_span: dict[Span, list[str]] = defaultdict(list)
+    for name, of_one in spans.items():
+        for span in of_one:
+            names_by_span[span].append(name)
+    return {
+        (row.date, row.processor): NotStale(row.last_attempt_started_at, bool(row.is_done))
+        for span, names in names_by_span.items()
+        for row in fetch(tx, _NOT_STALE, {"_first": span.first, "_last": span.last, "_processors": names})
+    }
 
 
 def _dense_spans(sorted_dates: Iterable[dt.date]) -> list[list[dt.date]]:

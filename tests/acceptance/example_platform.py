@@ -146,7 +146,9 @@ class ExamplePlatform:
         said = {str(date): row.reason or "" for date, row in rows.items() if row.state == "failed"}
         said |= {str(date): text for date, text in waiting.items()}
         return said | {
-            str(date): f"computed before {cause.processor} of {cause.date} changed"
+            str(date): f"computed from {cause.processor} of {cause.date}, which is stale"
+            if cause.was_stale
+            else f"computed before {cause.processor} of {cause.date} changed"
             for date, cause in latest.items()
         }
 

@@ -46,6 +46,9 @@ def test_the_shops_show_each_of_their_faults(example: ExamplePlatform) -> None:
     with (example.folder / "source" / "returns.csv").open("a") as returns:
         returns.write("2024-02-12,3,30\n")
     example.retry("2024-02-12", processors=("returns",))
+    from_it = "computed from net_sales of 2024-02-12, which is stale"
+    assert f"`{from_it}`" in example.page
+    late |= dict.fromkeys(("2024-02-19", "2024-02-29", "2024-03-29"), from_it)
     assert example.sentences() == late
     before = len(example.events)
     assert {str(date) for date in example.retry(*QUARTER, mark=Mark.STALE)} == late.keys()

@@ -62,6 +62,7 @@ class StaleTruth:
                 if check is None or not check["rows"] or check["verdict"] == "not_expected":
                     continue
                 self._is_carried_on(date, name, check)
+                self._is_passed_on(date, name, check)
                 self._is_noticed(date, name, check)
                 if self._is_stale((date, name)) and not self._is_justified(date, name):
                     raise Violation(
@@ -90,6 +91,17 @@ class StaleTruth:
         if check["stale_at"] is None:
             told = f"{name} of {date} was computed from {sorted(inputs)}, which were stale, without a mark"
             raise Violation("what is computed from stale rows is stale", told)
+
+    def _is_passed_on(self, date: str, name: str, check: Row) -> None:
+        """An output is stale where an input is, whenever the input became so."""
+        told = self._sim.scenario.is_edited or self._sim.scenario.sets_clock or self._restores()
+        if check["stale_at"] is not None or told:
+            return
+        needed = self._sim.inputs.of(day_of(date), self._sim.pipeline.processors[name])
+        inputs = {(str(day), of) for day, of in needed}
+        stale = sorted(pair for pair in inputs if self._is_stale(pair) and not self._ran_since(pair))
+        if stale:
+            raise Violation("what is computed from stale rows is stale", f"{name} of {date} needs {stale}")
 
     def _is_noticed(self, date: str, name: str, check: Row) -> None:
         """An output is stale if others wrote an input after its job began, and that was queried since."""

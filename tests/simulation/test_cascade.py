@@ -113,12 +113,14 @@ def test_a_job_that_changes_no_row_marks_nothing(world):
     assert stale(world) == []
 
 
-def test_repairing_a_source_marks_what_was_computed_from_it_and_no_later_date(world):
+def test_repairing_a_source_marks_what_was_computed_from_it_directly_or_through_others(world):
     damage(world, "box")
     world.commands.retry_date(REPAIRED, by=ME)
     world.run()
     assert launched(world) == [(str(REPAIRED), "box")]
-    assert stale(world) == [REPAIRED]
+    assert stale(world) == DAYS[2:]
+    of_summaries = [(REPAIRED, "player"), (REPAIRED, "team")]
+    assert causes(world, LAST) == {"zones": of_summaries, "cache": of_summaries}
     # And a retry of what is stale computes the summaries of that date again, and all that is built on them
     world.executor.launched.clear()
     retry_marked(world.commands, Mark.STALE, FIRST, LAST)
@@ -168,7 +170,7 @@ def test_a_job_whose_rows_are_found_good_only_later_is_a_repair_as_well(tmp_path
         world.step()
     assert launched(world)[-1] == (str(REPAIRED), "team")
     assert world.dates()[REPAIRED].waiting == "warehouse"
-    assert stale(world) == [REPAIRED]  # its source has run again, and it has not ended
+    assert stale(world) == DAYS[2:]  # its source has run again, and it has not ended
     # When it can be queried again
     world.warehouse.broken.clear()
     world.script = world.well

@@ -16,6 +16,7 @@ from backfilld.daemon.engine import (
     advance,
     calendar_and_pipeline_changes,
     collect_evidence,
+    computed_from_stale,
     evidence_age,
     foreign_writes,
     missing_upstream,
@@ -203,7 +204,11 @@ def keep_failed_dates_to_their_calendar(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def forget_stale_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stale_dates, "_computed_from_stale", lambda *_: {})
+    monkeypatch.setattr(computed_from_stale, "of_done", lambda *_: {})
+
+
+def keep_staleness_to_the_next_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(computed_from_stale, "pass_on", lambda *_: None)
 
 
 def rerun_all_of_a_stale_date(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,8 +220,8 @@ def rerun_all_of_a_stale_date(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mark_what_is_newer(monkeypatch: pytest.MonkeyPatch) -> None:
-    def mark_stale(tx: Any, repaired: Any, span: Any, at: float, names: Any) -> None:
-        original(tx, repaired, span, at + 1e6, names)
+    def mark_stale(tx: Any, repaired: Any, span: Any, at: float, names: Any) -> Any:
+        return original(tx, repaired, span, at + 1e6, names)
 
     original = stale_marks.mark_stale
     monkeypatch.setattr(stale_marks, "mark_stale", mark_stale)
@@ -256,6 +261,7 @@ FOUND = [
     (judge_a_period_on_its_first_date, 9, "an error is never an answer"),
     (sum_a_period_up_before_all_of_it_is_there, 225, "no attempt starts before what it needs"),
     (name_only_the_last_date_of_a_period, 9, "a period's output is for all of it"),
+    (keep_staleness_to_the_next_output, 653000091, "what is computed from stale rows is stale"),
 ]
 """Each bug with the seed of a world that shows it, and the rule that it breaks there."""
 DIRECTED = [

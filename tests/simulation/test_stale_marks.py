@@ -118,22 +118,26 @@ def test_stale_dates_that_are_run_by_their_mark_are_recorded_too(api):
     assert (change["before"], change["after"]) == ({"states": {"done": 4}}, {"states": {"pending": 4}})
 
 
-def test_a_retry_of_what_is_stale_says_how_many_further_dates_its_repair_reaches(api, monkeypatch, capsys):
-    # Given one stale date, whose summaries later dates look back at
+def test_a_retry_of_a_stale_date_says_how_many_further_dates_its_repair_reaches(api, monkeypatch, capsys):
+    # Given stale summaries of one date, and what later dates have computed from them
     world = api.world
     damage(world, "box")
     api.post(f"/v1/dates/{REPAIRED}/retry")
     world.run()
     further = sum(date > REPAIRED for date in SEASON)
-    # Then a dry run says so and changes nothing
+    # Then the dry run of a retry of that date alone says so and changes nothing
     with beside(api, monkeypatch, capsys) as command:
-        (line, _) = command("retry", "--stale", "--dry-run").out.splitlines()
+        (line, _) = command("retry", "--stale", str(REPAIRED), str(REPAIRED), "--dry-run").out.splitlines()
+        (whole, _) = command("retry", "--stale", "--dry-run").out.splitlines()
     reach = f"its repair makes up to {further} further dates stale, which run then"
     assert line == f"dry run: 1 date put back to pending; {reach}"
-    assert api.get("/v1/progress")["stale"] == 1
+    # And one of all that is stale names each date itself
+    assert whole == f"dry run: {further + 1} dates put back to pending"
+    assert api.get("/v1/progress")["stale"] == further + 1
     world.executor.launched.clear()
     # And the retry runs as many
-    assert api.post("/v1/dates/retry", {"mark": "stale"})["further"] == further
+    only = {"mark": "stale", "start": str(REPAIRED), "end": str(REPAIRED)}
+    assert api.post("/v1/dates/retry", only)["further"] == further
     world.run()
     assert len({date for date, _ in launched(world)}) == further + 1
     # But one that cascades to nothing names none

@@ -126,7 +126,11 @@ def test_where_every_later_date_may_become_stale_the_plan_says_so_without_a_last
         (line,) = (text.plain for text in show_plan.lines(made) if "becomes stale" in text.plain)
         return line.split("; ")[0]
 
-    endless = stale_line("balance", depends_on_past=True)
-    assert endless.endswith(", all later dates that have rows")
+    every = ", all later dates that have rows"
+    assert stale_line("balance", depends_on_past=True).endswith(every)
+    # Also where only the balance of the same date is computed from what runs, and the next one from that
+    assert stale_line("moves", depends_on_past=True).endswith(f": balance on 3 dates{every}")
+    own = [{"of": "moves"}, {"self": True, "days_back": 1}]
+    assert stale_line("moves", needs=own, since=date("2021-10-19")).endswith(every)
     needs = [{"of": "moves", "days_back": 5}]
     assert stale_line("moves", needs=needs).endswith(", later dates up to 2021-10-24 that have rows")
