@@ -141,7 +141,7 @@ def _debt(plan: Plan) -> str:
         is_endless = plan.stale_until == dt.date.max
         dates = "all later dates" if is_endless else f"later dates up to {plan.stale_until}"
         stale.append(f"{dates} that have rows")
-    return f"{', '.join(stale)}; backfilld retry --stale recomputes it" if stale else ""
+    return f"at most {', '.join(stale)}; backfilld retry --stale recomputes it" if stale else ""
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> Iterator[Text]:

@@ -73,7 +73,7 @@ class Plan(PlanResult):
         description="by processor with a check command: on how many dates that runs, besides the steps"
     )
     becomes_stale: dict[str, int] = Field(
-        description="by processor: on how many dates of the range its output becomes stale"
+        description="by processor: on how many dates of the range, at most, its output becomes stale"
     )
     stale_until: dt.date | None = Field(
         description="the last date after the range of which an output may become stale; 9999-12-31: every one"

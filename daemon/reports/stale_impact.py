@@ -52,16 +52,19 @@ def becomes_stale_by_missing(
             dates_of[name].append(date)
     if not dates_of:
         return {}
+    surely: dict[str, list[dt.date]] = defaultdict(list)
+    for date, names in missing.items():
+        for name in names:
+            # What is compared with a missing output may be complete once that is there, and is older then.
+            if pipeline.references.get(name) not in names:
+                surely[name].append(date)
     graph, last = missing_upstream.needs_graph(tx, pipeline), max([*missing, *(dates.span(tx) or ())])
     reached: dict[str, list[Interval]] = defaultdict(list)
     for name, of_one in dates_of.items():
         for other, reach in stale_reach(graph, [name], of_one, last).items():
             reached[other] += map(as_interval, (*reach.rewritten_dates, *reach.other_dates))
     spans = {
-        name: [
-            as_span(interval)
-            for interval in without(merged(of_one), merged(map(_of_date, dates_of.get(name, ()))))
-        ]
+        name: [as_span(interval) for interval in without(merged(of_one), merged(map(_of_date, surely[name])))]
         for name, of_one in reached.items()
     }
     counts = count_outputs(tx, spans)

@@ -7,6 +7,7 @@ import pytest
 
 from backfilld.daemon.reports.data_completeness import validation
 from backfilld.daemon.reports.plan.plan import plan
+from backfilld.daemon.reports.stale_impact import becomes_stale_by_missing
 from backfilld.state.records import Mark
 from backfilld.state.store import stale_marks
 from tests.factories import phase, pipeline, processor
@@ -82,3 +83,33 @@ def test_a_balance_is_stale_through_a_failed_date_that_it_is_computed_from(world
     retry_marked(world.commands, Mark.STALE, DAYS[0], LOST_WEEKLY)
     world.run()
     assert (str(between), "balance") not in launched(world)
+
+
+def test_what_may_be_complete_once_its_reference_is_back_may_run_and_counts_as_stale(tmp_path):
+    # Given a sum that is compared with sales which were lost
+    whole = processor(
+        "sum", needs=[{"of": "sales", "days_back": 2}], expect={"ratio": {"of": "sales", "min": 1}}
+    )
+    of = pipeline(phase("raw", processor("sales")), phase("report", whole))
+    world = World(of, dict.fromkeys(DAYS, 5), tmp_path)
+    world.enqueue(DAYS[0], DAYS[-1])
+    world.run()
+    world.executor.launched.clear()
+    world.time += 8 * 86400
+    world.fill("sales", LOST_SALES, rows=0)
+    world.engine.sweeper.run()
+    # Then the plan and the request leave open whether it runs, and count it among what becomes stale
+    report = validation(of, world.warehouse, DAYS[0], DAYS[-1], now=world.time)
+    made = plan(report, of)
+    reasons = {step.processor: step.reason for step in made.steps}
+    assert reasons["sum"] == "may run: is compared with sales, which runs first"
+    receipt = world.enqueue(DAYS[0], DAYS[-1], dry_run=True)
+    missing = {one.date: one.missing for one in receipt.details if one.missing}
+    assert missing == {LOST_SALES: ("sales", "sum")}
+    with world.db.read() as tx:
+        debt = becomes_stale_by_missing(tx, of, missing)
+    # And the engine does not run it, as its rows are as many as before
+    world.enqueue(DAYS[0], DAYS[-1])
+    world.run()
+    assert launched(world) == [(str(LOST_SALES), "sales")]
+    assert Counter(name for _, name in stale_pairs(world)) == made.becomes_stale == debt == {"sum": 3}

@@ -129,7 +129,7 @@ def test_where_every_later_date_may_become_stale_the_plan_says_so_without_a_last
     every = ", all later dates that have rows"
     assert stale_line("balance", depends_on_past=True).endswith(every)
     # Also where only the balance of the same date is computed from what runs, and the next one from that
-    assert stale_line("moves", depends_on_past=True).endswith(f": balance on 3 dates{every}")
+    assert stale_line("moves", depends_on_past=True).endswith(f": at most balance on 3 dates{every}")
     own = [{"of": "moves"}, {"self": True, "days_back": 1}]
     assert stale_line("moves", needs=own, since=date("2021-10-19")).endswith(every)
     needs = [{"of": "moves", "days_back": 5}]

@@ -136,7 +136,7 @@ class Plan:
     stale: Sequence[Recompute]
     """Complete by their rows, so without a step here: the `remedy` of each runs what is stale of it."""
     becomes_stale: Mapping[str, int]
-    """By processor: on how many dates of the range its output becomes stale."""
+    """By processor: on how many dates of the range, at most, its output becomes stale."""
     stale_until: dt.date | None
     """The last date after the range of which an output may become stale; None: no later date."""
     check_commands: Mapping[str, int]

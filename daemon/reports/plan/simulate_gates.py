@@ -28,7 +28,7 @@ from backfilld.state.pipeline.pipeline import Pipeline
 from backfilld.state.pipeline.processor import Processor
 from backfilld.state.records import CheckRow, RunMode
 from backfilld.state.rules.gates import Advance, Decision, Fail, GateContext, Start, Wait, WaitReason, Waiver
-from backfilld.state.rules.needs_graph import Need
+from backfilld.state.rules.needs_graph import Need, Pair
 from backfilld.state.rules.season_calendar import Day
 from backfilld.state.rules.state_machine import Machine
 from backfilld.state.rules.verdict import Verdict
@@ -46,6 +46,8 @@ class Task:
     processor: str
     stage: Stage
     reason: str
+    may_be_complete: bool = False
+    """Whether it runs only if its rows fail the comparison with an output that runs before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,8 @@ class _Simulator:
         self._missing: dict[str, list[MissingUpstream]] = defaultdict(list)
         for missing in snapshot.missing_before(pipeline.processors.values(), dt.date.min):
             self._missing[missing.processor].append(missing)
+        self._compared_anew: dict[Pair, str] = {}
+        """The outputs whose rows cannot be compared before the plan has run, with the reason."""
         self.result = SimulationResult()
 
     def is_already_done(self, day: Day) -> bool:
@@ -180,6 +184,7 @@ class _Simulator:
             runs_first = checks[reference].verdict is Verdict.COMPLETE and not before[reference].satisfied
             if runs_first and check.verdict is Verdict.UNKNOWN and check.rows is not None:
                 reason = f"is compared with {reference}, which runs first"
+                self._compared_anew[day.date, name] = reason
                 checks[name] = check._replace(verdict=Verdict.PARTIAL, reason=reason)
 
     def _decide(
@@ -191,8 +196,16 @@ class _Simulator:
     def _complete(self, stage: Stage, checks: dict[str, CheckRow], decision: Start) -> None:
         for name in decision.processors:
             check = checks[name]
+            before = self._compared_anew.get((check.date, name))
+            reason = f"may run: {before}" if before else _reason(check)
             self.result.tasks.append(
-                Task(date=check.date, processor=name, stage=stage, reason=_reason(check))
+                Task(
+                    date=check.date,
+                    processor=name,
+                    stage=stage,
+                    reason=reason,
+                    may_be_complete=before is not None,
+                )
             )
             checks[name] = assume_complete(check)._replace(mode=RunMode.NORMAL)
 

@@ -18,7 +18,7 @@ from backfilld.state.rules.verdict import Verdict
 def becomes_stale(
     pipeline: Pipeline, snapshot: Snapshot, tasks: Iterable[Task], selected: frozenset[str] | None
 ) -> tuple[Mapping[str, int], dt.date | None]:
-    """By processor: on how many dates of the range its output becomes stale.
+    """By processor: on how many dates of the range, at most, its output becomes stale.
 
     It is computed from what runs, and does not run; or it is computed from such an output. And the last date
     after the range that is computed from what runs, directly or through others; None where no later date is,
@@ -26,6 +26,7 @@ def becomes_stale(
     """
     tasks = list(tasks)
     runs = {(task.date, task.processor) for task in tasks}
+    surely = {(task.date, task.processor) for task in tasks if not task.may_be_complete}
     spans: dict[str, list[Span]] = defaultdict(list)
     for name, span in _spans(pipeline, snapshot.start, tasks):
         spans[name].append(span)
@@ -33,7 +34,7 @@ def becomes_stale(
         (date, name)
         for name, of_name in spans.items()
         for date in _dates(of_name, snapshot.end)
-        if (date, name) not in runs and _has_rows(snapshot, date, name)
+        if (date, name) not in surely and _has_rows(snapshot, date, name)
     }
     stale |= _computed_from(pipeline, snapshot, stale, runs)
     counts = Counter(name for _, name in stale)
