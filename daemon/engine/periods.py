@@ -231,12 +231,12 @@ def whole_periods(
     ]
 
 
-def wake(tx: Transaction, context: EngineContext, satisfied: Iterable[Pair]) -> None:
-    """Make the dates due that wait for the rest of a period in which outputs are newly satisfied."""
+def wake(tx: Transaction, context: EngineContext, decided: Iterable[Pair]) -> None:
+    """Make the dates due that wait for the rest of a period, in which these outputs are now decided."""
     processors = context.pipeline.processors
     keys = dict.fromkeys(
         period_key(processors[name], date)
-        for date, name in satisfied
+        for date, name in decided
         if name in processors and processors[name].attempt_period
     )
     for name, first, last in keys:

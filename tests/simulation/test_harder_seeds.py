@@ -69,6 +69,8 @@ BROKEN_ONCE = {
     680000437: "the file wants more attempts of an output that an earlier request went without",
     680001832: "a job that cannot start is cancelled before that is noted",
     680002771: "the file names another table beside an open run, and another output starts before its query",
+    690000362: "a done date of a week gets another verdict while another date of it waits for the rest",
+    690000856: "a cascade makes stale what was accepted in advance and then written by others",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there.
