@@ -151,7 +151,9 @@ class ClaimInvariants:
 
     def _stands(self, date: str, name: str) -> bool:
         check = self._invariants.checks[date, name]
-        complete = check["mode"] == "cascade" and check["verdict"] == "complete"
+        # It satisfies nothing until its date has passed it, or nobody wants its rewrite any more.
+        passes = check["mode"] == "cascade" or not self._invariants.sharing.is_selected(date, name)
+        complete = passes and check["verdict"] == "complete"
         replaceable = bool(self._sim.pipeline.processors[name].fallbacks)
         return (date, name) in self._invariants.satisfied or complete or replaceable
 

@@ -71,6 +71,7 @@ BROKEN_ONCE = {
     680002771: "the file names another table beside an open run, and another output starts before its query",
     690000362: "a done date of a week gets another verdict while another date of it waits for the rest",
     690000856: "a cascade makes stale what was accepted in advance and then written by others",
+    710001029: "a forced request is cancelled beside one that does not select the first output of the date",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there.
