@@ -156,7 +156,8 @@ class Advancer:
         return running
 
     def _readmit(self, batch: AdvanceBatch, row: DateRow, reason: str) -> None:
-        now = self._context.now()
+        now, date_checks = self._context.now(), batch.checks.decisive(row.date)
+        batch.not_startable += [(row.date, c.processor) for c in date_checks.values() if c.runnable]
         walk = DateWalk(row, row.state, row.entered_at)
         walk.step(Trigger.READMIT, PENDING, reason)
         self._commit(batch, walk, DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now))
@@ -297,7 +298,8 @@ class Advancer:
         waivers: Mapping[str, Waiver],
     ) -> None:
         for name, waiver in waivers.items():
-            if date_checks[name].waiver_reason != waiver.reason:
+            check = date_checks[name]
+            if check.waiver_reason != waiver.reason or not check.satisfied:
                 checks.waive(batch.tx, date, name, by=waiver.by, reason=waiver.reason)
                 batch.waived.append((date, name))
 

@@ -38,13 +38,15 @@ _IS_WRITTEN = checks.c.attempt_id.is_not(None)
 """An attempt writes the output: whatever its rows are now and whoever waived it, it satisfies no need yet."""
 _IS_ACCEPTED = checks.c.accepted_reason != ""
 _IS_WAIVED = checks.c.waived_by != ""
-_HAS_WAIVER = or_(_IS_ACCEPTED, _IS_WAIVED)
+_IS_KEPT = or_(checks.c.mode != RunMode.WAIVED.value, checks.c.satisfied == 1)  # as its date's pass says
+_HAS_WAIVER = or_(_IS_ACCEPTED, and_(_IS_WAIVED, _IS_KEPT))
 _OWES_REWRITE = and_(
     or_(checks.c.mode == RunMode.FORCE.value, checks.c.mode == RunMode.CASCADE.value),
     bindparam("_verdict") == Verdict.COMPLETE.value,
     bindparam("_is_rewritten") == 0,
 )
 """What a request is to rewrite, or may have to, does not satisfy a need of it before that is settled."""
+_STAMP = checks.c.write_stamp
 _SAVE = (
     update(checks)
     .where(*_THIS)
@@ -59,9 +61,7 @@ _SAVE = (
         asked_at=bindparam("_asked_at"),
         query_due_at=bindparam("_again"),
         # A query that did not read it leaves it as it was.
-        write_stamp=case(
-            (bindparam("_reads_stamp") == 1, bindparam("_write_stamp")), else_=checks.c.write_stamp
-        ),
+        write_stamp=case((bindparam("_reads_stamp") == 1, bindparam("_write_stamp")), else_=_STAMP),
         # What was rewritten is not rewritten again for this request.
         mode=case((bindparam("_is_rewritten") == 1, RunMode.NORMAL.value), else_=checks.c.mode),
     )
@@ -130,9 +130,9 @@ class CheckResult(NamedTuple):
 
     def applied_to(self, check: CheckRow) -> CheckRow:
         """The check of a done date as it would be stored with this result."""
-        verdict = self.judgement.verdict
+        verdict, reason = self.judgement.verdict, self.judgement.reason
         satisfied = bool(check.accepted_reason or check.waived_by) or verdict.satisfied
-        return check._replace(verdict=verdict, satisfied=satisfied, reason=self.judgement.reason)
+        return check._replace(verdict=verdict, satisfied=satisfied, reason=reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,8 @@ BROKEN_ONCE = {
     690000362: "a done date of a week gets another verdict while another date of it waits for the rest",
     690000856: "a cascade makes stale what was accepted in advance and then written by others",
     710001029: "a forced request is cancelled beside one that does not select the first output of the date",
+    710001311: "others write too many rows of an output that the date went without, before stale ones run",
+    710002636: "a date goes back to an earlier state in the moment in which a job of it may start",
     760000165: "a cascade withdraws the waiver of an output that it runs",
 }
 """Seeds of worlds in which an invariant once broke, with what happens there.
