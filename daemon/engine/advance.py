@@ -148,16 +148,15 @@ class Advancer:
 
     def _waits_for_attempt(self, batch: AdvanceBatch, row: DateRow) -> bool:
         """Whether an attempt of the date is running. No other starts, and the date waits for its end."""
-        date_checks = batch.checks.decisive(row.date).values()
-        batch.not_startable += [(row.date, check.processor) for check in date_checks if check.runnable]
-        running = any(check.attempt_id is not None for check in date_checks)
+        batch.keep_from_starting(row.date)
+        running = any(check.attempt_id is not None for check in batch.checks.decisive(row.date).values())
         if running:
             batch.waits.append(WaitStatus(row=row, waiting=WaitReason.ATTEMPT))
         return running
 
     def _readmit(self, batch: AdvanceBatch, row: DateRow, reason: str) -> None:
-        now, date_checks = self._context.now(), batch.checks.decisive(row.date)
-        batch.not_startable += [(row.date, c.processor) for c in date_checks.values() if c.runnable]
+        now = self._context.now()
+        batch.keep_from_starting(row.date)
         walk = DateWalk(row, row.state, row.entered_at)
         walk.step(Trigger.READMIT, PENDING, reason)
         self._commit(batch, walk, DateStatus(waiting=WaitReason.ENGINE, due_at=now, entered_at=now))
@@ -188,7 +187,7 @@ class Advancer:
         date_checks = batch.checks.decisive(row.date)
         stage = self._pipeline.stage[row.state]
         if wait := return_to_earlier_phase.wait(self._pipeline, stage, date_checks):
-            batch.not_startable += [(row.date, c.processor) for c in date_checks.values() if c.runnable]
+            batch.keep_from_starting(row.date)
             self._wait(batch, walk, wait)
             return
         if missing := return_to_earlier_phase.missing_again(self._pipeline, stage, date_checks):
@@ -203,7 +202,7 @@ class Advancer:
             if isinstance(decision, Advance):
                 self._advance(batch, walk, stage, date_checks, decision)
                 continue
-            batch.not_startable += [(row.date, c.processor) for c in date_checks.values() if c.runnable]
+            batch.keep_from_starting(row.date)
             if isinstance(decision, Fail):
                 walk.step(Trigger.FAIL, FAILED, decision.reason)
                 batch.failed_in |= {owner.id: owner for owner in batch.owners[row.date].owners}

@@ -71,6 +71,11 @@ class AdvanceBatch:
         check = self.checks.decisive(date)[processor]
         return check.runnable == Runnable.NOW and check.priority == self.owners[date].owners[0].priority
 
+    def keep_from_starting(self, date: dt.date) -> None:
+        """Let no output of a date start that may."""
+        known = self.checks.decisive(date).values()
+        self.not_startable += [(date, check.processor) for check in known if check.runnable]
+
     def withdraw_rewrites(self, date: dt.date) -> None:
         """Have complete outputs of a cancelled date satisfy needs again that no job has begun to rewrite."""
         known = self.checks.whole(date).values()
