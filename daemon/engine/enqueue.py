@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -144,10 +145,11 @@ class Enqueuer:
         first, last = (calendar_bounds(pipeline, date) for date in (request.dates[0], request.dates[-1]))
         with self._context.db.read() as tx:
             read_at = calendar_days.oldest_answer(tx, first[0], last[1])
+            age = math.inf if read_at is None else self._context.now() - read_at
+            if not EXCLUSION_FRESH_FOR <= age < CALENDAR_FRESH_FOR:
+                return age < EXCLUSION_FRESH_FOR
             counts = calendar_days.for_dates(tx, request.dates)
-        excludes = any(pipeline.seasons.excludes_by_counts(date, counts[date]) for date in counts)
-        fresh_for = EXCLUSION_FRESH_FOR if excludes else CALENDAR_FRESH_FOR
-        return read_at is not None and self._context.now() - read_at < fresh_for
+        return not any(pipeline.seasons.excludes_by_counts(date, counts[date]) for date in counts)
 
     def _checks_of_done(self, request: EnqueueRequest) -> list[CheckRow]:
         """The checks of the requested dates that are done."""
