@@ -70,7 +70,7 @@ def store(tx: Transaction, context: EngineContext, judged: Judged) -> list[Event
         for c, r in saved
         if r.judgement.verdict.satisfied or r.judgement.verdict is not c.verdict
     }
-    periods.wake(tx, context, changed)
+    periods.wake(tx, context, changed.difference(satisfied))
     requery_compared.request_waiting(tx, context.pipeline, changed, saved_pairs, now)
     requery_compared.request_outdated_references(
         tx, context.pipeline, {(c.date, c.processor) for c, _ in judged.results}, judged.answers, now

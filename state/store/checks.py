@@ -46,7 +46,6 @@ _OWES_REWRITE = and_(
     bindparam("_is_rewritten") == 0,
 )
 """What a request is to rewrite, or may have to, does not satisfy a need of it before that is settled."""
-_STAMP = checks.c.write_stamp
 _SAVE = (
     update(checks)
     .where(*_THIS)
@@ -61,7 +60,9 @@ _SAVE = (
         asked_at=bindparam("_asked_at"),
         query_due_at=bindparam("_again"),
         # A query that did not read it leaves it as it was.
-        write_stamp=case((bindparam("_reads_stamp") == 1, bindparam("_write_stamp")), else_=_STAMP),
+        write_stamp=case(
+            (bindparam("_reads_stamp") == 1, bindparam("_write_stamp")), else_=checks.c.write_stamp
+        ),
         # What was rewritten is not rewritten again for this request.
         mode=case((bindparam("_is_rewritten") == 1, RunMode.NORMAL.value), else_=checks.c.mode),
     )
@@ -75,12 +76,10 @@ _FORGET_ATTEMPTS = (
     update(checks).where(*_THIS).values(attempt_count=0, clean_attempts=0, retry_at=None, mode=TO_BE_TRIED)
 )
 _SET_MODE = update(checks).where(*_THIS).values(mode=bindparam("_mode"))
-_STANDS = or_(*(checks.c.verdict == v.value for v in Verdict if v.satisfied), _IS_ACCEPTED)
-_CLEAR_WAIVERS = (
-    update(checks)
-    .where(*_THIS)
-    .values(waived_by="", waiver_reason="", satisfied=case((_STANDS, checks.c.satisfied), else_=0))
-)
+STANDS = or_(*(checks.c.verdict == v.value for v in Verdict if v.satisfied))
+"""Condition: the output is satisfied by itself, without a waiver."""
+_STAYS = case((or_(STANDS, _IS_ACCEPTED), checks.c.satisfied), else_=0)
+_CLEAR_WAIVERS = update(checks).where(*_THIS).values(waived_by="", waiver_reason="", satisfied=_STAYS)
 _SET_RUNNABLE = update(checks).where(*_THIS).values(runnable=bindparam("_runnable"), priority=_DATE_PRIORITY)
 _IS_READY = or_(IS_RUNNABLE, AWAITS_PERIOD)
 _CLEAR_RUNNABLE = update(checks).where(*_THIS, _IS_READY).values(runnable=0)
@@ -130,9 +129,9 @@ class CheckResult(NamedTuple):
 
     def applied_to(self, check: CheckRow) -> CheckRow:
         """The check of a done date as it would be stored with this result."""
-        verdict, reason = self.judgement.verdict, self.judgement.reason
+        verdict = self.judgement.verdict
         satisfied = bool(check.accepted_reason or check.waived_by) or verdict.satisfied
-        return check._replace(verdict=verdict, satisfied=satisfied, reason=reason)
+        return check._replace(verdict=verdict, satisfied=satisfied, reason=self.judgement.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, and_, bindparam, case, delete, or_, select, update
+from sqlalchemy import Connection, Insert, and_, bindparam, case, delete, select, update
 
 from backfilld.state.records import DateRow, RunMode
 from backfilld.state.rules.needs_graph import Pair
 from backfilld.state.rules.verdict import Verdict
-from backfilld.state.store.checks import REQUESTED, TO_BE_TRIED, request_check
+from backfilld.state.store.checks import REQUESTED, STANDS, TO_BE_TRIED, request_check
 from backfilld.state.store.schema import checks, dates
 from backfilld.state.store.sql_helpers import execute, fetch, upsert, upsert_in
 
@@ -39,7 +39,6 @@ _UNKNOWN: dict[str, Any] = {
 
 _THIS = (checks.c.date == bindparam("_date"), checks.c.processor == bindparam("_processor"))
 _FORGET_STAMP = update(checks).where(*_THIS, checks.c.write_stamp.is_not(None)).values(write_stamp=None)
-_STANDS = or_(*(checks.c.verdict == v.value for v in Verdict if v.satisfied))
 _DROP_UNTRIED = delete(checks).where(
     *_THIS,
     checks.c.verdict == Verdict.UNKNOWN.value,
@@ -50,7 +49,7 @@ _WITHDRAW = (
     update(checks)
     .where(*_THIS)
     .values(accepted_by="", accepted_reason="", waived_by="", waiver_reason="")
-    .values(satisfied=case((_STANDS, checks.c.satisfied), else_=0))
+    .values(satisfied=case((STANDS, checks.c.satisfied), else_=0))
 )
 
 _OF_OTHER_TABLE: dict[str, Any] = {
