@@ -4,10 +4,8 @@ import datetime as dt
 
 import pytest
 
-from backfilld.daemon.reports import stuck_backfills
-from backfilld.daemon.reports.waiting_on import waiting_on
-from backfilld.state.store import backfills
 from tests.factories import phase, pipeline, processor
+from tests.simulation.test_periods import status, waits
 from tests.simulation.world import World
 
 MONDAY = dt.date(2026, 11, 30)
@@ -50,22 +48,12 @@ def runs_until_it_waits(world, first, last):
     return receipt
 
 
-def cause(world, date):
-    with world.db.read() as tx:
-        return waiting_on(tx, world.context, [world.dates()[date]])[date]
-
-
-def status(world, receipt):
-    with world.db.read() as tx:
-        return stuck_backfills.status(tx, world.context, backfills.get(tx, receipt.id))
-
-
 def test_a_week_that_is_not_over_waits_for_its_end_and_then_names_the_command(make):
     world = make()
     receipt = runs_until_it_waits(world, MONDAY, WEEK[2])
     assert {detail.reason for detail in receipt.details} == {f"{TAKES}, which ends on 2026-12-06"}
     end = "the end of the week of 2026-11-30 on 2026-12-06; then backfilld enqueue 2026-12-03 2026-12-06"
-    assert cause(world, MONDAY) == end
+    assert waits(world, MONDAY) == end
     assert status(world, receipt) == ("active", None)
     world.time = noon(WEEK[6] + dt.timedelta(days=1))
     rest = "no backfill fills 2026-12-03..2026-12-06; backfilld enqueue 2026-12-03 2026-12-06"
@@ -89,7 +77,7 @@ def test_dates_that_are_over_are_filled_first(make):
     # The date of today is not over either
     runs_until_it_waits(world, MONDAY, MONDAY)
     end = "the end of the week of 2026-11-30 on 2026-12-06; then backfilld enqueue 2026-12-02 2026-12-06"
-    assert cause(world, MONDAY) == end
+    assert waits(world, MONDAY) == end
 
 
 def test_a_week_whose_later_dates_are_requested_in_advance_does_not_wait(make):
@@ -104,4 +92,4 @@ def test_a_calendar_that_expects_later_dates_is_treated_alike(make):
     world = make({"file": "calendar.csv"}, dict.fromkeys(WEEK, 5))
     receipt = runs_until_it_waits(world, MONDAY, WEEK[2])
     assert status(world, receipt)[0] == "active"
-    assert cause(world, MONDAY).startswith("the end of the week of 2026-11-30 on 2026-12-06; then ")
+    assert waits(world, MONDAY).startswith("the end of the week of 2026-11-30 on 2026-12-06; then ")
